@@ -1,0 +1,44 @@
+# k2lab: `make report` runs the main job, `make test` the tests. Both set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ENGINES := 0.11.0 0.32.0
+
+.PHONY: setup engines report lab test check nano lock clean
+
+setup: $(VENV)/.done ## the notebook environment: no torch, no vllm
+
+$(VENV)/.done: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "k2lab needs Python 3.11 or later, $(PYTHON) is $$($(PYTHON) --version): make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+engines: setup ## real vLLM releases, each in its own environment under the user's cache
+	$(BIN)/k2lab engine install $(ENGINES)
+
+report: engines ## run the notebooks on live servers; reports/*.html and reports/summary.json
+	$(BIN)/k2lab report
+
+lab: setup ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab --notebook-dir=. notebooks
+
+test: engines ## the whole suite, live engines included
+	$(BIN)/python -m pytest
+
+check: setup ## formatting, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+nano: setup ## train k2-nano anew (under 45 minutes on 2 cores)
+	$(BIN)/k2lab engine install 0.32.0
+	$(BIN)/k2lab nano
+
+lock: setup ## make lock VERSION=0.32.0: resolve the locked requirements of a vLLM release
+	$(BIN)/python -m k2lab.engine.resolve $(VERSION)
+
+clean: ## what was made here; the engines in the user's cache stay
+	rm -rf $(VENV) reports build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

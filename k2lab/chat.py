@@ -1,0 +1,140 @@
+"""Conversations: messages and tools, loaded, validated and never mutated.
+
+The shapes are those of the OpenAI chat API: a message is a mapping with a
+``role``; a tool is ``{"type": "function", "function": {"name": ...}}``.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from k2lab.errors import ConversationError
+
+Message = dict[str, Any]
+Tool = dict[str, Any]
+
+ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "_input"})
+"""Roles that are taken as they are; ``_input`` is K2-Vendor-Verifier's system role."""
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Messages in order and the tools on offer.
+
+    The mappings inside are shared, not copied: take :meth:`to_json` for a
+    value that may be changed.
+    """
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+
+    @classmethod
+    def of(
+        cls, messages: Iterable[Mapping[str, Any]], tools: Iterable[Mapping[str, Any]] | None = None
+    ) -> Conversation:
+        """Validate and freeze; raises :class:`ConversationError` with the place of the fault."""
+        frozen_messages = tuple(_message(index, item) for index, item in enumerate(_list("messages", messages)))
+        if not frozen_messages:
+            raise ConversationError("messages is empty: a conversation needs at least one message")
+        frozen_tools = tuple(_tool(index, item) for index, item in enumerate(_list("tools", tools or ())))
+        return cls(frozen_messages, frozen_tools)
+
+    def to_json(self) -> dict[str, Any]:
+        """A deep copy as plain JSON data: ``{"messages": [...], "tools": [...]}``."""
+        return {"messages": copy.deepcopy(list(self.messages)), "tools": copy.deepcopy(list(self.tools))}
+
+    def tool_names(self) -> tuple[str, ...]:
+        """Names of the declared tools, in order."""
+        return tuple(tool["function"]["name"] for tool in self.tools)
+
+    def prefix(self, length: int) -> Conversation:
+        """The first ``length`` messages with the same tools."""
+        return Conversation(self.messages[:length], self.tools)
+
+
+def load(path: str | Path) -> Conversation:
+    """Read a conversation file: ``{"messages": [...], "tools": [...]}``, or a bare list of messages."""
+    path = Path(path)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConversationError(f"cannot read conversation {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConversationError(f"conversation {path} is not JSON: {error}") from error
+    try:
+        return parse(data)
+    except ConversationError as error:
+        raise ConversationError(f"conversation {path}: {error}") from None
+
+
+def parse(data: object) -> Conversation:
+    """A conversation from decoded JSON."""
+    if isinstance(data, list):
+        return Conversation.of(data)
+    if not isinstance(data, Mapping):
+        raise ConversationError(f'expected {{"messages": [...], "tools": [...]}}, found {_kind(data)}')
+    if "messages" not in data:
+        raise ConversationError('no "messages": expected {"messages": [...], "tools": [...]}')
+    return Conversation.of(data["messages"], data.get("tools"))
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """The text of a message's content: a string as it is, text parts joined, ``None`` as empty."""
+    content = message.get("content")
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    return "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
+
+
+def _list(name: str, value: object) -> Sequence[Any]:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ConversationError(f"{name} must be a list, found {_kind(value)}")
+    return list(value)
+
+
+def _message(index: int, message: object) -> Message:
+    where = f"messages[{index}]"
+    if not isinstance(message, Mapping):
+        raise ConversationError(f"{where} must be an object, found {_kind(message)}")
+    role = message.get("role")
+    if not isinstance(role, str):
+        raise ConversationError(f"{where} has no role: add one of {', '.join(sorted(ROLES))}")
+    if role not in ROLES:
+        raise ConversationError(f"{where} has the unknown role {role!r}: use one of {', '.join(sorted(ROLES))}")
+    content = message.get("content")
+    if content is not None and not isinstance(content, str | list):
+        raise ConversationError(f"{where}.content must be a string, a list of parts or null, found {_kind(content)}")
+    _check_calls(where, message.get("tool_calls"))
+    return dict(message)
+
+
+def _check_calls(where: str, calls: object) -> None:
+    if calls is None:
+        return
+    if not isinstance(calls, list):
+        raise ConversationError(f"{where}.tool_calls must be a list, found {_kind(calls)}")
+    for index, call in enumerate(calls):
+        function = call.get("function") if isinstance(call, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise ConversationError(f"{where}.tool_calls[{index}] has no function.name")
+
+
+def _tool(index: int, tool: object) -> Tool:
+    function = tool.get("function") if isinstance(tool, Mapping) else None
+    if not isinstance(tool, Mapping) or not isinstance(function, Mapping):
+        raise ConversationError(f'tools[{index}] must be {{"type": "function", "function": {{...}}}}')
+    if not isinstance(function.get("name"), str) or not function["name"]:
+        raise ConversationError(f"tools[{index}].function has no name")
+    return dict(tool)
+
+
+def _kind(value: object) -> str:
+    names = {"dict": "an object", "list": "a list", "str": "a string", "NoneType": "null", "bool": "a boolean"}
+    return names.get(type(value).__name__, f"a value of type {type(value).__name__}")

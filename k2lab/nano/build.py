@@ -1,0 +1,213 @@
+"""Make k2-nano from nothing: corpus, tokenizer, training, evaluation, model card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from k2lab import engine, paths, templates
+from k2lab.endpoint import Endpoint
+from k2lab.errors import EngineError
+from k2lab.nano import corpus, evaluate, folders, synth, tokenizer
+
+Say = Callable[[str], None]
+
+EVALUATION_SEED = 7
+EVALUATION_TURNS = 1000
+TRAINER = Path(__file__).with_name("train.py")
+
+SHAPE: dict[str, Any] = {
+    "vocab_size": tokenizer.VOCABULARY_SIZE,
+    "hidden_size": 192,
+    "intermediate_size": 512,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 2048,
+    "rope_theta": 10000.0,
+    "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": True,
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides the weights, beside the hardware's rounding."""
+
+    seed: int = 1
+    conversations: int = 40_000
+    batch: int = 24
+    epochs: int = 1
+    warmup: int = 50
+    muon_lr: float = 3e-3
+    adamw_lr: float = 3e-3
+    weight_decay: float = 0.05
+
+
+def build(out: Path, *, engine_name: str = "0.32.0", recipe: Recipe | None = None, say: Say = print) -> None:
+    """Train and evaluate; an interrupted call goes on where it was."""
+    recipe = recipe or Recipe()
+    python = engine.resolve(engine_name).python
+    if python is None:
+        raise EngineError("training needs an interpreter that has torch, not a server: name a version")
+    work = _work_dir(recipe)
+    if not (work / "plan.json").exists():
+        prepare(work, recipe, say)
+    if not (work / "run.json").exists():
+        _train(python, work, say)
+    install_weights(work, out)
+    say(f"evaluating on {EVALUATION_TURNS} held-out turns, vLLM {engine_name}")
+    with engine.served(engine_name, folders.assemble("current", out)) as base_url:
+        scored = evaluate.run(Endpoint(base_url), evaluation_cases())
+    write_card(out, json.loads((work / "run.json").read_text()), recipe, scored, engine_name)
+    say((out / "README.md").read_text())
+
+
+def prepare(work: Path, recipe: Recipe, say: Say = print) -> None:
+    """Write the corpus, the tokenizer and, last, the plan."""
+    work.mkdir(parents=True, exist_ok=True)
+    say(f"rendering {recipe.conversations} conversations")
+    texts = corpus.render_all(recipe.seed, recipe.conversations)
+    made = corpus.train_tokenizer(texts)
+    data = corpus.build(texts, made)
+    data.save(work / "corpus.npz")
+    made.save(str(work / "tokenizer.json"))
+    ids = {key: made.token_to_id(text) for key, text in _SPECIAL.items()}
+    plan = {key: value for key, value in asdict(recipe).items() if key != "conversations"}
+    (work / "plan.json").write_text(json.dumps({**plan, "model": {**SHAPE, **ids}}))
+    say(f"{len(data.ids):,} tokens, {data.mask.mean():.0%} of them written by the assistant")
+
+
+_SPECIAL = {"bos_token_id": "[BOS]", "eos_token_id": "<|im_end|>", "pad_token_id": "[PAD]"}
+
+
+def evaluation_cases() -> list[synth.Case]:
+    """The held-out turns of the model card: calls, undeclared asks and small talk."""
+    return synth.cases("held-out", EVALUATION_SEED, EVALUATION_TURNS, ("call", "undeclared", "small_talk"))
+
+
+def _work_dir(recipe: Recipe) -> Path:
+    """A folder of its own for each recipe and each state of the code that decides the corpus."""
+    digest = hashlib.sha256(json.dumps([asdict(recipe), SHAPE], sort_keys=True).encode())
+    for module in (synth, corpus, tokenizer):
+        digest.update(Path(str(module.__file__)).read_bytes())
+    digest.update(TRAINER.read_bytes())
+    return paths.cache_dir() / "nano" / digest.hexdigest()[:12]
+
+
+def _train(python: Path, work: Path, say: Say) -> None:
+    say(f"training in {paths.shown(work)}; an interrupted run goes on from its last checkpoint")
+    process = subprocess.Popen(
+        [str(python), "-u", str(TRAINER), str(work), str(work)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    tail: list[str] = []
+    try:
+        for line in process.stdout:
+            tail = [*tail[-10:], line.rstrip()]
+            if line.startswith(("step", "going", "a checkpoint")):
+                say(line.rstrip())
+        if process.wait() != 0:
+            raise EngineError("training failed; its last lines:\n" + "\n".join(tail))
+    except BaseException:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+        raise
+
+
+def install_weights(work: Path, out: Path) -> None:
+    """Copy weights and tokenizer, and write configurations that transformers 4 and 5 both read."""
+    out.mkdir(parents=True, exist_ok=True)
+    plan = json.loads((work / "plan.json").read_text())["model"]
+    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "dtype": "float32", **plan}
+    config |= {"hidden_act": "silu", "attention_bias": False, "torch_dtype": "float32"}
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    generation = {key: plan[key] for key in _SPECIAL}
+    (out / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
+    for name in ("model.safetensors", "tokenizer.json"):
+        shutil.copyfile(work / name, out / name)
+
+
+def write_card(out: Path, run: dict[str, Any], recipe: Recipe, scored: list[evaluate.Scored], engine_name: str) -> None:
+    """The model card and the provenance, both from what was measured."""
+    exact = evaluate.exact_by_kind(scored)
+    misses = evaluate.misses(scored)
+    weights = out / "model.safetensors"
+    provenance = {
+        "seed": recipe.seed,
+        "recipe": asdict(recipe),
+        "template": {"name": templates.CURRENT, "sha256": templates.SHA256[templates.CURRENT]},
+        "training": {key: value for key, value in run.items() if key != "plan"},
+        "weights": {"sha256": hashlib.sha256(weights.read_bytes()).hexdigest(), "bytes": weights.stat().st_size},
+        "evaluation": {
+            "engine": f"vLLM {engine_name}, /v1/chat/completions, temperature 0",
+            "turns": len(scored),
+            "seed": EVALUATION_SEED,
+            "hardware": f"{os.cpu_count()} CPU threads, {platform.machine()}",
+            "exact": {
+                kind: {"count": s.count, "total": s.total, "low": s.low, "high": s.high} for kind, s in exact.items()
+            },
+            "misses": misses,
+        },
+    }
+    (out / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n")
+    rows = "\n".join(
+        f"| {kind.replace('_', ' ')} | {value} | {_counts(misses.get(kind, {}))} |" for kind, value in exact.items()
+    )
+    (out / "README.md").write_text(
+        _CARD.format(
+            rows=rows, turns=len(scored), engine=engine_name, parameters=run["parameters"] / 1e6,
+            size=weights.stat().st_size / 1e6, tokens=run["tokens"] / 1e6, minutes=run["seconds"] / 60,
+            device=run["device"], torch=run["torch"], conversations=recipe.conversations, template=templates.CURRENT,
+            held_out=len(synth.tool_names("held-out")), trained=len(synth.tool_names("train")),
+        )
+    )  # fmt: skip
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items()) or "none"
+
+
+_CARD = """# k2-nano
+
+A Llama of {parameters:.2f} M parameters ({size:.1f} MB) that speaks Kimi K2's wire format: small enough to serve
+with real vLLM on a laptop, trained enough that its tool calls are right when the prompt is. It knows nothing of the
+world. Results of k2-nano are k2-nano's: mechanisms carry over to Kimi K2, figures do not.
+
+This file is written by `make nano`; do not edit it.
+
+## Evaluation
+
+{turns} held-out turns through vLLM {engine}, `/v1/chat/completions`, greedy. Exact: the same calls in the same order
+with equal arguments, and the same text; Wilson 95 % intervals.
+
+| turn | exact | the rest |
+|---|---|---|
+{rows}
+
+An ask for a tool that is not declared should be declined. That it is not always is the open problem of tool calling
+without enforcement; it is neither planted in the training data nor tuned away.
+
+## Training
+
+{conversations:,} synthetic conversations ({tokens:.1f} M tokens with padding), one epoch, loss on assistant turns,
+rendered by the real template `{template}`. {minutes:.0f} minutes on {device}, torch {torch}.
+
+The data: one to five exchanges, up to three declared tools named `VERB_NOUN`, with optional, enum, number,
+boolean and nested parameters; 68 % of the asks call (15 % of those two tools at once), 12 % ask for an undeclared
+tool, 20 % are small talk; 5 % of the conversations use ids without `functions.`. Tool names are split by a hash of
+the name: the {trained} names of training and the {held_out} names of evaluation do not overlap.
+
+Seed, versions and checksums: `provenance.json`. To retrain: `make nano`.
+"""

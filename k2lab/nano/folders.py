@@ -1,0 +1,108 @@
+"""Model folders of k2-nano: one set of weights under several tokenizers and templates.
+
+A folder is assembled on demand in the cache, under a name that ends in a digest
+of all that went into it; a finished folder is never changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from k2lab import paths, templates
+from k2lab.errors import InputError, SourceError
+from k2lab.nano import tokenizer
+
+CODE = Path(__file__).parent / "code"
+WEIGHT_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a folder differs from the others: its template, and the tokenizer class over it."""
+
+    summary: str
+    template: Callable[[], str]
+    tokenizer_class: str | None = None
+    """``module.Class`` of :data:`CODE`, or ``None`` for the plain fast tokenizer."""
+
+
+def _current() -> str:
+    return templates.read(templates.CURRENT)
+
+
+def _old() -> str:
+    return templates.read(templates.OLD)
+
+
+def _current_without_block() -> str:
+    return templates.without_generation_block(_current())
+
+
+KWARGS = "tokenization_kwargs.KwargsTokenizer"
+DECLARED = "tokenization_declared.DeclaredTokenizer"
+
+VARIANTS: Mapping[str, Variant] = {
+    "current": Variant("plain tokenizer, the real current template", _current),
+    "legacy": Variant("flag in **kwargs, template without the flag", _current_without_block, KWARGS),
+    "kwargs-template": Variant("flag in **kwargs, template reads the flag", _current, KWARGS),
+    "declared": Variant("flag in the signature, template without the flag", _current_without_block, DECLARED),
+    "declared-template": Variant("flag in the signature, template reads the flag", _current, DECLARED),
+    "old": Variant("plain tokenizer, the real old template", _old),
+}
+
+
+def assemble(name: str, weights: Path | None = None) -> Path:
+    """The folder of a variant, made in the cache unless it stands there already."""
+    if name not in VARIANTS:
+        raise InputError(f"k2-nano has no variant {name!r}: choose one of {', '.join(sorted(VARIANTS))}")
+    weights = weights or paths.data_dir() / "models" / "k2-nano"
+    if not (weights / "model.safetensors").exists():
+        raise SourceError(f"no weights in {weights}: run `make nano` to train them")
+    files = _files(VARIANTS[name])
+    digest = hashlib.sha256()
+    for file in [*(weights / file for file in WEIGHT_FILES)]:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    for file_name, text in sorted(files.items()):
+        digest.update(file_name.encode() + b"\0" + text.encode())
+    target = paths.cache_dir() / "models" / f"k2-nano-{name}-{digest.hexdigest()[:12]}"
+    if not target.exists():
+        _make(target, weights, files)
+    return target
+
+
+def _files(variant: Variant) -> dict[str, str]:
+    template = variant.template()
+    config = tokenizer.config()
+    files = {"chat_template.jinja": template}
+    if variant.tokenizer_class:
+        module, cls = variant.tokenizer_class.split(".")
+        config |= {"tokenizer_class": cls, "auto_map": {"AutoTokenizer": [None, variant.tokenizer_class]}}
+        files[f"{module}.py"] = (CODE / f"{module}.py").read_text(encoding="utf-8")
+    files["tokenizer_config.json"] = json.dumps(config, indent=2) + "\n"
+    return files
+
+
+def _make(target: Path, weights: Path, files: Mapping[str, str]) -> None:
+    """Fill a folder beside the target, then rename: nobody ever sees half of one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
+    try:
+        for name in WEIGHT_FILES:
+            shutil.copyfile(weights / name, fresh / name)
+        for name, text in files.items():
+            (fresh / name).write_text(text, encoding="utf-8")
+        fresh.chmod(0o755)
+        try:
+            os.rename(fresh, target)
+        except OSError:
+            if not target.exists():  # otherwise somebody else made the same folder first
+                raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)

@@ -1,0 +1,65 @@
+"""Records to matplotlib axes. Blue and orange, told apart by hatching too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from k2lab.stats import Share
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLUE, ORANGE, GREY = "#2c6fd1", "#e6820f", "#9a9a9a"
+FINISH_STYLE = {"tool_calls": (BLUE, ""), "stop": (ORANGE, "//"), "length": (GREY, "..")}
+
+
+def shares(values: Mapping[str, Share], ax: Axes | None = None, *, xlabel: str = "share of the requests") -> Axes:
+    """A horizontal bar for each share, with its interval and its count."""
+    ax = ax or _axes(len(values))
+    for row, (label, value) in enumerate(values.items()):
+        colour, hatch = (BLUE, "") if value.value >= 0.5 else (ORANGE, "//")
+        ax.barh(row, value.value, color=colour, hatch=hatch, edgecolor="white", height=0.6)
+        ax.plot([value.low, value.high], [row, row], color="black", linewidth=1.5, marker="|", markersize=9)
+        ax.text(1.02, row, f"{value.count} of {value.total}", va="center", transform=ax.get_yaxis_transform())
+        ax.text(0.0, row - 0.34, label, va="bottom", fontsize=9)
+    _bare(ax, len(values), xlabel)
+    return ax
+
+
+def finish_reasons(
+    counts: Mapping[str, Mapping[str, int]],
+    ax: Axes | None = None,
+    *,
+    order: Sequence[str] = ("tool_calls", "stop", "length"),
+) -> Axes:
+    """A stacked bar for each arm: how its requests ended."""
+    ax = ax or _axes(len(counts))
+    names = [*order, *sorted({name for arm in counts.values() for name in arm} - set(order))]
+    for row, (label, arm) in enumerate(counts.items()):
+        start = 0
+        for name in names:
+            colour, hatch = FINISH_STYLE.get(name, (GREY, "xx"))
+            ax.barh(row, arm.get(name, 0), left=start, color=colour, hatch=hatch, edgecolor="white", height=0.6,
+                    label=name if row == 0 else None)  # fmt: skip
+            start += arm.get(name, 0)
+        ax.text(0.0, row - 0.34, label, va="bottom", fontsize=9)
+    _bare(ax, len(counts), "requests", limit=None)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    return ax
+
+
+def _axes(rows: int) -> Axes:
+    import matplotlib.pyplot as plt
+
+    _, ax = plt.subplots(figsize=(8, 0.75 * rows + 0.9), layout="constrained")
+    return ax
+
+
+def _bare(ax: Axes, rows: int, xlabel: str, limit: float | None = 1.0) -> None:
+    if limit is not None:
+        ax.set_xlim(0, limit)
+    ax.set_ylim(rows - 0.3, -0.6)
+    ax.set_yticks([])
+    ax.set_xlabel(xlabel)
+    ax.spines[["top", "right", "left"]].set_visible(False)

