@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENGINES := 0.11.0 0.32.0
 
-.PHONY: setup engines report lab test check nano lock clean
+.PHONY: setup engines report lab test check nano lock picture clean
 
 setup: $(VENV)/.done ## the notebook environment: no torch, no vllm
 
@@ -38,6 +38,9 @@ nano: setup ## train k2-nano anew (under 45 minutes on 2 cores)
 
 lock: setup ## make lock VERSION=0.32.0: resolve the locked requirements of a vLLM release
 	$(BIN)/python -m k2lab.engine.resolve $(VERSION)
+
+picture: ## the README's picture, out of the last report of notebook 1
+	$(BIN)/python -m k2lab.plots reports/summary.json data/pictures
 
 clean: ## what was made here; the engines in the user's cache stay
 	rm -rf $(VENV) reports build .mypy_cache .ruff_cache .pytest_cache .hypothesis

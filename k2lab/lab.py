@@ -12,7 +12,7 @@ import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -118,9 +118,8 @@ def provenance(subjects: Mapping[str, Subject]) -> dict[str, str]:
 
 
 def _stop_all(servers: Iterable[Server]) -> None:
-    with ExitStack() as stack:
-        for server in list(servers):
-            stack.callback(engine.stop, server)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(engine.stop, list(servers)))
 
 
 def _folder(name: str) -> Path:

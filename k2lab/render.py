@@ -53,8 +53,9 @@ def render(
     if not isinstance(source, Source):
         source = open_source(source)
     data = conversation.to_json()
+    renderer = source.hf_tokenizer
     try:
-        text = source.hf_tokenizer.apply_chat_template(
+        text = renderer.apply_chat_template(
             data["messages"],
             tools=data["tools"] or None,
             tokenize=False,

@@ -23,6 +23,9 @@ from k2lab import templates
 from k2lab.errors import SourceError
 
 HUB_PATTERNS = ("*.json", "*.jinja", "*.model", "*.py", "*.txt")
+KIMI_FILE = "tiktoken.model"
+"""The ranks of Kimi's tokenizer, in tiktoken's format."""
+
 HUB_SPEC = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)@(?P<sha>[0-9a-f]{40})")
 
 KIMI_SPLIT = "|".join(
@@ -83,9 +86,9 @@ class Source:
     @cached_property
     def tokenizer(self) -> Tokenizer | None:
         """Text to ids, or ``None`` for a template that came without a tokenizer."""
-        if self.folder is None:
+        if self.folder is None or self.tokenizer_name is None:
             return None
-        if (self.folder / "tiktoken.model").exists():
+        if (self.folder / KIMI_FILE).exists():
             return KimiTokenizer(self.folder)
         return FastTokenizer(self.hf_tokenizer)
 
@@ -141,7 +144,7 @@ class KimiTokenizer:
         import tiktoken
         from tiktoken.load import load_tiktoken_bpe
 
-        ranks = load_tiktoken_bpe(str(folder / "tiktoken.model"))
+        ranks = load_tiktoken_bpe(str(folder / KIMI_FILE))
         named = _added_tokens(folder)
         base = len(ranks)
         slots = {named.get(i, f"<|reserved_token_{i}|>"): i for i in range(base, base + KIMI_ADDED_SLOTS)}
@@ -165,20 +168,28 @@ def _added_tokens(folder: Path) -> dict[int, str]:
 
 def _from_folder(spec: str, folder: Path, trust_remote_code: bool) -> Source:
     config = _json(folder / "tokenizer_config.json")
-    template = _template_of(folder, config)
+    template, where = _template_of(folder, config)
     code = _foreign_code(folder, config)
     if code and not trust_remote_code:
         raise SourceError(
             f"the tokenizer of {folder} is Python code ({', '.join(code)}): read it, then pass --trust-remote-code"
         )
-    name = config.get("tokenizer_class") or type(config).__name__
-    own_code = bool(config.get("auto_map")) and not (folder / "tiktoken.model").exists()
-    return Source(spec, template, str(folder / "chat template"), str(name), folder, runs_code=own_code)
+    own_code = bool(config.get("auto_map")) and not (folder / KIMI_FILE).exists()
+    return Source(spec, template, f"{folder.name}/{where}", _tokenizer_name(folder, config), folder, runs_code=own_code)
+
+
+def _tokenizer_name(folder: Path, config: dict[str, Any]) -> str | None:
+    """The tokenizer's class, or ``None`` for a folder that holds a template alone."""
+    if (folder / KIMI_FILE).exists():
+        return f"Kimi's {KIMI_FILE}"
+    if (folder / "tokenizer.json").exists():
+        return str(config.get("tokenizer_class") or "PreTrainedTokenizerFast")
+    return None
 
 
 def _foreign_code(folder: Path, config: dict[str, Any]) -> list[str]:
     """Tokenizer files that rendering would run and that k2lab does not ship itself."""
-    if not config.get("auto_map") or (folder / "tiktoken.model").exists():
+    if not config.get("auto_map") or (folder / KIMI_FILE).exists():
         return []
     known = known_code()
     return [
@@ -188,13 +199,14 @@ def _foreign_code(folder: Path, config: dict[str, Any]) -> list[str]:
     ]
 
 
-def _template_of(folder: Path, config: dict[str, Any]) -> str:
+def _template_of(folder: Path, config: dict[str, Any]) -> tuple[str, str]:
+    """The template, and the file that it stands in."""
     path = folder / "chat_template.jinja"
     if path.exists():
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8"), path.name
     template = config.get("chat_template")
     if isinstance(template, str):
-        return template
+        return template, "tokenizer_config.json"
     raise SourceError(f"{folder} has no chat template: neither chat_template.jinja nor one in tokenizer_config.json")
 
 
@@ -204,7 +216,7 @@ def _load_hf(source: Source) -> Any:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it warns of a missing torch, which is on purpose
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    if source.folder is None or (source.folder / "tiktoken.model").exists():
+    if source.folder is None or source.tokenizer_name is None or (source.folder / KIMI_FILE).exists():
         from tokenizers import Tokenizer as Backend
 
         return PreTrainedTokenizerFast(tokenizer_object=Backend.from_str(EMPTY_TOKENIZER))

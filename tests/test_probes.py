@@ -40,7 +40,7 @@ def test_the_probe_goes_red_when_the_bug_is_put_back(servers, talk):
 def test_asks_that_should_call_do_so_on_the_repaired_server_alone(servers):
     cases = synth.cases("held-out", 5, 60, ("call",))
     called = {
-        name: evaluate.called([s.reply for s in evaluate.run(Endpoint(servers[name]), cases)])
+        name: evaluate.called(evaluate.replies(Endpoint(servers[name]), cases))
         for name in ("0.11.0 legacy", "0.32.0 current")
     }
     assert called["0.11.0 legacy"].value <= 0.10

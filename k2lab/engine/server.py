@@ -43,10 +43,11 @@ ENVIRONMENT: Mapping[str, str] = {
 BASE_FLAGS = (
     "--dtype", "float32", "--max-model-len", "2048", "--enforce-eager",
     "--enable-auto-tool-choice", "--tool-call-parser", "kimi_k2",
-    "--trust-remote-code", "--trust-request-chat-template",
+    "--trust-remote-code", "--trust-request-chat-template", "--distributed-executor-backend", "uni",
 )  # fmt: skip
 """For a small model on a CPU, on the loopback interface. The code that is trusted is that of a
-local folder; a request may bring its own template, for experiments that vary nothing else."""
+local folder; a request may bring its own template, for experiments that vary nothing else. One
+worker inside the engine's process starts 8 s sooner than one in a process of its own."""
 
 
 @dataclass(frozen=True)

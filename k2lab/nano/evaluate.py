@@ -43,8 +43,13 @@ class Scored:
 
 def run(endpoint: Endpoint, cases: Sequence[Case], *, concurrency: int = 8) -> list[Scored]:
     """Ask every case by ``/chat/completions`` and score it; in the order of the cases."""
-    replies = in_parallel(lambda case: endpoint.chat(case.conversation, **PARAMS), cases, concurrency=concurrency)
-    return [Scored(case, reply, score(case, reply)) for case, reply in zip(cases, replies, strict=True)]
+    answers = replies(endpoint, cases, concurrency=concurrency)
+    return [Scored(case, reply, score(case, reply)) for case, reply in zip(cases, answers, strict=True)]
+
+
+def replies(endpoint: Endpoint, cases: Sequence[Case], *, concurrency: int = 8) -> list[Reply]:
+    """Ask every case by ``/chat/completions``; in the order of the cases."""
+    return in_parallel(lambda case: endpoint.chat(case.conversation, **PARAMS), cases, concurrency=concurrency)
 
 
 def by_hand(endpoint: Endpoint, source: Source | Path, cases: Sequence[Case], *, concurrency: int = 8) -> list[Reply]:
@@ -54,15 +59,15 @@ def by_hand(endpoint: Endpoint, source: Source | Path, cases: Sequence[Case], *,
     return in_parallel(lambda prompt: endpoint.complete(prompt, **PARAMS), prompts, concurrency=concurrency)
 
 
-def called(replies: Iterable[Reply]) -> Share:
+def called(answers: Iterable[Reply]) -> Share:
     """Share of the replies that call: by ``finish_reason`` of a chat, by the opening marker in a plain completion."""
-    found = [reply.finish_reason == "tool_calls" or SECTION_BEGIN in reply.content for reply in replies]
+    found = [reply.finish_reason == "tool_calls" or SECTION_BEGIN in reply.content for reply in answers]
     return share(sum(found), len(found))
 
 
-def finish_reasons(replies: Iterable[Reply]) -> dict[str, int]:
+def finish_reasons(answers: Iterable[Reply]) -> dict[str, int]:
     """How often each finish reason occurs."""
-    return dict(Counter(str(reply.finish_reason) for reply in replies).most_common())
+    return dict(Counter(str(reply.finish_reason) for reply in answers).most_common())
 
 
 def score(case: Case, reply: Reply) -> Outcome:
