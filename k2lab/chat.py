@@ -60,16 +60,22 @@ class Conversation:
 def load(path: str | Path) -> Conversation:
     """Read a conversation file: ``{"messages": [...], "tools": [...]}``, or a bare list of messages."""
     path = Path(path)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConversationError(f"cannot read conversation {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConversationError(f"conversation {path} is not JSON: {error}") from error
+    data = _read_json(path, "conversation")
     try:
         return parse(data)
     except ConversationError as error:
         raise ConversationError(f"conversation {path}: {error}") from None
+
+
+def load_tools(path: str | Path) -> tuple[Tool, ...]:
+    """Read a file of tools: a list of them, or a conversation's ``{"tools": [...]}``."""
+    path = Path(path)
+    data = _read_json(path, "tools file")
+    tools = data.get("tools") if isinstance(data, Mapping) else data
+    try:
+        return tuple(_tool(index, item) for index, item in enumerate(_list("tools", tools)))
+    except ConversationError as error:
+        raise ConversationError(f"tools file {path}: {error}") from None
 
 
 def parse(data: object) -> Conversation:
@@ -91,6 +97,15 @@ def text_of(message: Mapping[str, Any]) -> str:
     if isinstance(content, str):
         return content
     return "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
+
+
+def _read_json(path: Path, what: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConversationError(f"cannot read {what} {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConversationError(f"{what} {path} is not JSON: {error}") from error
 
 
 def _list(name: str, value: object) -> Sequence[Any]:

@@ -165,6 +165,29 @@ def probe(
         raise click.exceptions.Exit(1)
 
 
+@cli.command()
+@click.option("--tools", type=click.Path(path_type=Path), default=None, help="A JSON file: the list of tools on offer.")
+@click.option("--strict", is_flag=True, help="Accept the documented form alone.")
+@click.option("--thinking/--no-thinking", default=None, help="Whether the output begins inside the reasoning.")
+def parse(tools: Path | None, strict: bool, thinking: bool | None) -> None:
+    """Read a raw output from standard input: content, and calls with their status, as JSON."""
+    from k2lab import wire
+
+    text = sys.stdin.buffer.read().decode("utf-8", errors="replace")
+    offered = None if tools is None else chat.load_tools(tools)
+    _print(wire.parse(text, offered, strict=strict, thinking=thinking).to_json())
+
+
+@cli.command()
+@click.argument("conversation", type=click.Path(path_type=Path))
+@click.option("--model", default="kimi-k2", show_default=True, help="K3 is left alone: its format has no such ids.")
+def repair(conversation: Path, model: str) -> None:
+    """Repair a history: ids renumbered, text parts joined, empty contents made equal; prints it with the changes."""
+    from k2lab.repair import history
+
+    _print(history(chat.load(conversation), model=model).to_json())
+
+
 @cli.group(name="engine")
 def engine_group() -> None:
     """Real vLLM releases, each in an environment of its own."""
@@ -275,7 +298,12 @@ def _model_folder(model: str) -> Path:
 
 
 def _print(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate has no UTF-8
+        text = json.dumps(value, indent=2)
+    click.echo(text)
 
 
 def main() -> NoReturn:

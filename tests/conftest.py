@@ -10,9 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from k2lab import chat, engine, lab, paths
 from k2lab.chat import Conversation
+
+settings.register_profile("k2lab", deadline=None)  # two cores, shared with live servers
+settings.load_profile("k2lab")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -67,3 +71,15 @@ def conversation_file(tmp_path: Path) -> Callable[[object], Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def k2lab_stdin() -> Callable[..., str]:
+    """Run the command line on a text; returns what it prints."""
+
+    def run(text: str, *arguments: object) -> str:
+        command = [sys.executable, "-m", "k2lab.cli", *map(str, arguments)]
+        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=60, check=True)
+        return done.stdout.decode()
+
+    return run

@@ -15,10 +15,23 @@ from k2lab import report
 from tests.conftest import ROOT
 
 ORDER = (
-    *("errors", "paths", "stats", "chat", "templates", "source", "render", "diff", "endpoint", "engine"),
+    *(
+        "errors",
+        "paths",
+        "stats",
+        "chat",
+        "wire",
+        "repair",
+        "templates",
+        "source",
+        "render",
+        "diff",
+        "endpoint",
+        "engine",
+    ),
     *("probes", "nano", "lab", "plots", "views", "report", "cli"),
 )
-STANDARD_LIBRARY_ONLY = ("errors", "stats", "chat", "templates")
+STANDARD_LIBRARY_ONLY = ("errors", "stats", "chat", "wire", "repair", "templates")
 DISPLAY = {"matplotlib", "IPython", "ipywidgets"}
 MODULES = sorted((ROOT / "k2lab").rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
