@@ -188,6 +188,25 @@ def repair(conversation: Path, model: str) -> None:
     _print(history(chat.load(conversation), model=model).to_json())
 
 
+@cli.command()
+@click.option("--engine", "engines", multiple=True, help="An engine to ask; all installed ones where left out.")
+@click.option("--base-url", default=None, help="A running vLLM with --enable-scale-out, asked by derender.")
+@click.option("--catalogue", type=click.Path(path_type=Path), default=None, help="Another file of outputs.")
+@click.option("--json", "as_json", is_flag=True, help="Print every answer as JSON.")
+def parsers(engines: tuple[str, ...], base_url: str | None, catalogue: Path | None, as_json: bool) -> None:
+    """What every parser at hand makes of recorded failures, whole and in chunks."""
+    from k2lab import parsers as lab
+    from k2lab import views
+
+    for name in engines:
+        engine.resolve(name)
+    answers = lab.ask_all(lab.catalogue(catalogue), engines, base_url)
+    if as_json:
+        _print([vars(answer) for answer in answers])
+    else:
+        click.echo(views.parser_matrix(answers).text)
+
+
 @cli.group(name="engine")
 def engine_group() -> None:
     """Real vLLM releases, each in an environment of its own."""

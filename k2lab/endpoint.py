@@ -117,18 +117,7 @@ class Endpoint:
             body["tools"] = data["tools"]
         started = time.perf_counter()
         answer = self._post_or_get(f"{self.base_url}/chat/completions", body)
-        choice = _choice(answer)
-        message = choice.get("message") or {}
-        return Reply(
-            choice.get("finish_reason"),
-            message.get("content") or "",
-            tuple(message.get("tool_calls") or ()),
-            _ids(answer.get("prompt_token_ids")),
-            _ids(choice.get("token_ids")),
-            answer.get("usage") or {},
-            (time.perf_counter() - started) * 1000,
-            answer,
-        )
+        return _chat_reply(answer, started)
 
     def complete(self, prompt: str | Sequence[int], **params: Any) -> Reply:
         """``/completions`` of a rendered prompt: the same model without the server's chat layer.
@@ -166,6 +155,13 @@ class Endpoint:
     def detokenize(self, ids: Sequence[int]) -> str:
         """vLLM's ``/detokenize``; raises :class:`UnsupportedError` where there is none."""
         return str(self._own("/detokenize", {"model": self.model, "tokens": list(ids)})["prompt"])
+
+    def derender(self, ids: Sequence[int], tools: Sequence[Mapping[str, Any]]) -> Reply:
+        """What vLLM's parser makes of output ids; raises :class:`UnsupportedError` where that is not served."""
+        request = {"model": self.model, "messages": [{"role": "user", "content": ""}], "tools": list(tools)}
+        choice = {"index": 0, "token_ids": list(ids), "finish_reason": "stop"}
+        body = {"model": self.model, "generate_response": {"choices": [choice]}, "chat_request": request}
+        return _chat_reply(self._own("/v1/chat/completions/derender", body), time.perf_counter())
 
     def prompt_ids(self, conversation: Conversation, **params: Any) -> PromptIds:
         """The ids of the prompt that the server itself makes: ``return_token_ids``, else ``/tokenize``."""
@@ -265,6 +261,21 @@ def _checked_url(base_url: str) -> str:
     if parts.username or parts.password:
         raise InputError(f"keep keys out of the base URL: set {KEY_VARIABLE} instead")
     return base_url.rstrip("/")
+
+
+def _chat_reply(answer: Mapping[str, Any], started: float) -> Reply:
+    choice = _choice(answer)
+    message = choice.get("message") or {}
+    return Reply(
+        choice.get("finish_reason"),
+        message.get("content") or "",
+        tuple(message.get("tool_calls") or ()),
+        _ids(answer.get("prompt_token_ids")),
+        _ids(choice.get("token_ids")),
+        answer.get("usage") or {},
+        (time.perf_counter() - started) * 1000,
+        answer,
+    )
 
 
 def _choice(answer: Mapping[str, Any]) -> Mapping[str, Any]:

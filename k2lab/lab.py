@@ -1,5 +1,8 @@
 """Servers for a notebook: named ``ENGINE VARIANT``, handed in by a report or started for the kernel.
 
+A third word forces the content format that vLLM otherwise detects from the
+template, as in ``0.32.0 current string``.
+
 A report starts the servers outside the kernel and passes their URLs in. In
 JupyterLab nobody does, so the set-up cell starts what is missing; such a server
 ends with the kernel.
@@ -24,6 +27,7 @@ from k2lab.engine import Server
 from k2lab.errors import InputError
 from k2lab.nano import folders
 
+CONTENT_FORMATS = ("string", "openai")
 STARTING_AT_ONCE = 2
 """A start keeps one core busy importing; more at once than this only slows each."""
 
@@ -41,19 +45,19 @@ class Subject:
     folder: Path
 
 
-def parse(name: str) -> tuple[str, str]:
-    """``"0.11.0 legacy"`` as engine and variant of k2-nano."""
-    parts = name.split()
-    if len(parts) != 2:
+def parse(name: str) -> tuple[str, str, list[str]]:
+    """``"0.11.0 legacy"`` as engine, variant of k2-nano, and flags of the server."""
+    release, *rest = name.split() or [""]
+    if not rest or len(rest) > 2 or (len(rest) == 2 and rest[1] not in CONTENT_FORMATS):
         raise InputError(f"server name {name!r} is not of the form 'ENGINE VARIANT', such as '0.11.0 legacy'")
-    return parts[0], parts[1]
+    return release, rest[0], ["--chat-template-content-format", rest[1]] if len(rest) == 2 else []
 
 
 def connect(servers: Mapping[str, str], say: Say = print) -> dict[str, Subject]:
     """A subject for each name; a name without a URL is served for as long as this process lives."""
     missing = [name for name, url in servers.items() if not url]
     running = {(s.engine, s.model): s.base_url for s in engine.running()}
-    found = {name: running.get((parse(name)[0], str(_folder(name))), "") for name in missing}
+    found = {name: "" if parse(name)[2] else running.get((parse(name)[0], str(_folder(name))), "") for name in missing}
     started = start_all([name for name in missing if not found[name]], say)
     urls = {**servers, **found, **{name: server.base_url for name, server in started.items()}}
     return {name: _subject(name, urls[name]) for name in servers}
@@ -77,11 +81,13 @@ def start_all(names: Sequence[str], say: Say = print) -> dict[str, Server]:
     started: dict[str, Server] = {}
 
     def begin(name: str) -> None:
-        release, _ = parse(name)
+        release, _, flags = parse(name)
         found = engine.resolve(release)
         if found.python is None:
             raise InputError(f"{name!r}: give the URL as the value, not as the name")
-        started[name] = engine.start(found.python, release, _folder(name), watch_parent=True)
+        started[name] = engine.start(
+            found.python, release, _folder(name), flags=[*found.flags, *flags], watch_parent=True
+        )
         say(f"  {name}: ready at {started[name].base_url}")
 
     try:
@@ -127,5 +133,5 @@ def _folder(name: str) -> Path:
 
 
 def _subject(name: str, url: str) -> Subject:
-    release, variant = parse(name)
+    release, variant, _ = parse(name)
     return Subject(name, release, variant, Endpoint(url), _folder(name))

@@ -73,6 +73,25 @@ def edit(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
+def with_content_fault(text: str) -> str:
+    """The current template with the old one's fault and nothing else: a calling turn prints its content as it is.
+
+    A loop over ``message['content']`` that no macro hides makes vLLM detect the
+    ``openai`` content format and turn every content into a list of parts.
+    """
+    text = edit(text, "{{render_content(message)}}<|tool_calls_section_begin|>", FAULTY_CALL_CONTENT)
+    return edit(text, "{%- elif message['content'] is not none -%}\n    {{render_content(message)}}", OPEN_CONTENT_LOOP)
+
+
+FAULTY_CALL_CONTENT = (
+    """{%- if message['content'] -%}{{ message['content'] }}{%- endif -%}<|tool_calls_section_begin|>"""
+)
+OPEN_CONTENT_LOOP = """{%- elif message['content'] is string -%}
+    {{ message['content'] }}
+  {%- elif message['content'] is not none -%}
+    {%- for content in message['content'] -%}{{ content['text'] }}{%- endfor -%}"""
+
+
 def without_generation_block(text: str) -> str:
     """The template with its ``add_generation_prompt`` block cut out: it no longer knows the flag."""
     return edit(text, GENERATION_BLOCK, "")

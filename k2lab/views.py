@@ -16,6 +16,7 @@ from typing import Any
 
 from k2lab.diff import Diff, Hunk
 from k2lab.endpoint import Reply
+from k2lab.parsers import Answer, matrix
 from k2lab.probes import Finding, GridCell
 from k2lab.source import Tokenizer
 
@@ -128,6 +129,30 @@ def grid(cells: Iterable[GridCell]) -> View:
         for (signature, template), states in by_case.items()
     ]
     return table(rows)
+
+
+OUTCOME_SIGN = {"right": "✓", "wrong": "✗ wrong", "lost": "✗ lost", "leaked": "✗ leaked", "not asked": "· not asked"}
+
+
+def parser_matrix(answers: Iterable[Answer]) -> View:
+    """The parser lab: a row an output, a column a parser. ``≠``: another answer than for the whole text."""
+    by_case = matrix(answers)
+    reasons: dict[str, str] = {}
+    rows: list[dict[str, str]] = []
+    tally: dict[str, int] = {}
+    for case_id, columns in by_case.items():
+        row = {"output": case_id}
+        for column, answer in columns.items():
+            row[column] = OUTCOME_SIGN[answer.outcome] + (" ≠" if answer.differs else "")
+            tally[column] = tally.get(column, 0) + (answer.outcome == "right")
+            if answer.outcome == "not asked":
+                reasons[column] = answer.detail
+        rows.append(row)
+    rows.append({"output": "right", **{c: f"{n} of {len(by_case)}" for c, n in tally.items() if c not in reasons}})
+    shown = table(rows)
+    notes = [f"{column} was not asked: {reason}" for column, reason in reasons.items()]
+    html_notes = "".join(f'<p class="quiet">{escape(note)}</p>' for note in notes)
+    return View(shown.html + html_notes, "\n".join([shown.text, *notes]))
 
 
 @dataclass(frozen=True)

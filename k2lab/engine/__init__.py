@@ -47,6 +47,7 @@ class Engine:
     name: str
     python: Path | None = None
     base_url: str | None = None
+    flags: tuple[str, ...] = ()
 
 
 def available() -> list[tuple[str, str]]:
@@ -72,11 +73,11 @@ def resolve(name: str) -> Engine:
         return Engine(name, Path(sys.executable))
     if "/" in name:
         return Engine(name, _with_vllm(Path(name).expanduser()))
-    locks.read(name)
+    flags = locks.read(name).flags
     found = environments.find(name)
     if not found.ready:
         raise EngineError(f"vLLM {name} is not installed: k2lab engine install {name}")
-    return Engine(name, found.python)
+    return Engine(name, found.python, flags=flags)
 
 
 @contextmanager
@@ -87,7 +88,7 @@ def served(name: str, model: Path, flags: Sequence[str] = ()) -> Iterator[str]:
         yield engine.base_url
         return
     assert engine.python is not None
-    with serving(engine.python, engine.name, model, flags=flags) as server:
+    with serving(engine.python, engine.name, model, flags=[*engine.flags, *flags]) as server:
         yield server.base_url
 
 
@@ -96,7 +97,7 @@ def serve(name: str, model: Path, *, port: int | None = None, flags: Sequence[st
     engine = resolve(name)
     if engine.python is None:
         raise EngineError(f"{name} is a running server: there is nothing to start")
-    return start(engine.python, engine.name, model, port=port, flags=flags)
+    return start(engine.python, engine.name, model, port=port, flags=[*engine.flags, *flags])
 
 
 def _with_vllm(python: Path) -> Path:

@@ -28,6 +28,8 @@ class Lock:
     """``(name, version)`` in the file's order."""
     disk_gb: int
     sha256: str
+    flags: tuple[str, ...] = ()
+    """What this release is served with beside the flags of all: features that others lack."""
 
     @property
     def torch(self) -> str:
@@ -59,4 +61,7 @@ def read(version: str) -> Lock:
     disk = re.search(r"^# disk-gb: (\d+)$", text, re.MULTILINE)
     if disk is None:
         raise EngineError(f"the lock of {version} does not say how much disk it wants: add '# disk-gb: N'")
-    return Lock(version, pins, int(disk[1]), hashlib.sha256(text.encode()).hexdigest())
+    flags = re.search(r"^# serve: (.+)$", text, re.MULTILINE)
+    # The digest is over the pins alone: a comment makes no environment outdated.
+    digest = hashlib.sha256(repr(pins).encode()).hexdigest()
+    return Lock(version, pins, int(disk[1]), digest, tuple(flags[1].split()) if flags else ())

@@ -21,9 +21,7 @@ DISK_GB = 9
 HEADER = """\
 # vLLM {version} on a CPU, CPython 3.11, Linux x86-64. Full: installed with --no-deps.
 # Written by `make lock VERSION={version}`, without torchvision, torchaudio and torchcodec,
-# whose PyPI builds do not load beside a CPU build of torch and which text needs not.
-# disk-gb: {disk}
-"""
+# whose PyPI builds do not load beside a CPU build of torch and which text needs not."""
 
 
 def resolve(version: str) -> Path:
@@ -38,9 +36,9 @@ def resolve(version: str) -> Path:
     if done.returncode != 0:
         sys.exit(done.stderr)
     pins = [line for line in done.stdout.splitlines() if "==" in line and not LEFT_OUT.match(line)]
-    old = re.search(r"^# disk-gb: (\d+)$", target.read_text() if target.exists() else "", re.MULTILINE)
-    disk = int(old[1]) if old else DISK_GB
-    target.write_text(HEADER.format(version=version, disk=disk) + "\n".join(pins) + "\n")
+    old = target.read_text() if target.exists() else f"# disk-gb: {DISK_GB}\n"
+    kept = [line for line in old.splitlines() if line.startswith(("# disk-gb:", "# serve:"))]
+    target.write_text("\n".join([HEADER.format(version=version), *kept, *pins]) + "\n")
     return target
 
 

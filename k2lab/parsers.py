@@ -1,0 +1,200 @@
+"""The parser lab: recorded outputs through every parser at hand, each judged against what is expected.
+
+Asked are the Kimi parser of each installed vLLM, in that engine's interpreter,
+with the whole text and with one and seven tokens at a time; ``derender`` of a
+running server; and :mod:`k2lab.wire`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from k2lab import engine, paths, wire
+from k2lab.endpoint import Endpoint
+from k2lab.errors import EndpointError, EngineError, InputError
+from k2lab.nano import folders
+from k2lab.source import Tokenizer, open_source
+
+Outcome = Literal["right", "wrong", "lost", "leaked", "not asked"]
+
+CHUNKS: Mapping[int, str] = {0: "whole", 1: "1 token", 7: "7 tokens"}
+"""Tokens fed at a time; more than one arrive together under load or with speculative decoding."""
+
+WORKER = Path(engine.__file__).with_name("parser_worker.py")
+TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One output of the catalogue, with the tools on offer and what a good parser answers."""
+
+    case_id: str
+    what: str
+    source: tuple[str, ...]
+    raw_output: str
+    tools: tuple[Mapping[str, Any], ...]
+    status: str
+    calls: tuple[tuple[str, Any], ...]
+    content: str | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a parser made of an output. ``differs``: fed in chunks, it says something else than for the whole."""
+
+    case_id: str
+    column: str
+    outcome: Outcome
+    content: str | None = None
+    calls: tuple[tuple[str, Any], ...] = ()
+    detail: str = ""
+    differs: bool = False
+
+
+def catalogue(path: Path | None = None) -> list[Failure]:
+    """The failures of ``data/failures.jsonl``, or of another file of the same form."""
+    path = path or paths.data_dir() / "failures.jsonl"
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [_failure(row) for row in rows]
+    except OSError as error:
+        raise InputError(f"cannot read the catalogue {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"the catalogue {path} is not as expected: {type(error).__name__} {error}") from error
+
+
+def grade(failure: Failure, content: str | None, calls: Sequence[tuple[str, Any]]) -> Outcome:
+    """Right: the expected calls and content, white space around it aside."""
+    same_calls = list(calls) == list(failure.calls)
+    if same_calls and (content or "").strip() == (failure.content or "").strip():
+        return "right"
+    if "<|tool_call" in (content or "") and "<|tool_call" not in (failure.content or ""):
+        return "leaked"
+    return "lost" if len(calls) < len(failure.calls) else "wrong"
+
+
+def ask_wire(failures: Iterable[Failure]) -> list[Answer]:
+    """k2lab's own tolerant parser."""
+    made = []
+    for failure in failures:
+        parsed = wire.parse(failure.raw_output, failure.tools)
+        usable = ("ok", "repaired", "undeclared")
+        calls = tuple((str(c.name), dict(c.arguments or {})) for c in parsed.calls if c.status in usable)
+        detail = "; ".join(call.reason for call in parsed.calls if call.reason)
+        outcome = grade(failure, parsed.content, calls)
+        made.append(Answer(failure.case_id, "wire", outcome, parsed.content, calls, detail))
+    return made
+
+
+def ask_engine(name: str, failures: Sequence[Failure]) -> list[Answer]:
+    """vLLM's parser in its own interpreter; a release that cannot be asked gives ``not asked`` with the reason."""
+    try:
+        python = engine.resolve(name).python
+        if python is None:
+            raise EngineError(f"{name} is a URL: ask it by derender")
+        answers = _run_worker(python, failures)
+    except EngineError as error:
+        reason = str(error).splitlines()[0]
+        return [_not_asked(f.case_id, f"{name} {label}", reason) for f in failures for label in CHUNKS.values()]
+    made = []
+    for failure in failures:
+        first = answers[failure.case_id, 0]
+        for chunk, label in CHUNKS.items():
+            content, calls, fault = answers[failure.case_id, chunk]
+            differs = ((content or "").strip(), calls) != ((first[0] or "").strip(), first[1])
+            outcome = grade(failure, content, calls)
+            made.append(Answer(failure.case_id, f"{name} {label}", outcome, content, calls, fault, differs))
+    return made
+
+
+def ask_derender(endpoint: Endpoint, tokenizer: Tokenizer, failures: Sequence[Failure]) -> list[Answer]:
+    """The parser inside a running server, on ids of our choice (vLLM with ``--enable-scale-out``)."""
+    made = []
+    for failure in failures:
+        try:
+            answer = endpoint.derender(tokenizer.encode(failure.raw_output), failure.tools)
+        except EndpointError as error:
+            made.append(_not_asked(failure.case_id, "derender", str(error)))
+            continue
+        functions = [call.get("function") or {} for call in answer.tool_calls]
+        calls = tuple((str(f.get("name")), _decoded(f.get("arguments"))) for f in functions)
+        outcome = grade(failure, answer.content, calls)
+        made.append(Answer(failure.case_id, "derender", outcome, answer.content, calls))
+    return made
+
+
+def ask_all(failures: Sequence[Failure], engines: Sequence[str] = (), base_url: str | None = None) -> list[Answer]:
+    """Every parser at hand; ``engines`` are all that can be named, unless given."""
+    names = engines or [name for name, _ in engine.available()]
+    made = [answer for name in names for answer in ask_engine(name, failures)]
+    if base_url:
+        tokenizer = open_source(folders.assemble("current")).tokenizer
+        assert tokenizer is not None
+        made += ask_derender(Endpoint(base_url), tokenizer, failures)
+    return made + ask_wire(failures)
+
+
+def matrix(answers: Iterable[Answer]) -> dict[str, dict[str, Answer]]:
+    """Answers by case and column, in the order in which they came."""
+    rows: dict[str, dict[str, Answer]] = {}
+    for answer in answers:
+        rows.setdefault(answer.case_id, {})[answer.column] = answer
+    return rows
+
+
+def _run_worker(python: Path, failures: Sequence[Failure]) -> dict[tuple[str, int], tuple[str | None, Any, str]]:
+    asked = [
+        {"id": f.case_id, "raw_output": f.raw_output, "tools": list(f.tools), "chunk": chunk}
+        for f in failures
+        for chunk in CHUNKS
+    ]
+    command = [str(python), str(WORKER), str(folders.assemble("current"))]
+    lines = "".join(json.dumps(case) + "\n" for case in asked)
+    try:
+        done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise EngineError(f"the parser of {python} did not answer within {TIMEOUT_S:.0f} s") from None
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    if len(answers) != len(asked):
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise EngineError(f"its parser could not be run: {last}")
+    return {
+        (a["id"], a["chunk"]): (
+            a["content"],
+            tuple((c["name"], _decoded(c["arguments"])) for c in a["calls"]),
+            a["error"],
+        )
+        for a in answers
+    }
+
+
+def _decoded(arguments: object) -> Any:
+    """Arguments as JSON data; what is no JSON stays the text that it is."""
+    try:
+        return json.loads(str(arguments))
+    except (ValueError, RecursionError):
+        return arguments
+
+
+def _not_asked(case_id: str, column: str, reason: str) -> Answer:
+    return Answer(case_id, column, "not asked", detail=reason)
+
+
+def _failure(row: Mapping[str, Any]) -> Failure:
+    expected = row["expected"]
+    source = row["source"]
+    return Failure(
+        row["id"],
+        row.get("what", ""),
+        tuple(source) if isinstance(source, list) else (source,),
+        row["raw_output"],
+        tuple(row["tools"]),
+        expected["status"],
+        tuple((call["name"], call["arguments"]) for call in expected["calls"]),
+        expected["content"],
+    )
