@@ -146,7 +146,7 @@ def diff(left: str, right: str, conversation: Path, trust_remote_code: bool, con
 @click.option("--source", required=True, help=SOURCE_HELP)
 @CONVERSATION
 @TRUST
-@click.option("--json", "as_json", is_flag=True, help="Print the finding as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def probe(
     base_url: str, model: str | None, source: str, conversation: Path, trust_remote_code: bool, as_json: bool
 ) -> None:
@@ -156,12 +156,13 @@ def probe(
     from k2lab.source import open_source
 
     opened = open_source(source, trust_remote_code=trust_remote_code)
-    finding = probes.generation_prompt(Endpoint(base_url, model), opened, chat.load(conversation))
+    endpoint, talk = Endpoint(base_url, model), chat.load(conversation)
+    findings = [probe(endpoint, opened, talk) for probe in probes.ALL]
     if as_json:
-        _print(finding.to_json())
+        _print({"findings": [finding.to_json() for finding in findings]})
     else:
-        click.echo(views.finding(finding).text)
-    if finding.state == "present":
+        click.echo("\n".join(views.finding(finding).text for finding in findings))
+    if any(finding.state == "present" for finding in findings):
         raise click.exceptions.Exit(1)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ from k2lab.endpoint import Endpoint
 from k2lab.engine import Server
 from k2lab.errors import InputError
 from k2lab.nano import folders
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+"""Colours in a log."""
 
 CONTENT_FORMATS = ("string", "openai")
 STARTING_AT_ONCE = 2
@@ -121,6 +125,15 @@ def provenance(subjects: Mapping[str, Subject]) -> dict[str, str]:
         running = subject.endpoint.version() or "version not given"
         facts[f"server {subject.name}"] = f"vLLM {running}; {summary}; template sha256 {template[:12]}…"
     return facts
+
+
+def log_lines(subject: Subject, text: str) -> list[str]:
+    """Lines of a local server's log that hold ``text``; raises :class:`InputError` for a server we did not start."""
+    for server in engine.running():
+        if server.base_url == subject.endpoint.base_url:
+            log = ANSI.sub("", Path(server.log).read_text(encoding="utf-8", errors="replace"))
+            return [line for line in log.splitlines() if text in line]
+    raise InputError(f"the log of {subject.name} cannot be read: {subject.endpoint.base_url} was not started by k2lab")
 
 
 def _stop_all(servers: Iterable[Server]) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +20,9 @@ from k2lab import engine, paths, wire
 from k2lab.endpoint import Endpoint
 from k2lab.errors import EndpointError, EngineError, InputError
 from k2lab.nano import folders
+from k2lab.nano.synth import Case
 from k2lab.source import Tokenizer, open_source
+from k2lab.stats import Share, share
 
 Outcome = Literal["right", "wrong", "lost", "leaked", "not asked"]
 
@@ -78,16 +82,35 @@ def grade(failure: Failure, content: str | None, calls: Sequence[tuple[str, Any]
     return "lost" if len(calls) < len(failure.calls) else "wrong"
 
 
-def ask_wire(failures: Iterable[Failure]) -> list[Answer]:
-    """k2lab's own tolerant parser."""
+def from_outputs(cases: Iterable[Case], outputs: Iterable[str]) -> list[Failure]:
+    """Raw outputs of labelled requests, to be judged like the catalogue."""
+    return [
+        Failure(c.case_id, "", (), text, c.conversation.tools, "ok", c.label.calls, c.label.content or None)
+        for c, text in zip(cases, outputs, strict=True)
+    ]
+
+
+def right(answers: Iterable[Answer]) -> dict[str, Share]:
+    """Share of right answers by column."""
+    totals, good = Counter[str](), Counter[str]()
+    for answer in answers:
+        if answer.outcome != "not asked":
+            totals[answer.column] += 1
+            good[answer.column] += answer.outcome == "right"
+    return {column: share(good[column], total) for column, total in totals.items()}
+
+
+def ask_wire(failures: Iterable[Failure], *, strict: bool = False) -> list[Answer]:
+    """k2lab's own parser, tolerant or strict."""
     made = []
+    column = "wire strict" if strict else "wire"
     for failure in failures:
-        parsed = wire.parse(failure.raw_output, failure.tools)
+        parsed = wire.parse(failure.raw_output, failure.tools, strict=strict)
         usable = ("ok", "repaired", "undeclared")
         calls = tuple((str(c.name), dict(c.arguments or {})) for c in parsed.calls if c.status in usable)
         detail = "; ".join(call.reason for call in parsed.calls if call.reason)
         outcome = grade(failure, parsed.content, calls)
-        made.append(Answer(failure.case_id, "wire", outcome, parsed.content, calls, detail))
+        made.append(Answer(failure.case_id, column, outcome, parsed.content, calls, detail))
     return made
 
 
@@ -112,6 +135,12 @@ def ask_engine(name: str, failures: Sequence[Failure]) -> list[Answer]:
     return made
 
 
+def ask_engines(names: Sequence[str], failures: Sequence[Failure]) -> list[Answer]:
+    """Several engines at once: each spends its time starting an interpreter of its own."""
+    with ThreadPoolExecutor(len(names) or 1) as pool:
+        return [answer for answers in pool.map(lambda name: ask_engine(name, failures), names) for answer in answers]
+
+
 def ask_derender(endpoint: Endpoint, tokenizer: Tokenizer, failures: Sequence[Failure]) -> list[Answer]:
     """The parser inside a running server, on ids of our choice (vLLM with ``--enable-scale-out``)."""
     made = []
@@ -131,7 +160,7 @@ def ask_derender(endpoint: Endpoint, tokenizer: Tokenizer, failures: Sequence[Fa
 def ask_all(failures: Sequence[Failure], engines: Sequence[str] = (), base_url: str | None = None) -> list[Answer]:
     """Every parser at hand; ``engines`` are all that can be named, unless given."""
     names = engines or [name for name, _ in engine.available()]
-    made = [answer for name in names for answer in ask_engine(name, failures)]
+    made = ask_engines(names, failures)
     if base_url:
         tokenizer = open_source(folders.assemble("current")).tokenizer
         assert tokenizer is not None

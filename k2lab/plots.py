@@ -52,6 +52,26 @@ def finish_reasons(
     return ax
 
 
+def share_curves(
+    points: Sequence[float], curves: Mapping[str, Sequence[Share]], *, xlabel: str, ylabel: str, ax: Axes | None = None
+) -> Axes:
+    """Shares with their intervals over a number, a line for each label."""
+    ax = ax or _axes(4)
+    styles = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREY, "^", ":"))
+    for (label, values), (colour, marker, line) in zip(curves.items(), styles, strict=False):
+        middle = [value.value for value in values]
+        below = [value.value - value.low for value in values]
+        above = [value.high - value.value for value in values]
+        ax.errorbar(points, middle, (below, above), color=colour, marker=marker, linestyle=line, capsize=4, label=label)
+    ax.set_xticks(list(points))
+    ax.set_ylim(-0.03, 1.03)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    ax.legend(frameon=False, loc="best")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
 def _axes(rows: int) -> Axes:
     import matplotlib.pyplot as plt
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +12,24 @@ from k2lab import templates
 from k2lab.chat import Conversation
 from k2lab.diff import Diff, common_prefix, diff
 from k2lab.endpoint import Endpoint
+from k2lab.errors import UnsupportedError
 from k2lab.render import Rendering, render
-from k2lab.source import Source, open_source
+from k2lab.source import Source, Tokenizer, open_source
 
 State = Literal["present", "absent", "unknown"]
 
 GENERATION_PROMPT_FIX = (
     "serve a chat template that reads add_generation_prompt itself (Kimi-K2-Instruct-0905 from commit 94a4053e on), "
     "or vLLM 0.11.1 or later"
+)
+
+EMPTY_PART = "[{'type': 'text', 'text': ''}]"
+"""What an empty content becomes when it is promoted to parts and printed."""
+
+PART_LITERAL = re.compile(r"\[\{'type': 'text', 'text': .*?\}\]", re.DOTALL)
+EMPTY_CONTENT_FIX = (
+    "serve a template that renders both kinds of content (Kimi-K2-Instruct-0905 from commit 94a4053e on), start vLLM "
+    "with --chat-template-content-format string, or send null instead of '' (k2lab repair)"
 )
 
 
@@ -81,6 +92,54 @@ def generation_prompt(
     return Finding(problem, "present", evidence, GENERATION_PROMPT_FIX, aligned)
 
 
+def empty_content(
+    endpoint: Endpoint, source: Source | str | Path, conversation: Conversation, **params: Any
+) -> Finding:
+    """Problem 2: whether the server prints a list of content parts into the prompt.
+
+    Needs a conversation with an assistant turn that calls and has an empty
+    content. ``params`` go with the request.
+    """
+    problem = "list literal in the prompt"
+    if not any(
+        m["role"] == "assistant" and m.get("tool_calls") and m.get("content") == "" for m in conversation.messages
+    ):
+        return Finding(problem, "unknown", "the conversation has no calling turn with content ''")
+    right = render(source, conversation)
+    if right.token_ids is None:
+        return Finding(problem, "unknown", "the source has no tokenizer: without it the prompt cannot be read")
+    found = endpoint.prompt_ids(conversation, **params)
+    if found.ids is None:
+        return Finding(problem, "unknown", found.how)
+    aligned = _diff(found.ids, right, source, conversation)
+    text = _opened(source).decode(list(found.ids))
+    literals = PART_LITERAL.findall(text)
+    if not literals:
+        return Finding(problem, "absent", "no content part is printed", "", aligned)
+    empty = literals.count(EMPTY_PART)
+    evidence = f"{len(literals)} content parts are printed as Python lists, {empty} of them {EMPTY_PART}"
+    return Finding(problem, "present", evidence, EMPTY_CONTENT_FIX, aligned)
+
+
+ALL = (generation_prompt, empty_content)
+"""Every probe that asks a server about a conversation."""
+
+
+def content_literals(
+    endpoint: Endpoint, tokenizer: Tokenizer, conversation: Conversation, **params: Any
+) -> tuple[int, int]:
+    """``(empty, other)``: how many content parts the server's prompt prints as Python lists.
+
+    Raises :class:`UnsupportedError` where the prompt cannot be known.
+    """
+    found = endpoint.prompt_ids(conversation, **params)
+    if found.ids is None:
+        raise UnsupportedError(found.how)
+    literals = PART_LITERAL.findall(tokenizer.decode(list(found.ids)))
+    empty = literals.count(EMPTY_PART)
+    return empty, len(literals) - empty
+
+
 def generation_prompt_grid(
     servers: Mapping[str, Mapping[bool, tuple[Endpoint, Path]]], conversation: Conversation
 ) -> list[GridCell]:
@@ -106,6 +165,11 @@ def generation_prompt_grid(
 
 
 def _diff(server: tuple[int, ...], right: Rendering, source: Source | str | Path, conversation: Conversation) -> Diff:
+    assert right.token_ids is not None
+    return diff(server, right.token_ids, _opened(source), conversation)
+
+
+def _opened(source: Source | str | Path) -> Tokenizer:
     opened = source if isinstance(source, Source) else open_source(source)
-    assert opened.tokenizer is not None and right.token_ids is not None
-    return diff(server, right.token_ids, opened.tokenizer, conversation)
+    assert opened.tokenizer is not None
+    return opened.tokenizer

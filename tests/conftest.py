@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from k2lab import chat, engine, lab, paths
+from k2lab import chat, paths
 from k2lab.chat import Conversation
 
 settings.register_profile("k2lab", deadline=None)  # two cores, shared with live servers
@@ -20,18 +20,39 @@ settings.load_profile("k2lab")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
-SERVERS = ("0.11.0 legacy", "0.11.0 declared", "0.32.0 legacy", "0.32.0 declared", "0.32.0 current")
+STARTING = pytest.StashKey[subprocess.Popen[str]]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need the live servers run last, after the servers had time to come up."""
+    items.sort(key=needs_servers)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the servers as soon as it is known that a test needs them."""
+    if sys.platform == "linux" and not session.config.option.collectonly and any(map(needs_servers, session.items)):
+        command = [sys.executable, "-m", "tests.live_servers"]
+        session.config.stash[STARTING] = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+
+def needs_servers(item: pytest.Item) -> bool:
+    return "servers" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[dict[str, str]]:
+def servers(pytestconfig: pytest.Config) -> Iterator[dict[str, str]]:
     """Both engines serving k2-nano: base URL by ``ENGINE VARIANT``."""
-    if sys.platform != "linux":
+    if STARTING not in pytestconfig.stash:
         pytest.skip("vLLM's local engines run on Linux")
-    missing = [name for name, state in engine.available() if state == "not installed"]
-    assert not missing, f"engines are missing: k2lab engine install {' '.join(missing)}"
-    with lab.serving(SERVERS) as urls:
-        yield urls
+    process = pytestconfig.stash[STARTING]
+    line = process.stdout.readline()
+    if not line:
+        pytest.fail(f"the live servers did not start: {process.stderr.read()[-3000:]}")
+    yield json.loads(line)
+    process.stdin.close()
+    process.wait(60)
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ def test_variants_differ_as_they_say(tmp_path):
 
 
 def test_unknown_variants_and_missing_weights_are_refused(tmp_path):
-    with pytest.raises(InputError, match="no variant 'nope': choose one of current, declared"):
+    with pytest.raises(InputError, match="no variant 'nope': choose one of content-fault, current, declared"):
         folders.assemble("nope")
     with pytest.raises(SourceError, match="run `make nano`"):
         folders.assemble("current", tmp_path)

@@ -1,8 +1,9 @@
 import pytest
 
-from k2lab import probes, views
+from k2lab import chat, lab, paths, probes, repair, templates, views
 from k2lab.endpoint import Endpoint
 from k2lab.nano import evaluate, folders, synth
+from k2lab.source import open_source
 
 pytestmark = pytest.mark.live
 
@@ -35,6 +36,48 @@ def test_the_probe_goes_red_when_the_bug_is_put_back(servers, talk):
     endpoint, folder = Endpoint(servers["0.32.0 current"]), folders.assemble("current")
     assert probes.generation_prompt(endpoint, folder, talk).state == "absent"
     assert probes.generation_prompt(endpoint, folder, talk, add_generation_prompt=False).state == "present"
+
+
+OLD = templates.read(templates.OLD)
+
+
+@pytest.fixture
+def history():
+    return chat.load(paths.data_dir() / "conversations" / "empty_content.json")
+
+
+@pytest.mark.parametrize("name", ["0.11.0 current", "0.32.0 current"])
+def test_the_old_template_prints_the_empty_content_as_a_list_on_both_engines(servers, history, name):
+    endpoint = Endpoint(servers[name])
+    found = probes.empty_content(endpoint, folders.assemble("old"), history, chat_template=OLD)
+    assert found.state == "present" and "1 of them [{'type': 'text', 'text': ''}]" in found.evidence
+    assert found.diff.first.owner.message == 1
+    tokenizer = open_source(folders.assemble("old")).tokenizer
+    assert probes.EMPTY_PART in tokenizer.decode(list(found.diff.left))
+    assert probes.empty_content(endpoint, folders.assemble("current"), history).state == "absent"
+    sent = repair.history(history).conversation
+    assert probes.content_literals(endpoint, tokenizer, sent, chat_template=OLD)[0] == 0
+
+
+def test_forcing_the_content_format_takes_the_literal_away(servers, history):
+    endpoint = Endpoint(servers["0.32.0 current string"])
+    assert probes.empty_content(endpoint, folders.assemble("old"), history, chat_template=OLD).state == "absent"
+
+
+def test_the_content_probe_wants_a_conversation_that_can_provoke_it(servers, talk):
+    found = probes.empty_content(Endpoint(servers["0.32.0 current"]), folders.assemble("current"), talk)
+    assert found.state == "unknown" and "no calling turn" in found.evidence
+
+
+def test_the_index_error_is_provoked_and_found_in_the_log(servers):
+    foreign = chat.load(paths.data_dir() / "conversations" / "foreign_id.json")
+    subject = lab.connect({"0.11.0 current": servers["0.11.0 current"]})["0.11.0 current"]
+    before = len(lab.log_lines(subject, "IndexError"))
+    answer = subject.endpoint.chat(foreign, temperature=0, max_tokens=60)
+    assert not answer.tool_calls and "<|tool_call_begin|>get_weather:1" in answer.content
+    assert len(lab.log_lines(subject, "IndexError")) > before
+    mended = subject.endpoint.chat(repair.history(foreign).conversation, temperature=0, max_tokens=60)
+    assert [call["function"]["name"] for call in mended.tool_calls] == ["get_weather"]
 
 
 def test_asks_that_should_call_do_so_on_the_repaired_server_alone(servers):

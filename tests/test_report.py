@@ -4,12 +4,13 @@ import re
 import nbformat
 import pytest
 
-from k2lab import report
+from k2lab import parsers, report
 from k2lab.engine import running
 from k2lab.errors import InputError, ReportError
 from tests.conftest import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
+NOTEBOOK_1 = ("0.11.0 legacy", "0.11.0 declared", "0.32.0 legacy", "0.32.0 declared", "0.32.0 current")
 
 
 def notebook(*cells, parameters="n = 1\nname = 'x'\nshare = 0.5\nflag = True\nservers = {}\nbase_url = ''\n"):
@@ -152,7 +153,8 @@ def _with_servers(place, name):
 
 @pytest.mark.live
 def test_notebook_1_holds_on_the_live_servers(servers, tmp_path):
-    given = [("servers", json.dumps(servers)), ("requests", "60")]
+    wanted = {name: url for name, url in servers.items() if name in NOTEBOOK_1}
+    given = [("servers", json.dumps(wanted)), ("requests", "60")]
     made = report.run("1_generation_prompt", given, folder=NOTEBOOKS, out=tmp_path, say=lambda _: None)
     assert made.ok, made.error
     called = {name: figures for name, *figures in made.results["called"]}
@@ -162,6 +164,34 @@ def test_notebook_1_holds_on_the_live_servers(servers, tmp_path):
     assert total == 60 and count / total >= 0.90
     assert sum(state == "present" for *_, state in made.results["grid"]) == 1
     assert not report.OUTSIDE.search(made.html.read_text())
+
+
+def run_on(servers, name, tmp_path, *given):
+    wanted = {"2_empty_content": ("0.11.0 current", "0.32.0 current", "0.32.0 current string")}
+    chosen = {key: servers[key] for key in wanted.get(name, ("0.11.0 current", "0.32.0 current"))}
+    parameters = [("servers", json.dumps(chosen)), *given]
+    made = report.run(name, parameters, folder=NOTEBOOKS, out=tmp_path, say=lambda _: None)
+    assert made.ok, made.error
+    assert not report.OUTSIDE.search(made.html.read_text())
+    return made.results
+
+
+@pytest.mark.live
+def test_notebook_2_holds_on_the_live_servers(servers, tmp_path):
+    results = run_on(servers, "2_empty_content", tmp_path, ("requests", "30"))
+    empty = {tuple(case): number for *case, number, _ in results["literals"]}
+    for name in ("0.11.0 current", "0.32.0 current"):
+        assert empty[name, "old", "''"] == 1
+        assert empty[name, "current", "''"] == empty[name, "old", "null (repaired)"] == 0
+    assert all(total == 30 for _, _, total, _, _ in results["exact"])
+
+
+@pytest.mark.live
+def test_notebook_3_holds_on_the_live_servers(servers, tmp_path):
+    results = run_on(servers, "3_tool_call_ids", tmp_path, ("asks", "10"))
+    count, total = results["standard_ids"]["n calls, all foreign"][4]
+    assert count / total < 0.5
+    assert {column: count for column, count, _ in results["right"]}["wire"] == len(parsers.catalogue())
 
 
 @pytest.mark.live

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from k2lab import wire
+from k2lab.chat import Conversation
 from k2lab.endpoint import Endpoint, Reply, in_parallel
 from k2lab.nano.synth import Case, Label
 from k2lab.render import render
@@ -25,8 +27,6 @@ Outcome = Literal[
     "call_instead",
     "wrong_text",
 ]
-
-SECTION_BEGIN = "<|tool_calls_section_begin|>"
 
 PARAMS: Mapping[str, Any] = {"temperature": 0, "max_tokens": 200}
 """Greedy, and long enough for the longest right answer."""
@@ -47,9 +47,35 @@ def run(endpoint: Endpoint, cases: Sequence[Case], *, concurrency: int = 8) -> l
     return [Scored(case, reply, score(case, reply)) for case, reply in zip(cases, answers, strict=True)]
 
 
-def replies(endpoint: Endpoint, cases: Sequence[Case], *, concurrency: int = 8) -> list[Reply]:
-    """Ask every case by ``/chat/completions``; in the order of the cases."""
-    return in_parallel(lambda case: endpoint.chat(case.conversation, **PARAMS), cases, concurrency=concurrency)
+def replies(endpoint: Endpoint, cases: Sequence[Case], *, concurrency: int = 8, **params: Any) -> list[Reply]:
+    """Ask every case by ``/chat/completions``; in the order of the cases. ``params`` go with each request."""
+    sent = {**PARAMS, **params}
+    return in_parallel(lambda case: endpoint.chat(case.conversation, **sent), cases, concurrency=concurrency)
+
+
+def changed(cases: Iterable[Case], change: Callable[[Conversation], Conversation]) -> list[Case]:
+    """The same cases with their conversations changed."""
+    return [replace(case, conversation=change(case.conversation)) for case in cases]
+
+
+def exact(cases: Sequence[Case], answers: Sequence[Reply]) -> Share:
+    """Share of the answers that are exact."""
+    outcomes = [score(case, answer) for case, answer in zip(cases, answers, strict=True)]
+    return share(outcomes.count("exact"), len(outcomes))
+
+
+def flips(cases: Sequence[Case], before: Sequence[Reply], after: Sequence[Reply]) -> tuple[int, int]:
+    """``(gained, lost)``: cases that are exact in ``after`` alone, and in ``before`` alone."""
+    pairs = [
+        (score(case, a) == "exact", score(case, b) == "exact") for case, a, b in zip(cases, before, after, strict=True)
+    ]
+    return pairs.count((False, True)), pairs.count((True, False))
+
+
+def standard_ids(answers: Iterable[Reply]) -> Share:
+    """Share of the plain completions that call whose first id has the documented form."""
+    first = [calls[0] for answer in answers if (calls := wire.parse(answer.content).calls)]
+    return share(sum(wire.ID.fullmatch(call.id) is not None for call in first), len(first))
 
 
 def by_hand(endpoint: Endpoint, source: Source | Path, cases: Sequence[Case], *, concurrency: int = 8) -> list[Reply]:
@@ -60,8 +86,14 @@ def by_hand(endpoint: Endpoint, source: Source | Path, cases: Sequence[Case], *,
 
 
 def called(answers: Iterable[Reply]) -> Share:
-    """Share of the replies that call: by ``finish_reason`` of a chat, by the opening marker in a plain completion."""
-    found = [reply.finish_reason == "tool_calls" or SECTION_BEGIN in reply.content for reply in answers]
+    """Share of the chats that end as a tool call."""
+    found = [reply.finish_reason == "tool_calls" for reply in answers]
+    return share(sum(found), len(found))
+
+
+def opened(answers: Iterable[Reply]) -> Share:
+    """Share of the plain completions that open a call section."""
+    found = [wire.SECTION_BEGIN in reply.content for reply in answers]
     return share(sum(found), len(found))
 
 

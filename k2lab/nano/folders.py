@@ -45,6 +45,10 @@ def _current_without_block() -> str:
     return templates.without_generation_block(_current())
 
 
+def _content_fault() -> str:
+    return templates.with_content_fault(_current())
+
+
 KWARGS = "tokenization_kwargs.KwargsTokenizer"
 DECLARED = "tokenization_declared.DeclaredTokenizer"
 
@@ -54,6 +58,7 @@ VARIANTS: Mapping[str, Variant] = {
     "kwargs-template": Variant("flag in **kwargs, template reads the flag", _current, KWARGS),
     "declared": Variant("flag in the signature, template without the flag", _current_without_block, DECLARED),
     "declared-template": Variant("flag in the signature, template reads the flag", _current, DECLARED),
+    "content-fault": Variant("plain tokenizer, the current template with the old one's content fault", _content_fault),
     "old": Variant("plain tokenizer, the real old template", _old),
 }
 

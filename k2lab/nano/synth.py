@@ -158,6 +158,39 @@ def cases(pool: Pool, seed: int, count: int, kinds: Sequence[Kind], mix: Mix | N
     raise AssertionError("unreachable: the stream is endless")
 
 
+def deep_cases(pool: Pool, seed: int, count: int, earlier_calls: int) -> list[Case]:
+    """``count`` asks for one tool after exactly ``earlier_calls`` calls with standard ids, one a turn."""
+    mix = Mix(call=1.0, undeclared=0.0, parallel=0.0, foreign_ids=0.0, turns=(*(0.0,) * earlier_calls, 1.0))
+    found: list[Case] = []
+    for number, dialogue in enumerate(dialogues(pool, seed, mix)):
+        asks = [index for index, label in dialogue.labels.items() if label.kind == "call"]
+        if len(asks) == earlier_calls + 1:
+            conversation = dialogue.conversation.prefix(asks[-1])
+            found.append(Case(f"{pool}-{seed}-{number}-deep", conversation, dialogue.labels[asks[-1]]))
+        if len(found) == count:
+            return found
+    raise AssertionError("unreachable: the stream is endless")
+
+
+def cases_with_history(pool: Pool, seed: int, count: int) -> list[Case]:
+    """``count`` asks for declared tools that come after at least one earlier call."""
+    found = cases(pool, seed, 6 * count, ("call",))
+    return [c for c in found if any(m.get("tool_calls") for m in c.conversation.messages)][:count]
+
+
+def with_foreign_ids(conversation: Conversation, count: int) -> Conversation:
+    """The same conversation, its first ``count`` calls with ids as another system writes them: ``NAME:IDX``."""
+    data = conversation.to_json()
+    calls = [call for message in data["messages"] for call in message.get("tool_calls", ())]
+    renamed = {call["id"]: call["id"].removeprefix("functions.") for call in calls[:count]}
+    for call in calls:
+        call["id"] = renamed.get(call["id"], call["id"])
+    for message in data["messages"]:
+        if "tool_call_id" in message:
+            message["tool_call_id"] = renamed.get(message["tool_call_id"], message["tool_call_id"])
+    return Conversation.of(data["messages"], data["tools"])
+
+
 def _word(rng: random.Random, words: Sequence[str], *, capital: bool) -> str:
     """A word of the list or, one time in four, a made-up one: values are to be copied, not known."""
     if rng.random() < 0.75:
