@@ -18,6 +18,7 @@ from k2lab.diff import Diff, Hunk
 from k2lab.endpoint import Reply
 from k2lab.parsers import Answer, matrix
 from k2lab.probes import Finding, GridCell
+from k2lab.repair import Change
 from k2lab.source import Tokenizer
 
 MARKER = re.compile(r"&lt;\|[a-z_]+\|&gt;")
@@ -85,6 +86,12 @@ def reply(value: Reply, caption: str = "") -> View:
         {"": "completion tokens", "value": value.usage.get("completion_tokens", "not given")},
     ]
     return table(rows, caption)
+
+
+def changes(made: Sequence[Change]) -> View:
+    """What a repair changed, values as they are written in Python."""
+    shown = [{**vars(change), "before": repr(change.before), "after": repr(change.after)} for change in made]
+    return table(shown, "what the repair changed")
 
 
 def side_by_side(
