@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k2lab.engine import environments, locks
+from k2lab.engine.child import lines_of
 from k2lab.engine.environments import Installed, install
 from k2lab.engine.locks import versions
 from k2lab.engine.server import Server, get, running, serving, start, stop, tail
@@ -29,6 +30,7 @@ __all__ = [
     "get",
     "install",
     "is_installed",
+    "lines_of",
     "resolve",
     "running",
     "serve",

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from k2lab import paths
 from k2lab.engine import locks
+from k2lab.engine.child import lines_of
 from k2lab.errors import EngineError
 
 PYTHON = (3, 11)
@@ -33,7 +32,6 @@ REQUIREMENT_LINE = re.compile(r"(?:Collecting|Processing|Requirement already).*\
 
 LOCK_WAIT_S = 3600.0
 PROBE_TIMEOUT_S = 60.0
-LAST_LINES = 15
 
 Say = Callable[[str], None]
 
@@ -187,27 +185,13 @@ def _pip_install(
     """Install exactly these packages, with a line of progress each; pip ends with us when interrupted."""
     file.write_text("".join(f"{name}=={pinned}\n" for name, pinned in pins))
     command = [*pip, "install", "--no-deps", "--progress-bar", "off", *extra, "-r", str(file)]
-    tail: list[str] = []
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
-    )
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            tail = [*tail[-LAST_LINES:], line.rstrip()]
-            place = REQUIREMENT_LINE.match(line)
-            if place:
-                number = int(place[1])
-                say(f"  {number}/{len(pins)} {'=='.join(pins[number - 1])}")
-            elif line.startswith("Installing collected"):
-                say("  unpacking")
-        if process.wait() != 0:
-            raise EngineError("pip failed; its last lines:\n" + "\n".join(tail))
-    except BaseException:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
-        raise
+    for line in lines_of(command, "pip failed"):
+        place = REQUIREMENT_LINE.match(line)
+        if place:
+            number = int(place[1])
+            say(f"  {number}/{len(pins)} {'=='.join(pins[number - 1])}")
+        elif line.startswith("Installing collected"):
+            say("  unpacking")
 
 
 def _run(command: Sequence[str], what: str) -> None:

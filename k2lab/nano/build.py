@@ -7,8 +7,6 @@ import json
 import os
 import platform
 import shutil
-import signal
-import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -106,24 +104,10 @@ def _work_dir(recipe: Recipe) -> Path:
 
 def _train(python: Path, work: Path, say: Say) -> None:
     say(f"training in {paths.shown(work)}; an interrupted run goes on from its last checkpoint")
-    process = subprocess.Popen(
-        [str(python), "-u", str(TRAINER), str(work), str(work)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    tail: list[str] = []
-    try:
-        for line in process.stdout:
-            tail = [*tail[-10:], line.rstrip()]
-            if line.startswith(("step", "going", "a checkpoint")):
-                say(line.rstrip())
-        if process.wait() != 0:
-            raise EngineError("training failed; its last lines:\n" + "\n".join(tail))
-    except BaseException:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
-        raise
+    command = [str(python), "-u", str(TRAINER), str(work), str(work)]
+    for line in engine.lines_of(command, "training failed"):
+        if line.startswith(("step", "going", "a checkpoint")):
+            say(line)
 
 
 def install_weights(work: Path, out: Path) -> None:

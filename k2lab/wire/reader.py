@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from k2lab.wire.identify import LEAK_WINDOW, identify, leaked_id_start, required_of, schemas_of
+from k2lab.wire.identify import LEAK_WINDOW, Identity, identify, leaked_id_start, required_of, schemas_of
 from k2lab.wire.records import (
     ARGUMENT_BEGIN,
     CALL_BEGIN,
@@ -196,9 +196,22 @@ class Reader:
     ) -> Call:
         """A record without usable arguments."""
         found = identify(header, None, self.schemas)
+        return self._made(start, end, header, found, None, raw_arguments, status, reasons)
+
+    def _made(
+        self,
+        start: int,
+        end: int,
+        header: str,
+        found: Identity,
+        arguments: dict[str, Any] | None,
+        raw_arguments: str,
+        status: Status,
+        reasons: list[str],
+    ) -> Call:
         return Call(
             name=found.name,
-            arguments=None,
+            arguments=arguments,
             arguments_raw=raw_arguments,
             id=header.strip(),
             index=found.index,
@@ -298,18 +311,7 @@ class Reader:
         if fault:
             reasons.append(fault)
         status = self._status(found.name, arguments, reasons)
-        return Call(
-            name=found.name,
-            arguments=arguments,
-            arguments_raw=raw,
-            id=header.strip(),
-            index=found.index,
-            status=status,
-            reason="; ".join(reasons),
-            raw=self.text[start:end],
-            start=start,
-            end=end,
-        )
+        return self._made(start, end, header, found, arguments, raw, status, reasons)
 
     def _status(self, name: str | None, arguments: Mapping[str, Any] | None, reasons: list[str]) -> Status:
         if name is None:

@@ -1,0 +1,35 @@
+"""A command read line by line, which ends when its reader does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+
+from k2lab.errors import EngineError
+
+LAST_LINES = 15
+
+
+def lines_of(command: Sequence[str], failure: str) -> Iterator[str]:
+    """Lines of a command's output, errors included.
+
+    Raises :class:`EngineError` with its last lines when it fails. When the
+    reader is interrupted or stops reading, the command's process group is ended.
+    """
+    tail: list[str] = []
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
+    )
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            tail = [*tail[-LAST_LINES:], line.rstrip()]
+            yield line.rstrip()
+        if process.wait() != 0:
+            raise EngineError(f"{failure}; its last lines:\n" + "\n".join(tail))
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
