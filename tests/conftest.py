@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from k2lab import chat, paths
+from k2lab import chat, cli, paths
 from k2lab.chat import Conversation
 
 settings.register_profile("k2lab", deadline=None)  # two cores, shared with live servers
@@ -71,27 +72,20 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def k2lab() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the command line in a process of its own."""
+    """Run the command line, its entry point called in this process; an exception that it lets out fails the test."""
 
-    def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "k2lab.cli", *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=300, env={**os.environ, **(env or {})}, check=False
-        )
+    def run(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        words = ["k2lab", *map(str, arguments)]
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", words)
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        return subprocess.CompletedProcess(words, int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
     return run
-
-
-@pytest.fixture
-def conversation_file(tmp_path: Path) -> Callable[[object], Path]:
-    """Write a conversation, or anything else, to a file."""
-
-    def write(data: object) -> Path:
-        path = tmp_path / "conversation.json"
-        path.write_text(data if isinstance(data, str) else json.dumps(data))
-        return path
-
-    return write
 
 
 @pytest.fixture(scope="session")

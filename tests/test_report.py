@@ -1,5 +1,7 @@
 import json
 import re
+import shutil
+import sys
 
 import nbformat
 import pytest
@@ -135,20 +137,25 @@ def test_widgets_give_way_to_their_static_twin():
     assert "static twin" in page and "widget-view" not in page
 
 
-@pytest.mark.live
-def test_a_report_starts_its_server_outside_the_kernel_and_ends_it(folder, tmp_path):
-    before = {server.server_id for server in running()}
-    code = "from k2lab import lab\nassert lab.connect(servers)['0.11.0 legacy'].endpoint.model == 'k2-nano'"
-    place = folder("served", code, "assert False, 'on purpose'")
-    made = report.run("served", folder=_with_servers(place, "served"), out=tmp_path / "out", say=lambda _: None)
+def test_a_report_starts_its_server_outside_the_kernel_and_ends_it(folder, tmp_path, monkeypatch):
+    """With a stand-in for vLLM's module: what is under test is who starts and who ends it."""
+    package = tmp_path / "path" / "vllm" / "entrypoints" / "openai"
+    package.mkdir(parents=True)
+    shutil.copyfile(ROOT / "tests" / "fake_vllm.py", package / "api_server.py")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+    monkeypatch.setenv("K2LAB_CACHE", str(tmp_path / "cache"))
+    name = f"{sys.executable} current"
+    code = (
+        "from k2lab import engine, lab, report\n"
+        f"url = lab.connect(servers)[{name!r}].endpoint.base_url\n"
+        "report.record('urls', [url, *[server.base_url for server in engine.running()]])"
+    )
+    path = folder("served", code, "assert False, 'on purpose'") / "served.ipynb"
+    path.write_text(path.read_text().replace("servers = {}", f"servers = {{'{name}': ''}}"))
+    made = report.run("served", folder=tmp_path, out=tmp_path / "out", say=lambda _: None)
     assert "on purpose" in made.error
-    assert {server.server_id for server in running()} == before
-
-
-def _with_servers(place, name):
-    path = place / f"{name}.ipynb"
-    path.write_text(path.read_text().replace("servers = {}", 'servers = {\\"0.11.0 legacy\\": \\"\\"}'))
-    return place
+    assert len(made.results["urls"]) == 2 and len(set(made.results["urls"])) == 1
+    assert running() == []
 
 
 @pytest.mark.live
