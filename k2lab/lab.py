@@ -60,8 +60,8 @@ def parse(name: str) -> tuple[str, str, list[str]]:
 def connect(servers: Mapping[str, str], say: Say = print) -> dict[str, Subject]:
     """A subject for each name; a name without a URL is served for as long as this process lives."""
     missing = [name for name, url in servers.items() if not url]
-    running = {(s.engine, s.model): s.base_url for s in engine.running()}
-    found = {name: "" if parse(name)[2] else running.get((parse(name)[0], str(_folder(name))), "") for name in missing}
+    running = {(s.engine, s.model, s.flags): s.base_url for s in engine.running()}
+    found = {name: running.get(_identity(name), "") for name in missing}
     started = start_all([name for name in missing if not found[name]], say)
     urls = {**servers, **found, **{name: server.base_url for name, server in started.items()}}
     return {name: _subject(name, urls[name]) for name in servers}
@@ -85,13 +85,11 @@ def start_all(names: Sequence[str], say: Say = print) -> dict[str, Server]:
     started: dict[str, Server] = {}
 
     def begin(name: str) -> None:
-        release, _, flags = parse(name)
-        found = engine.resolve(release)
-        if found.python is None:
+        release, folder, flags = _identity(name)
+        python = engine.resolve(release).python
+        if python is None:
             raise InputError(f"{name!r}: give the URL as the value, not as the name")
-        started[name] = engine.start(
-            found.python, release, _folder(name), flags=[*found.flags, *flags], watch_parent=True
-        )
+        started[name] = engine.start(python, release, Path(folder), flags=flags, watch_parent=True)
         say(f"  {name}: ready at {started[name].base_url}")
 
     try:
@@ -139,6 +137,12 @@ def log_lines(subject: Subject, text: str) -> list[str]:
 def _stop_all(servers: Iterable[Server]) -> None:
     with ThreadPoolExecutor() as pool:
         list(pool.map(engine.stop, list(servers)))
+
+
+def _identity(name: str) -> tuple[str, str, tuple[str, ...]]:
+    """Engine, folder and flags: what a running server must agree in to be the one that is named."""
+    release, _, flags = parse(name)
+    return release, str(_folder(name)), (*engine.resolve(release).flags, *flags)
 
 
 def _folder(name: str) -> Path:

@@ -63,6 +63,7 @@ def test_a_server_is_started_listed_and_ended_with_its_children(cache, model):
     child = child_of(server.log)
     assert engine.running() == [server] and engine.get(server.server_id) == server
     assert server.base_url.startswith("http://127.0.0.1:") and "--extra" in server.command
+    assert engine.running()[0].flags == ("--extra",)
     assert engine.stop(server) is True
     assert gone(server.server_pid) and gone(child) and gone(server.supervisor_pid)
     assert engine.running() == [] and engine.stop(server) is False

@@ -75,7 +75,7 @@ def install(version: str, say: Say = print) -> Installed:
         return found
     _check_system(version)
     found.folder.parent.mkdir(parents=True, exist_ok=True)
-    with _exclusive(found.folder.with_suffix(".lock"), version):
+    with _exclusive(found.folder.with_name(f"{version}.lock"), version):
         found = find(version)
         if found.ready:
             return found

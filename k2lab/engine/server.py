@@ -63,6 +63,8 @@ class Server:
     server_pid: int
     log: str
     command: str
+    flags: tuple[str, ...] = ()
+    """What it was started with beside the flags of all."""
 
     @property
     def record(self) -> Path:
@@ -160,7 +162,8 @@ def running() -> list[Server]:
     found: list[Server] = []
     for path in _servers_dir().glob("*.json"):
         try:
-            server = Server(**json.loads(path.read_text()))
+            data = json.loads(path.read_text())
+            server = Server(**{**data, "flags": tuple(data.get("flags", ()))})
         except (OSError, ValueError, TypeError):
             continue
         if server.alive():
@@ -222,6 +225,7 @@ def _start_on(
     server = Server(
         server_id, engine, str(model), f"http://{HOST}:{port}/v1", process.pid,
         psutil.Process(process.pid).create_time(), 0, str(log), shown,
+        tuple(flags),
     )  # fmt: skip
     try:
         _wait_ready(server, process, ready_timeout_s)
