@@ -66,7 +66,7 @@ class Endpoint:
     def __init__(
         self, base_url: str, model: str | None = None, *, api_key: str | None = None, timeout_s: float = TIMEOUT_S
     ) -> None:
-        self.base_url = _checked_url(base_url)
+        self.base_url = checked_url(base_url)
         self._model = model
         self._api_key = api_key
         self.timeout_s = timeout_s
@@ -254,7 +254,8 @@ STATUS_HINTS = {
 }
 
 
-def _checked_url(base_url: str) -> str:
+def checked_url(base_url: str) -> str:
+    """A base URL without a slash at its end; raises :class:`InputError` for what is none, or holds a key."""
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InputError(f"{base_url!r} is no base URL: it looks like http://127.0.0.1:8000/v1")

@@ -66,9 +66,18 @@ def applies_to(model: str) -> bool:
 
 def history(conversation: Conversation, *, model: str = "kimi-k2") -> Repaired:
     """Renumber ids, flatten text parts, make empty contents ``null``; repairing twice changes nothing more."""
+    return _repaired(conversation, model, contents=True)
+
+
+def ids(conversation: Conversation, *, model: str = "kimi-k2") -> Repaired:
+    """Renumber ids and leave the rest, for an experiment that varies nothing else."""
+    return _repaired(conversation, model, contents=False)
+
+
+def _repaired(conversation: Conversation, model: str, *, contents: bool) -> Repaired:
     data = conversation.to_json()
     messages: list[Message] = data["messages"]
-    changes = _contents(messages)
+    changes = _contents(messages) if contents else []
     problems: list[str] = []
     if applies_to(model):
         changes += _ids(messages, problems)

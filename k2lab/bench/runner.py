@@ -1,0 +1,294 @@
+"""Sends every request of a samples file to a server and stores what comes back.
+
+A run can be killed at any moment and started again: it asks what has no result
+yet. Failures are recorded with their reason; what would fail for every request
+(nobody there, a refused key, an unknown model) ends the run instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from k2lab.bench import store
+from k2lab.bench.arm import Arm, Prepared
+from k2lab.bench.client import Attempt, Client, is_fatal, is_passing
+from k2lab.bench.samples import Sample, Samples
+from k2lab.bench.store import Done
+from k2lab.errors import EndpointError, InputError
+
+CHUNK = 64
+"""Requests that are prepared and looked up at a time."""
+
+BATCH, BATCH_S = 256, 0.25
+"""Results that are written at a time, and how long one waits for others."""
+
+PROGRESS_S = 0.5
+LONGEST_WAIT_S = 120.0
+"""No retry waits longer, whatever a server asks for."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run may take: requests at once, requests a second, seconds a request and altogether, retries."""
+
+    concurrency: int = 16
+    rate: float | None = None
+    timeout_s: float = 600.0
+    deadline_s: float | None = None
+    retries: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("concurrency", "rate", "timeout_s", "deadline_s"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{name} must be positive, not {value}")
+        if self.retries < 0:
+            raise InputError(f"retries must not be negative, not {self.retries}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: results wanted, had before it began and got since; finish reasons, ``failed`` among them."""
+
+    wanted: int
+    had: int
+    got: int
+    elapsed_s: float
+    counts: Mapping[str, int] = field(default_factory=dict)
+    ended: str = ""
+    """Why the run stopped before its end: ``interrupted``, ``deadline`` or empty."""
+
+    @property
+    def rate(self) -> float:
+        """Results a second since the run began."""
+        return self.got / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds to the end at this rate; ``None`` while nothing is known."""
+        return (self.wanted - self.had - self.got) / self.rate if self.got else None
+
+    def __str__(self) -> str:
+        left = "" if self.left_s is None else f", {_span(self.left_s)} left"
+        ends = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items(), key=lambda item: -item[1]))
+        done = f"{self.had + self.got} of {self.wanted} ({self.rate:.1f}/s{left})"
+        return f"{done}: {ends}" if ends else done
+
+
+def run(
+    samples: Samples,
+    arm: Arm,
+    out: Path,
+    *,
+    limits: Limits | None = None,
+    limit: int | None = None,
+    trials: int = 1,
+    rerun_failed: bool = False,
+    show: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Ask for every request (the first ``limit``), ``trials`` times, what is not in the file yet.
+
+    ``show`` is called about twice a second. Ctrl-C and the deadline end the run
+    early with what it has. Raises :class:`EndpointError` for a server that can
+    answer none of the requests, :class:`InputError` for a file in use.
+    """
+    stop = threading.Event()
+    if trials < 1 or (limit is not None and limit < 1):
+        raise InputError(f"trials and limit must be positive, not {trials} and {limit}")
+    with store.writing(out) as probe:  # a file that cannot be used is refused before a thread is started
+        probe.runs()
+    job = _Job(samples, arm, limits or Limits(), limit, trials, rerun_failed, stop)
+    with ThreadPoolExecutor(1, thread_name_prefix="k2lab-bench") as pool:  # a notebook's own event loop runs already
+        future = pool.submit(lambda: asyncio.run(job.run(out)))
+        while True:
+            try:
+                final = future.result(timeout=PROGRESS_S)
+                break
+            except KeyboardInterrupt:
+                stop.set()
+            except NotYet:
+                if future.done():
+                    raise
+                if job.progress:
+                    show(job.progress)
+    show(final)
+    return final
+
+
+class _Job:
+    """One call of :func:`run`, inside its event loop."""
+
+    def __init__(
+        self,
+        samples: Samples,
+        arm: Arm,
+        limits: Limits,
+        limit: int | None,
+        trials: int,
+        rerun_failed: bool,
+        stop: threading.Event,
+    ) -> None:
+        self._samples, self._arm, self._limits, self._stop = samples, arm, limits, stop
+        self._limit, self._trials, self._rerun_failed = limit, trials, rerun_failed
+        self.progress: Progress | None = None
+        self._doubtful: list[Done] = []
+        self._batch: list[Done] = []
+        self._counts: Counter[str] = Counter()
+        self._got = 0
+        self._next_start = 0.0
+        self._ended = ""
+
+    async def run(self, out: Path) -> Progress:
+        with store.writing(out) as file:
+            self._store = file
+            self._run = file.begin(self._arm, self._samples.path.name, self._samples.sha256)
+            self._wanted = min(self._samples.count, self._limit or self._samples.count) * self._trials
+            kept = file.counts(self._run, self._trials)
+            self._had = sum(kept.values()) - (kept.pop("failed", 0) if self._rerun_failed else 0)
+            self._counts.update(kept)
+            self._started = time.monotonic()
+            try:
+                await self._ask_all()
+            finally:
+                self._flush()
+            file.finish(self._run)
+            return self._snapshot()
+
+    async def _ask_all(self) -> None:
+        limits = self._limits
+        async with Client(self._arm, connections=limits.concurrency, timeout_s=limits.timeout_s) as client:
+            self._client = client
+            work = self._work()
+            first = next(work, None)
+            if first is None:
+                return
+            await client.hello()
+            await self._drive([self._ask(*first)])  # alone: where it fails as all would, the others are not sent
+            if not self._ended:
+                await self._drive([self._worker(work) for _ in range(limits.concurrency)])
+            self._settle()
+
+    async def _drive(self, coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+        """Let them run to their end, a wish to stop, the deadline or the first error; write what they got meanwhile."""
+        tasks = {asyncio.create_task(coroutine) for coroutine in coroutines}
+        try:
+            while tasks and not self._ended:
+                done, tasks = await asyncio.wait(tasks, timeout=BATCH_S, return_when=asyncio.FIRST_EXCEPTION)
+                for task in done:
+                    task.result()
+                self._flush()
+                if self._stop.is_set():
+                    self._ended = "interrupted"
+                elif time.monotonic() - self._started > (self._limits.deadline_s or math.inf):
+                    self._ended = "deadline"
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _work(self) -> Iterator[tuple[int, Prepared]]:
+        """What is to be asked, ``(trial, request)``, looked up a chunk at a time."""
+        for trial in range(self._trials):
+            for chunk in _chunks(itertools.islice(self._samples, self._limit), CHUNK):
+                prepared = [self._arm.prepare(sample) for sample in chunk]
+                for item in self._store.missing(self._run, trial, prepared, rerun_failed=self._rerun_failed):
+                    yield trial, item
+
+    async def _worker(self, work: Iterator[tuple[int, Prepared]]) -> None:
+        for trial, prepared in work:  # shared by all workers: each takes the next one
+            await self._ask(trial, prepared)
+
+    async def _ask(self, trial: int, prepared: Prepared) -> None:
+        attempts: list[Attempt] = []
+        while True:
+            await self._pace()
+            attempts.append(await self._client.ask(prepared))
+            failure = attempts[-1].failure
+            if failure is None or not is_passing(failure) or len(attempts) > self._limits.retries:
+                break
+            await asyncio.sleep(_wait_s(len(attempts), failure.retry_after_s))
+        self._take(Done(prepared.data_index, trial, tuple(attempts)))
+
+    async def _pace(self) -> None:
+        """Wait for the next place in the rate."""
+        if self._limits.rate is None:
+            return
+        now = time.monotonic()
+        self._next_start = max(self._next_start, now)
+        wait_s = self._next_start - now
+        self._next_start += 1 / self._limits.rate
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+
+    def _take(self, done: Done) -> None:
+        """Keep a result; a row of failures that every request would share ends the run and is not kept."""
+        failure = done.attempts[-1].failure
+        if failure is not None and is_fatal(failure):
+            self._doubtful.append(done)
+            if self._had + self._got == 0 or len(self._doubtful) > 2 * self._limits.concurrency:
+                raise EndpointError(self._client.explain(failure) + self._kept_note())
+            return
+        self._keep([*self._doubtful, done])
+        self._doubtful.clear()
+
+    def _settle(self) -> None:
+        """At the end: requests that were refused are failures of theirs, unless there is no server any more."""
+        for done in self._doubtful:
+            failure = done.attempts[-1].failure
+            if failure is not None and failure.kind == "connect" and not self._ended:
+                raise EndpointError(self._client.explain(failure) + self._kept_note())
+        if not self._ended:
+            self._keep(self._doubtful)
+
+    def _keep(self, items: Iterable[Done]) -> None:
+        for item in items:
+            last = item.attempts[-1]
+            self._counts["failed" if last.failure else str(last.finish_reason)] += 1
+            self._batch.append(item)
+            self._got += 1
+        if len(self._batch) >= BATCH:
+            self._flush()
+
+    def _kept_note(self) -> str:
+        kept = self._had + self._got
+        return f"; {kept} of {self._wanted} results are kept, run it again to go on" if kept else ""
+
+    def _flush(self) -> None:
+        if self._batch:
+            self._store.write(self._run, self._batch)
+            self._batch.clear()
+        self.progress = self._snapshot()
+
+    def _snapshot(self) -> Progress:
+        elapsed_s = time.monotonic() - self._started
+        return Progress(self._wanted, self._had, self._got, elapsed_s, dict(self._counts), self._ended)
+
+
+def _chunks(items: Iterable[Sample], size: int) -> Iterator[Sequence[Sample]]:
+    iterator = iter(items)
+    while chunk := list(itertools.islice(iterator, size)):
+        yield chunk
+
+
+def _wait_s(attempts: int, retry_after_s: float | None) -> float:
+    """What the server asks for, else 0.5 s doubled with each attempt; with up to a quarter more at random."""
+    wait_s = retry_after_s if retry_after_s is not None else 0.5 * 2 ** (attempts - 1)
+    return min(wait_s, LONGEST_WAIT_S) * random.uniform(1.0, 1.25)
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
