@@ -1,4 +1,4 @@
-"""Intervals for shares: the few lines of statistics that a count needs. Standard library only."""
+"""Intervals for shares and a test for pairs: the statistics that counts need. Standard library only."""
 
 from __future__ import annotations
 
@@ -40,3 +40,23 @@ def share(count: int, total: int, confidence: float = CONFIDENCE) -> Share:
     middle = (p + z * z / (2 * total)) / (1 + z * z / total)
     half = z / (1 + z * z / total) * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
     return Share(count, total, 0.0 if count == 0 else middle - half, 1.0 if count == total else middle + half)
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Pairs of which one side alone is right: ``gained`` by the second, ``lost`` to it, and how likely by chance."""
+
+    gained: int
+    lost: int
+    p_value: float
+
+    def __str__(self) -> str:
+        shown = f"{self.p_value:.2g}" if self.p_value >= 1e-4 else "below 0.0001"
+        return f"{self.gained} gained, {self.lost} lost, p = {shown}"
+
+
+def mcnemar(*, gained: int, lost: int) -> McNemar:
+    """McNemar's exact test (1947): two-sided, each discordant pair as likely to fall on either side."""
+    n, fewer = gained + lost, min(gained, lost)
+    tail = sum(math.comb(n, k) for k in range(fewer + 1))
+    return McNemar(gained, lost, min(1.0, 2 * tail / 2**n) if n else 1.0)

@@ -14,12 +14,15 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from k2lab.bench.metrics import Comparison
+from k2lab.bench.summary import Summary
 from k2lab.diff import Diff, Hunk
 from k2lab.endpoint import Reply
 from k2lab.parsers import Answer, matrix
 from k2lab.probes import Finding, GridCell
 from k2lab.repair import Change
 from k2lab.source import Tokenizer
+from k2lab.stats import Share
 
 MARKER = re.compile(r"&lt;\|[a-z_]+\|&gt;")
 STATE_SIGN = {"present": "✗", "absent": "✓", "unknown": "?"}
@@ -160,6 +163,95 @@ def parser_matrix(answers: Iterable[Answer]) -> View:
     notes = [f"{column} was not asked: {reason}" for column, reason in reasons.items()]
     html_notes = "".join(f'<p class="quiet">{escape(note)}</p>' for note in notes)
     return View(shown.html + html_notes, "\n".join([shown.text, *notes]))
+
+
+def bench_summaries(summaries: Sequence[Summary]) -> View:
+    """Arms of a benchmark, a row each: K2VV's numbers, the strict ones, why calls are invalid, and trials folded."""
+    parts = [
+        table([_k2vv_row(item) for item in summaries], "K2-Vendor-Verifier's numbers (k2vv)"),
+        table([_strict_row(item) for item in summaries], "The same answers, strictly (strict)"),
+        _fault_table(summaries),
+    ]
+    folded = [
+        {"arm": item.arm, "trials": item.trials, "share": name, "mean ± sd [lowest, highest]": str(value)}
+        for item in summaries
+        for name, value in item.folded.items()
+    ]
+    parts += [table(folded, "Over repeated trials; the tables above are the first one's")] if folded else []
+    return joined(*parts)
+
+
+def bench_comparison(first: str, second: str, made: Comparison, flips: int = 10) -> View:
+    """Two arms on the same requests, and the first ``flips`` requests on which they differ."""
+    rows = [
+        {"arm": first, "right": str(made.first)},
+        {"arm": second, "right": str(made.second)},
+        {"arm": f"{second} against {first}", "right": f"{made.test} (McNemar, exact)"},
+    ]
+    shown = [{"data_index": flip.data_index, first: flip.before, second: flip.after} for flip in made.flips[:flips]]
+    return joined(table(rows), table(shown, f"{len(shown)} of {len(made.flips)} requests that differ"))
+
+
+def joined(*parts: View) -> View:
+    """Views under each other."""
+    return View("".join(part.html for part in parts), "\n\n".join(part.text for part in parts))
+
+
+def _k2vv_row(item: Summary) -> dict[str, Any]:
+    counts, trigger = item.k2vv, item.trigger
+    row: dict[str, Any] = {
+        "arm": item.arm,
+        "requests": item.requests,
+        "failed": counts.failure_count,
+        "stop": counts.finish_stop,
+        "tool_calls": counts.finish_tool_calls,
+        "others": counts.finish_others,
+        "schema errors": counts.schema_validation_error_count,
+        "successful": counts.successful_tool_call_count,
+        "schema accuracy": _percent(counts.schema_accuracy),
+    }
+    if trigger:
+        low, high = trigger.f1_interval
+        row |= {"precision": _percent(trigger.precision), "recall": _percent(trigger.recall)}
+        row |= {"F1": f"{trigger.f1:.1%} [{low:.1%}, {high:.1%}]"}
+    return row
+
+
+def _strict_row(item: Summary) -> dict[str, Any]:
+    counts, times = item.strict, item.durations_ms
+    row = {
+        "arm": item.arm,
+        "calling": counts.calling,
+        "sound": counts.sound,
+        "unjudged": counts.unjudged,
+        "soundness": _percent(counts.soundness),
+    }
+    if item.trigger:
+        row["same calls as the reference"] = _percent(item.trigger.same_calls)
+    row["completion tokens"] = item.usage["completion_tokens"]
+    row["ms median / p95"] = f"{times['median']:.0f} / {times['p95']:.0f}" if times else "none"
+    return row
+
+
+def _fault_table(summaries: Sequence[Summary]) -> View:
+    """Calls by what is wrong with them, answers by what is wrong with them, failed requests by the kind of failure."""
+    faults: dict[str, dict[str, int]] = {}
+    for item in summaries:
+        strict = item.strict
+        for what, counts in (
+            ("call", strict.call_faults),
+            ("answer", strict.answer_faults),
+            ("request", strict.unanswered),
+        ):
+            for name, count in counts.items():
+                faults.setdefault(f"{what}: {name.replace('_', ' ')}", {})[item.arm] = count
+    rows = [{"what is wrong": name, **{item.arm: counts.get(item.arm, 0) for item in summaries}}
+            for name, counts in sorted(faults.items())]  # fmt: skip
+    return table(rows, "Why") if rows else View("<p>Nothing is wrong.</p>", "Nothing is wrong.")
+
+
+def _percent(value: Share) -> str:
+    return f"{value.value:.1%} [{value.low:.1%}, {value.high:.1%}]" if value.total else "none"
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class Arm:
     @cached_property
     def digest(self) -> str:
         """Of :meth:`config`."""
-        return hashlib.sha256(json.dumps(self.config(), sort_keys=True).encode()).hexdigest()
+        return digest_of(self.config())
 
     def prepare(self, sample: Sample) -> Prepared:
         """The request as it is sent; the sample is not changed.
@@ -125,6 +125,11 @@ class Arm:
         prompt = render(source, _conversation(data_index, request)).text
         kept = {key: value for key, value in request.items() if key not in CHAT_ONLY and key != "stream"}
         return {**kept, "prompt": prompt, "skip_special_tokens": False}
+
+
+def digest_of(value: Any) -> str:
+    """sha256 of JSON data, the order of keys aside."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _json(value: Any) -> bytes:

@@ -153,7 +153,7 @@ class _Job:
     async def run(self, out: Path) -> Progress:
         with store.writing(out) as file:
             self._store = file
-            self._run = file.begin(self._arm, self._samples.path.name, self._samples.sha256)
+            self._run = file.begin(self._arm.name, self._arm.config(), self._samples.path.name, self._samples.sha256)
             self._wanted = min(self._samples.count, self._limit or self._samples.count) * self._trials
             kept = file.counts(self._run, self._trials)
             self._had = sum(kept.values()) - (kept.pop("failed", 0) if self._rerun_failed else 0)

@@ -21,7 +21,7 @@ from typing import Any
 
 import filelock
 
-from k2lab.bench.arm import Arm, Prepared
+from k2lab.bench.arm import Prepared, digest_of
 from k2lab.bench.client import Attempt
 from k2lab.errors import InputError
 
@@ -137,25 +137,26 @@ class Store:
         )
         return dict(rows.fetchall())
 
-    def begin(self, arm: Arm, samples: str, samples_sha256: str) -> Run:
+    def begin(self, arm: str, config: Mapping[str, Any], samples: str, samples_sha256: str) -> Run:
         """The run of this arm, configuration and samples file; a new one where there is none.
 
         An arm that changes back to an earlier configuration goes on in its earlier run.
         """
+        digest = digest_of(config)
         with self._db:
             found = self._db.execute(
                 "SELECT run_id FROM runs WHERE arm = ? AND digest = ? AND samples_sha256 = ?",
-                (arm.name, arm.digest, samples_sha256),
+                (arm, digest, samples_sha256),
             ).fetchone()
             if found is None:
                 self._db.execute(
                     "INSERT INTO runs (arm, digest, config, samples, samples_sha256, started_at)"
                     " VALUES (?, ?, ?, ?, ?, ?)",
-                    (arm.name, arm.digest, json.dumps(arm.config()), samples, samples_sha256, _now()),
+                    (arm, digest, json.dumps(config), samples, samples_sha256, _now()),
                 )
             else:  # the latest run of an arm is the one with the highest number
                 self._renumber(found[0])
-        return self.run_of(arm.name)
+        return self.run_of(arm)
 
     def missing(
         self, run: Run, trial: int, prepared: Sequence[Prepared], *, rerun_failed: bool = False
@@ -183,9 +184,7 @@ class Store:
             results.append(_result_row(run, done))
             attempts += [_attempt_row(run, done, attempt) for attempt in done.attempts]
         with self._db:
-            self._db.executemany(
-                f"INSERT OR REPLACE INTO results VALUES ({','.join('?' * len(RESULT_COLUMNS))})", results
-            )
+            self._db.executemany(INSERT_RESULT, results)
             self._db.executemany("INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", attempts)
 
     def finish(self, run: Run) -> None:
@@ -193,17 +192,21 @@ class Store:
         with self._db:
             self._db.execute("UPDATE runs SET finished_at = ? WHERE run_id = ?", (_now(), run.run_id))
 
-    def load(self, run: Run, rows: Iterable[tuple[int, str, str, Sequence[Any]]]) -> None:
-        """Store results that were got elsewhere: ``(data_index, key, request, result columns after the key)``."""
+    def load(self, run: Run, results: Iterable[Result]) -> None:
+        """Store results that were got elsewhere."""
         with self._db:
-            for data_index, key, request, columns in rows:
+            for result in results:
+                sent = json.dumps(result.request)
                 self._db.execute(
-                    "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, NULL)", (run.run_id, data_index, key, request)
+                    "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, NULL)",
+                    (run.run_id, result.data_index, digest_of(result.request), sent),
                 )
-                self._db.execute(
-                    f"INSERT OR REPLACE INTO results VALUES ({','.join('?' * len(RESULT_COLUMNS))})",
-                    (run.run_id, data_index, 0, *columns),
-                )
+                row = (
+                    run.run_id, result.data_index, result.trial, result.status, result.finish_reason,
+                    json.dumps(result.response), result.failure, None, result.duration_ms, result.first_ms,
+                    result.prompt_tokens, result.completion_tokens, 1, result.last_run_at,
+                )  # fmt: skip
+                self._db.execute(INSERT_RESULT, row)
 
     def _take_over(self, run: Run, trial: int, prepared: Sequence[Prepared]) -> None:
         """Results of earlier runs of the same arm whose request had the same key."""
@@ -231,6 +234,7 @@ RESULT_COLUMNS = (
     "run_id", "data_index", "trial", "status", "finish_reason", "response", "failure", "http_status", "duration_ms",
     "first_ms", "prompt_tokens", "completion_tokens", "attempts", "last_run_at",
 )  # fmt: skip
+INSERT_RESULT = f"INSERT OR REPLACE INTO results VALUES ({','.join('?' * len(RESULT_COLUMNS))})"
 
 
 def _result_row(run: Run, done: Done) -> tuple[Any, ...]:
@@ -247,8 +251,8 @@ def _result_row(run: Run, done: Done) -> tuple[Any, ...]:
         failure.status if failure else 200,
         last.duration_ms,
         last.first_ms,
-        _count(last.usage.get("prompt_tokens")),
-        _count(last.usage.get("completion_tokens")),
+        count_of(last.usage.get("prompt_tokens")),
+        count_of(last.usage.get("completion_tokens")),
         len(done.attempts),
         last.started_at,
     )
@@ -268,7 +272,8 @@ def _attempt_row(run: Run, done: Done, attempt: Attempt) -> tuple[Any, ...]:
     )
 
 
-def _count(value: object) -> int | None:
+def count_of(value: object) -> int | None:
+    """A number of tokens, or ``None`` for what a server sent instead."""
     return value if isinstance(value, int) and 0 <= value < 1 << 53 else None
 
 

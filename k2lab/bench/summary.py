@@ -1,0 +1,62 @@
+"""An arm summed up: both readings, the reference, tokens and times; repeated trials folded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from k2lab.bench import metrics
+from k2lab.bench.metrics import Folded, K2vv, Reference, Strict, Trigger
+from k2lab.bench.store import Run, Store
+from k2lab.bench.verdicts import Judged, judge_all
+from k2lab.errors import InputError
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One arm: its counts are those of the first trial, ``folded`` tells how shares vary over all of them."""
+
+    arm: str
+    trials: int
+    requests: int
+    attempts: int
+    k2vv: K2vv
+    strict: Strict
+    trigger: Trigger | None
+    usage: Mapping[str, int]
+    durations_ms: Mapping[str, float]
+    folded: Mapping[str, Folded]
+
+
+def summarise(file: Store, run: Run, reference: Mapping[int, Reference] | None = None) -> Summary:
+    """Sum up an arm; raises :class:`InputError` for one without results, or a reference of other requests."""
+    trials = metrics.by_trial(judge_all(file.results(run)))
+    if not trials:
+        raise InputError(f"arm {run.arm!r} has no results yet")
+    first = trials[0]
+    return Summary(
+        run.arm,
+        len(trials),
+        len(first),
+        file.attempts(run),
+        metrics.k2vv(first),
+        metrics.strict(first),
+        metrics.trigger(first, reference) if reference else None,
+        metrics.usage(first),
+        metrics.durations_ms(first),
+        _folded(trials, reference) if len(trials) > 1 else {},
+    )
+
+
+def _folded(trials: list[list[Judged]], reference: Mapping[int, Reference] | None) -> dict[str, Folded]:
+    counts = [metrics.k2vv(trial) for trial in trials]
+    figures = {
+        "schema_accuracy": [count.schema_accuracy.value for count in counts if count.finish_tool_calls],
+        "soundness": [value for trial in trials if (value := metrics.strict(trial).soundness.value) == value],
+    }
+    if reference:
+        triggers = [metrics.trigger(trial, reference) for trial in trials]
+        figures["tool_call_f1"] = [trigger.f1 for trigger in triggers]
+        figures["tool_call_precision"] = [t.precision.value for t in triggers if t.precision.total]
+        figures["tool_call_recall"] = [t.recall.value for t in triggers if t.recall.total]
+    return {name: metrics.fold(values) for name, values in figures.items() if values}

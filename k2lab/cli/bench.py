@@ -1,0 +1,230 @@
+"""``k2lab bench``: run a benchmark, sum it up, compare arms, exchange with K2-Vendor-Verifier."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, TRUST, print_json
+from k2lab.errors import InputError
+
+if TYPE_CHECKING:
+    from k2lab.bench.metrics import Reference
+    from k2lab.bench.runner import Progress
+    from k2lab.bench.store import Store
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+RUN = click.argument("run", type=FILE)
+REFERENCE = click.option(
+    "--reference", default=None, help="What the answers should be: a result file of K2VV, labels, or an arm of RUN."
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+
+PLAIN_EVERY_S = 10.0
+"""Where nobody watches a terminal, progress is a line now and then."""
+
+
+@click.group()
+def bench() -> None:
+    """K2-Vendor-Verifier's measure: a server calls tools when it should, or not, and rightly, or not."""
+
+
+@bench.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--count", type=click.IntRange(min=1), default=4000, show_default=True)
+@click.option("--seed", default=2025, show_default=True)
+def samples(folder: Path, count: int, seed: int) -> None:
+    """Write k2-nano's own benchmark set into FOLDER: samples.jsonl, and labels.jsonl as its reference."""
+    from k2lab.bench import samples as sets
+
+    try:
+        written = sets.write_nano(folder, count, seed)
+    except OSError as error:
+        raise InputError(f"cannot write into {folder}: {error.strerror or error}") from error
+    for path in written:
+        click.echo(path)
+
+
+@bench.command(name="run")
+@click.argument("samples_file", metavar="SAMPLES", type=FILE)
+@BASE_URL
+@MODEL
+@click.option("--out", required=True, type=FILE, help="The SQLite file of the results; an interrupted run goes on.")
+@click.option("--arm", default="", help="A name for these settings in RUN; the model's where left out.")
+@click.option("--limit", type=click.IntRange(min=1), default=None, help="Only the first requests.")
+@click.option("--trials", type=click.IntRange(min=1), default=1, show_default=True, help="Ask each request so often.")
+@click.option("--stream/--no-stream", default=None, help="Stream the answers; as each request says where left out.")
+@click.option("--repair", is_flag=True, help="Mend each history first, as `k2lab repair` does.")
+@click.option("--extra-body", default="{}", help="A JSON object put over each request.", metavar="JSON")
+@click.option("--source", default=None, help=f"Render by hand and ask /completions: {SOURCE_HELP}")
+@TRUST
+@click.option("--concurrency", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=None, help="Requests a second at most.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True,
+              help="Seconds for a request.")  # fmt: skip
+@click.option("--deadline", type=click.FloatRange(min=0, min_open=True), default=None, help="Seconds for all of them.")
+@click.option("--retries", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Tries after a passing failure (429, 5xx, a lost connection); each is logged.")  # fmt: skip
+@click.option("--rerun-failed", is_flag=True, help="Ask again what failed in an earlier run.")
+def run_command(samples_file: Path, out: Path, **options: Any) -> None:
+    """Ask a server every request of SAMPLES (a chat request a line) and store the answers.
+
+    Killed at any moment and started again it goes on where it was.
+    """
+    from k2lab.bench import runner
+    from k2lab.bench.samples import open_samples
+
+    checked = open_samples(samples_file)
+    arm = _arm(**options)
+    limits = runner.Limits(
+        options["concurrency"], options["rate"], options["timeout"], options["deadline"], options["retries"]
+    )
+    final = runner.run(
+        checked,
+        arm,
+        out,
+        limits=limits,
+        limit=options["limit"],
+        trials=options["trials"],
+        rerun_failed=options["rerun_failed"],
+        show=_Shown().show,
+    )
+    if final.ended:
+        click.echo(f"k2lab: ended early ({final.ended}): run the same command again to go on", err=True)
+        raise click.exceptions.Exit(130 if final.ended == "interrupted" else 1)
+    click.echo(f"{arm.name}: {final.had + final.got} results in {out}; next: k2lab bench summary {out}")
+
+
+@bench.command()
+@RUN
+@REFERENCE
+@JSON
+def summary(run: Path, reference: str | None, as_json: bool) -> None:
+    """Every arm of RUN: K2VV's numbers, the strict ones, and why calls are invalid."""
+    from k2lab import views
+    from k2lab.bench import metrics, store
+    from k2lab.bench.summary import summarise
+
+    with store.reading(run) as file:
+        known = _reference(file, reference)
+        summaries = [summarise(file, arm, known) for arm in file.arms()]
+    if as_json:
+        print_json([metrics.to_json(item) for item in summaries])
+    else:
+        click.echo(views.bench_summaries(summaries).text)
+
+
+@bench.command()
+@RUN
+@click.argument("arm_a")
+@click.argument("arm_b")
+@REFERENCE
+@click.option("--flips", default=10, show_default=True, help="How many requests that differ are shown.")
+@JSON
+def compare(run: Path, arm_a: str, arm_b: str, reference: str | None, flips: int, as_json: bool) -> None:
+    """Two arms of RUN on the same requests: what each gains and loses, and whether that is chance (McNemar)."""
+    from k2lab import views
+    from k2lab.bench import metrics, store
+    from k2lab.bench.verdicts import judge_all
+
+    with store.reading(run) as file:
+        known = _reference(file, reference)
+        first, second = (judge_all(file.results(file.run_of(arm))) for arm in (arm_a, arm_b))
+        made = metrics.compare(first, second, metrics.same_as(known) if known else None)
+    if as_json:
+        print_json(metrics.to_json(made))
+    else:
+        click.echo(views.bench_comparison(arm_a, arm_b, made, flips).text)
+
+
+@bench.command()
+@RUN
+@click.option("--k2vv", "folder", required=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--arm", default=None, help="The one to write; RUN's only one where left out.")
+@click.option("--trial", type=click.IntRange(min=0), default=0, show_default=True)
+def export(run: Path, folder: Path, arm: str | None, trial: int) -> None:
+    """Write an arm in K2VV's form: results.jsonl and summary.json."""
+    from k2lab.bench import k2vv, store
+
+    with store.reading(run) as file:
+        for path in k2vv.export(file, file.run_of(arm or _only_arm(file)), folder, trial=trial):
+            click.echo(path)
+
+
+@bench.command(name="import")
+@RUN
+@click.argument("results", type=FILE)
+@click.option("--arm", required=True, help="What to call it in RUN.")
+def import_command(run: Path, results: Path, arm: str) -> None:
+    """Take a result file of K2VV into RUN as an arm, an official one as a reference perhaps."""
+    from k2lab.bench import k2vv, store
+
+    with store.writing(run) as file:
+        taken = k2vv.load(file, results, arm)
+        click.echo(f"{arm}: {sum(file.counts(taken, 1).values())} results in {run}")
+
+
+def _arm(base_url: str, model: str | None, arm: str, **options: Any) -> Any:
+    from k2lab.bench.arm import Arm
+    from k2lab.endpoint import Endpoint
+    from k2lab.source import open_source
+
+    source = options["source"]
+    named = model or Endpoint(base_url).model
+    return Arm(
+        arm or named,
+        base_url,
+        named,
+        options["stream"],
+        "history" if options["repair"] else "",
+        _object(options["extra_body"]),
+        open_source(source, trust_remote_code=options["trust_remote_code"]) if source else None,
+    )
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"--extra-body is not JSON ({error}): {text[:80]!r}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"--extra-body must be a JSON object, not {text[:80]!r}")
+    return value
+
+
+def _reference(file: Store, name: str | None) -> dict[int, Reference] | None:
+    from k2lab.bench import k2vv
+
+    if name is None:
+        return None
+    if any(run.arm == name for run in file.arms()):
+        return k2vv.reference_of(file, name)
+    return k2vv.reference(Path(name))
+
+
+def _only_arm(file: Store) -> str:
+    names = [run.arm for run in file.arms()]
+    if len(names) != 1:
+        raise InputError(f"choose one with --arm: there is {', '.join(names) or 'none'}")
+    return names[0]
+
+
+class _Shown:
+    """Progress on standard error: one line written over itself in a terminal, else a line now and then."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._last = time.monotonic()
+
+    def show(self, progress: Progress) -> None:
+        done = progress.ended or progress.had + progress.got >= progress.wanted
+        if self._terminal:
+            click.echo(f"\r\x1b[2K{progress}", err=True, nl=bool(done))
+        elif done or time.monotonic() - self._last > PLAIN_EVERY_S:
+            self._last = time.monotonic()
+            click.echo(str(progress), err=True)

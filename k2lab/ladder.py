@@ -1,0 +1,90 @@
+"""The ladder from before to after: the same requests through arms that each differ in one thing from the one before.
+
+The faults of the published story are mended one by one, in its order, on the
+release it was told of; the last rung is a later release. Beside it stands an
+arm that tells the later release's parser from the rest of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from k2lab.bench import runner, store
+from k2lab.bench.arm import Arm, Repair
+from k2lab.bench.metrics import Reference
+from k2lab.bench.runner import Limits, Progress
+from k2lab.bench.samples import Samples
+from k2lab.bench.summary import Summary, summarise
+from k2lab.bench.verdicts import Judged, judge_all
+from k2lab.lab import Subject
+from k2lab.source import open_source
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One arm: its server, what is done to a request, and what differs from the rung before."""
+
+    name: str
+    server: str
+    change: str
+    repair: Repair = ""
+    by_hand: bool = False
+
+
+RUNGS = (
+    Rung("all faults", "0.11.0 faults", "vLLM 0.11.0 with the flag in **kwargs and the content fault in the template"),
+    Rung("generation prompt", "0.11.0 declared-content-fault", "the tokenizer declares add_generation_prompt"),
+    Rung("content", "0.11.0 declared", "the template prints a list of parts as text"),
+    Rung("ids renumbered", "0.11.0 declared", "history ids become functions.NAME:IDX", repair="ids"),
+    Rung("0.32.0", "0.32.0 declared", "the same folder and requests on vLLM 0.32.0", repair="ids"),
+)
+"""In order; the first is where the story begins."""
+
+PARSER = Rung(
+    "0.11.0, read by k2lab", "0.11.0 declared", "0.11.0's model output, read by k2lab's parser", "ids", by_hand=True
+)
+"""Beside the ladder: differs from the fourth rung in the parser alone."""
+
+
+def climb(
+    rungs: Sequence[Rung],
+    subjects: Mapping[str, Subject],
+    samples: Samples,
+    out: Path,
+    *,
+    limit: int | None = None,
+    concurrency: int = 32,
+    show: Callable[[str, Progress], None] = lambda name, progress: None,
+) -> None:
+    """Run every rung into one file; what is there already is not asked again."""
+    for rung in rungs:
+        arm = arm_of(rung, subjects[rung.server])
+        limits = Limits(concurrency=concurrency)
+        runner.run(samples, arm, out, limits=limits, limit=limit, show=lambda p, name=rung.name: show(name, p))  # type: ignore[misc]
+
+
+def arm_of(rung: Rung, subject: Subject) -> Arm:
+    """A rung as an arm; it is known by engine and model folder, not by the port of the day."""
+    source = open_source(subject.folder, trust_remote_code=True) if rung.by_hand else None
+    return Arm(
+        rung.name,
+        subject.endpoint.base_url,
+        subject.endpoint.model,
+        repair=rung.repair,
+        source=source,
+        serves=f"vLLM {subject.engine}, {subject.folder.name}",
+    )
+
+
+def summaries(out: Path, reference: Mapping[int, Reference]) -> dict[str, Summary]:
+    """Every arm of a file summed up, by name."""
+    with store.reading(out) as file:
+        return {run.arm: summarise(file, run, reference) for run in file.arms()}
+
+
+def judged(out: Path) -> dict[str, list[Judged]]:
+    """Every result of a file with its verdict, by arm."""
+    with store.reading(out) as file:
+        return {run.arm: list(judge_all(file.results(run))) for run in file.arms()}
