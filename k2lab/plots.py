@@ -6,14 +6,15 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from k2lab.stats import Share, share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BLUE, ORANGE, GREY = "#2c6fd1", "#e6820f", "#9a9a9a"
+BLUE, ORANGE, GREY, PALE = "#2c6fd1", "#e6820f", "#9a9a9a", "#d9d9d9"
+PART_STYLES = ((ORANGE, "//"), (BLUE, ""), (GREY, ".."), ("#f2c07d", "xx"), ("#8db4ec", "\\\\"), ("#5b5b5b", "++"))
 FINISH_STYLE = {"tool_calls": (BLUE, ""), "stop": (ORANGE, "//"), "length": (GREY, "..")}
 
 
@@ -37,19 +38,78 @@ def finish_reasons(
     order: Sequence[str] = ("tool_calls", "stop", "length"),
 ) -> Axes:
     """A stacked bar for each arm: how its requests ended."""
+    return stacked(counts, ax, order=order, xlabel="requests")
+
+
+def stacked(
+    counts: Mapping[str, Mapping[str, int]], ax: Axes | None = None, *, order: Sequence[str] = (), xlabel: str = "calls"
+) -> Axes:
+    """A stacked bar for each arm; parts beyond ``order`` follow by name."""
     ax = ax or _axes(len(counts))
     names = [*order, *sorted({name for arm in counts.values() for name in arm} - set(order))]
+    names = [name for name in names if any(arm.get(name) for arm in counts.values())]
     for row, (label, arm) in enumerate(counts.items()):
         start = 0
-        for name in names:
-            colour, hatch = FINISH_STYLE.get(name, (GREY, "xx"))
+        for place, name in enumerate(names):
+            colour, hatch = FINISH_STYLE.get(name) or PART_STYLES[place % len(PART_STYLES)]
             ax.barh(row, arm.get(name, 0), left=start, color=colour, hatch=hatch, edgecolor="white", height=0.6,
-                    label=name if row == 0 else None)  # fmt: skip
+                    label=name.replace("_", " ") if row == 0 else None)  # fmt: skip
             start += arm.get(name, 0)
         ax.text(0.0, row - 0.34, label, va="bottom", fontsize=9)
-    _bare(ax, len(counts), "requests", limit=None)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    _bare(ax, len(counts), xlabel, limit=None)
+    if names:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     return ax
+
+
+def waterfall(steps: Mapping[str, Share], ax: Axes | None = None, *, xlabel: str = "successful tool calls") -> Axes:
+    """How a count grows from step to step: what was there in grey, what came in blue, what went in orange.
+
+    The whisker is the step's own interval; the text its count and the change.
+    """
+    ax = ax or _axes(len(steps))
+    before = 0
+    for row, (label, step) in enumerate(steps.items()):
+        change = step.count - before
+        colour, hatch = (BLUE, "") if change >= 0 else (ORANGE, "//")
+        ax.barh(row, min(before, step.count), color=PALE, edgecolor="white", height=0.6)
+        ax.barh(
+            row, abs(change), left=min(before, step.count), color=colour, hatch=hatch, edgecolor="white", height=0.6
+        )
+        ends = [step.low * step.total, step.high * step.total]
+        ax.plot(ends, [row, row], color="black", linewidth=1.5, marker="|", markersize=9)
+        ax.text(1.02, row, f"{step.count} ({change:+d})", va="center", transform=ax.get_yaxis_transform())
+        ax.text(0.0, row - 0.34, label, va="bottom", fontsize=9)
+        before = step.count
+    total = max((step.total for step in steps.values()), default=1)
+    _bare(ax, len(steps), f"{xlabel}, of {total} requests", limit=None)
+    return ax
+
+
+def share_pairs(values: Mapping[str, Mapping[str, Share]], ax: Axes | None = None, *, xlabel: str = "share") -> Axes:
+    """Several shares of each arm, such as precision and recall, as marks with their intervals."""
+    ax = ax or _axes(len(values))
+    styles = ((BLUE, "o"), (ORANGE, "s"), (GREY, "^"))
+    for row, (label, shares_of) in enumerate(values.items()):
+        for place, (name, value) in enumerate(shares_of.items()):
+            colour, marker = styles[place % len(styles)]
+            y = row + 0.22 * (place - (len(shares_of) - 1) / 2)
+            if value.total:
+                ax.plot([value.low, value.high], [y, y], color=colour, linewidth=1.5)
+                ax.plot([value.value], [y], color=colour, marker=marker, linestyle="", label=name)
+        ax.text(0.0, row - 0.34, label, va="bottom", fontsize=9)
+    _bare(ax, len(values), xlabel)
+    ax.set_xlim(0, 1.01)
+    handles, labels = _first_of_each(ax)
+    ax.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    return ax
+
+
+def _first_of_each(ax: Axes) -> tuple[list[Any], list[str]]:
+    found: dict[str, Any] = {}
+    for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+        found.setdefault(label, handle)
+    return list(found.values()), list(found)
 
 
 def share_curves(

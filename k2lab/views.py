@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from k2lab.bench.metrics import Comparison
+from k2lab.bench.runner import Progress
 from k2lab.bench.summary import Summary
 from k2lab.diff import Diff, Hunk
 from k2lab.endpoint import Reply
@@ -190,6 +191,23 @@ def bench_comparison(first: str, second: str, made: Comparison, flips: int = 10)
     ]
     shown = [{"data_index": flip.data_index, first: flip.before, second: flip.after} for flip in made.flips[:flips]]
     return joined(table(rows), table(shown, f"{len(shown)} of {len(made.flips)} requests that differ"))
+
+
+def live() -> Callable[[str, Progress], None]:
+    """For a run's ``show`` in a notebook: a line for each name, which is written over as the run goes on."""
+    from IPython.display import display
+
+    handles: dict[str, Any] = {}
+    show: Callable[..., Any] = display
+
+    def update(name: str, progress: Progress) -> None:
+        line = View(f"<p>{escape(name)}: {escape(progress)}</p>", f"{name}: {progress}")
+        if name in handles:
+            handles[name].update(line)
+        else:
+            handles[name] = show(line, display_id=True)
+
+    return update
 
 
 def joined(*parts: View) -> View:

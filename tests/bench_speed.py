@@ -28,8 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONCURRENCY, DELAY_MS, BYTES = 64, 20, 1024
 K2LAB, K2VV = "k2lab", "K2-Vendor-Verifier"
 K2VV_PLACES = ("tool_calls_eval.py", "src/kimi_vendor_verifier/tool_calls_eval.py")
-MB = 1 << 20 if sys.platform == "darwin" else 1 << 10
-"""Of ``ru_maxrss``, which counts bytes there and kilobytes elsewhere."""
+MB = 1 << 20 if sys.platform == "darwin" else 1 << 10  # ru_maxrss counts bytes there and kilobytes elsewhere
 
 
 def write_samples(path, count):
