@@ -7,10 +7,12 @@ arm that tells the later release's parser from the rest of it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2lab import templates
 from k2lab.bench import runner, store
 from k2lab.bench.arm import Arm, Repair
 from k2lab.bench.metrics import Reference
@@ -30,13 +32,15 @@ class Rung:
     server: str
     change: str
     repair: Repair = ""
+    content_fault: bool = False
+    """Whether each request brings the server's own template with the content fault put back."""
     by_hand: bool = False
 
 
 RUNGS = (
-    Rung("all faults", "0.11.0 faults", "vLLM 0.11.0 with the flag in **kwargs and the content fault in the template"),
-    Rung("generation prompt", "0.11.0 declared-content-fault", "the tokenizer declares add_generation_prompt"),
-    Rung("content", "0.11.0 declared", "the template prints a list of parts as text"),
+    Rung("all faults", "0.11.0 legacy", "the flag in **kwargs, the content fault, foreign ids", content_fault=True),
+    Rung("generation prompt", "0.11.0 declared", "the tokenizer declares add_generation_prompt", content_fault=True),
+    Rung("content", "0.11.0 declared", "the template without the content fault"),
     Rung("ids renumbered", "0.11.0 declared", "history ids become functions.NAME:IDX", repair="ids"),
     Rung("0.32.0", "0.32.0 declared", "the same folder and requests on vLLM 0.32.0", repair="ids"),
 )
@@ -46,6 +50,13 @@ PARSER = Rung(
     "0.11.0, read by k2lab", "0.11.0 declared", "0.11.0's model output, read by k2lab's parser", "ids", by_hand=True
 )
 """Beside the ladder: differs from the fourth rung in the parser alone."""
+
+STEPS = (
+    *itertools.pairwise(rung.name for rung in RUNGS),
+    (RUNGS[3].name, PARSER.name),
+    (PARSER.name, RUNGS[4].name),
+)
+"""Pairs of arms to compare: each rung with the one before, and the arm beside them with its neighbours."""
 
 
 def climb(
@@ -68,11 +79,13 @@ def climb(
 def arm_of(rung: Rung, subject: Subject) -> Arm:
     """A rung as an arm; it is known by engine and model folder, not by the port of the day."""
     source = open_source(subject.folder, trust_remote_code=True) if rung.by_hand else None
+    faulty = templates.with_content_fault(templates.without_generation_block(templates.read(templates.CURRENT)))
     return Arm(
         rung.name,
         subject.endpoint.base_url,
         subject.endpoint.model,
         repair=rung.repair,
+        extra_body={"chat_template": faulty} if rung.content_fault else {},
         source=source,
         serves=f"vLLM {subject.engine}, {subject.folder.name}",
     )

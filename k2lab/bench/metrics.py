@@ -8,6 +8,7 @@ asks whether an answer calls where a reference does, by K2VV's formulas.
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 from collections import Counter
@@ -40,6 +41,11 @@ class K2vv:
     def schema_accuracy(self) -> Share:
         """successful_tool_call_count / finish_tool_calls."""
         return share(self.successful_tool_call_count, self.finish_tool_calls)
+
+    @property
+    def successful(self) -> Share:
+        """successful_tool_call_count of all requests."""
+        return share(self.successful_tool_call_count, self.success_count + self.failure_count)
 
     @property
     def success_rate(self) -> Share:
@@ -119,6 +125,11 @@ class Reference:
     finish_reason: str | None
     calls: str
     messages: str
+
+    @property
+    def count(self) -> int:
+        """How many calls it makes."""
+        return len(json.loads(self.calls)) if self.calls else 0
 
 
 @dataclass(frozen=True)

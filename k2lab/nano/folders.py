@@ -49,10 +49,6 @@ def _content_fault() -> str:
     return templates.with_content_fault(_current())
 
 
-def _faulty_without_block() -> str:
-    return templates.without_generation_block(_content_fault())
-
-
 KWARGS = "tokenization_kwargs.KwargsTokenizer"
 DECLARED = "tokenization_declared.DeclaredTokenizer"
 
@@ -62,10 +58,6 @@ VARIANTS: Mapping[str, Variant] = {
     "kwargs-template": Variant("flag in **kwargs, template reads the flag", _current, KWARGS),
     "declared": Variant("flag in the signature, template without the flag", _current_without_block, DECLARED),
     "declared-template": Variant("flag in the signature, template reads the flag", _current, DECLARED),
-    "faults": Variant(
-        "flag in **kwargs, template without the flag and with the content fault", _faulty_without_block, KWARGS
-    ),
-    "declared-content-fault": Variant("flag in the signature, the same template", _faulty_without_block, DECLARED),
     "content-fault": Variant("plain tokenizer, the current template with the old one's content fault", _content_fault),
     "old": Variant("plain tokenizer, the real old template", _old),
 }
