@@ -1,7 +1,8 @@
 """Servers for a notebook: named ``ENGINE VARIANT``, handed in by a report or started for the kernel.
 
-A third word forces the content format that vLLM otherwise detects from the
-template, as in ``0.32.0 current string``.
+A third word sets a flag of the server: the content format that vLLM otherwise
+detects from the template, as in ``0.32.0 current string``, or how strictly its
+own grammar holds tool calls, as in ``0.32.0 current strict-parameter``.
 
 A report starts the servers outside the kernel and passes their URLs in. In
 JupyterLab nobody does, so the set-up cell starts what is missing; such a server
@@ -31,7 +32,14 @@ from k2lab.nano import folders
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 """Colours in a log."""
 
-CONTENT_FORMATS = ("string", "openai")
+FLAGS: Mapping[str, tuple[str, str]] = {
+    "string": ("--chat-template-content-format", "string"),
+    "openai": ("--chat-template-content-format", "openai"),
+    "strict-function": ("--tool-strict-level", "function"),
+    "strict-parameter": ("--tool-strict-level", "parameter"),
+}
+"""What a third word of a server's name means."""
+
 STARTING_AT_ONCE = 2
 """A start keeps one core busy importing; more at once than this only slows each."""
 
@@ -52,9 +60,12 @@ class Subject:
 def parse(name: str) -> tuple[str, str, list[str]]:
     """``"0.11.0 legacy"`` as engine, variant of k2-nano, and flags of the server."""
     release, *rest = name.split() or [""]
-    if not rest or len(rest) > 2 or (len(rest) == 2 and rest[1] not in CONTENT_FORMATS):
-        raise InputError(f"server name {name!r} is not of the form 'ENGINE VARIANT', such as '0.11.0 legacy'")
-    return release, rest[0], ["--chat-template-content-format", rest[1]] if len(rest) == 2 else []
+    if not rest or len(rest) > 2 or (len(rest) == 2 and rest[1] not in FLAGS):
+        raise InputError(
+            f"server name {name!r} is not of the form 'ENGINE VARIANT [FLAG]', such as '0.11.0 legacy';"
+            f" FLAG is one of {', '.join(FLAGS)}"
+        )
+    return release, rest[0], list(FLAGS[rest[1]]) if len(rest) == 2 else []
 
 
 def connect(servers: Mapping[str, str], say: Say = print) -> dict[str, Subject]:

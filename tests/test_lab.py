@@ -32,5 +32,5 @@ def test_a_running_server_is_used_again_only_where_its_flags_agree(stand_in):
 
 @pytest.mark.parametrize("name", ["", "0.11.0", "0.11.0 legacy nope", "a b c d"])
 def test_names_of_another_form_are_refused(name):
-    with pytest.raises(InputError, match="is not of the form 'ENGINE VARIANT'"):
+    with pytest.raises(InputError, match="is not of the form 'ENGINE VARIANT"):
         lab.parse(name)

@@ -29,7 +29,7 @@ ORDER = (
         "endpoint",
         "engine",
     ),
-    *("probes", "nano", "bench", "parsers", "lab", "ladder", "plots", "views", "report", "cli"),
+    *("probes", "enforcer", "nano", "bench", "parsers", "lab", "ladder", "plots", "views", "report", "cli"),
 )
 STANDARD_LIBRARY_ONLY = ("errors", "stats", "chat", "wire", "repair", "templates")
 DISPLAY = {"matplotlib", "IPython", "ipywidgets"}

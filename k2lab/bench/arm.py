@@ -13,16 +13,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from k2lab import repair
+from k2lab import enforcer, repair
 from k2lab.bench.samples import Sample
 from k2lab.chat import Conversation
 from k2lab.endpoint import checked_url
-from k2lab.errors import ConversationError, InputError
+from k2lab.errors import ConversationError, InputError, UnsupportedError
 
 if TYPE_CHECKING:
     from k2lab.source import Source
 
 Repair = Literal["", "ids", "history"]
+Enforce = Literal["off", "server-function", "server-parameter", "pinned", "pinned-structures"]
 
 CHAT_ONLY = frozenset({"messages", "tools", "tool_choice", "parallel_tool_calls", "response_format", "stream_options"})
 """What a chat request may hold and a plain completion cannot."""
@@ -50,6 +51,11 @@ class Arm:
     to ``/completions``. ``serves`` names what stands behind the URL where the
     URL does not say it, such as a local engine on a port of the day. ``stream``
     of ``None`` leaves that to each request.
+
+    ``enforce``: ``pinned`` sends our structural tag with each request,
+    ``pinned-structures`` the older form of it; the ``server-`` ones say that the
+    server was started with that level of vLLM's own enforcement. ``max_calls``
+    and ``loosen`` are those of :func:`k2lab.enforcer.enforce`.
     """
 
     name: str
@@ -60,6 +66,9 @@ class Arm:
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     source: Source | None = None
     serves: str = ""
+    enforce: Enforce = "off"
+    max_calls: int = enforcer.MAX_CALLS
+    loosen: bool = False
 
     def __post_init__(self) -> None:
         checked_url(self.base_url)
@@ -79,6 +88,7 @@ class Arm:
             "stream": self.stream,
             "repair": self.repair,
             "extra_body": dict(self.extra_body),
+            "enforce": [self.enforce, self.max_calls, self.loosen] if self.enforce != "off" else "off",
             "rendered_by_hand": self.source.template_sha256 if self.source else "",
         }
 
@@ -95,16 +105,20 @@ class Arm:
         request = dict(sample.request)
         request["messages"] = [_as_system(message) for message in request["messages"]]
         original: str | None = None
-        if self.repair or self.source:
+        if self.repair or self.source or self.enforce.startswith("pinned"):
             original = json.dumps({**request, "model": self.model})
             request["messages"] = self._repaired(sample.data_index, request)
         request["model"] = self.model
         request |= self.extra_body
+        if self.enforce.startswith("pinned"):
+            request = self._enforced(sample.data_index, request)
         if self.stream is not None:
             request["stream"] = self.stream
         stream = bool(request.get("stream"))
         if stream:
             request["stream_options"] = {"include_usage": True, **(request.get("stream_options") or {})}
+        else:  # servers refuse it with a request that is not streamed
+            request.pop("stream_options", None)
         if self.source:
             stream, request = False, self._by_hand(self.source, sample.data_index, request)
         body = _json(request)
@@ -118,6 +132,15 @@ class Arm:
         elif self.repair == "history":
             conversation = repair.history(conversation, model=self.model).conversation
         return list(conversation.messages)
+
+    def _enforced(self, data_index: int, request: Mapping[str, Any]) -> dict[str, Any]:
+        old_form = self.enforce == "pinned-structures"
+        try:
+            return enforcer.attach(request, old_form=old_form, max_calls=self.max_calls, loosen=self.loosen)[0]
+        except UnsupportedError as error:
+            raise UnsupportedError(f"line {data_index} of the samples: {error}") from None
+        except InputError as error:
+            raise InputError(f"line {data_index} of the samples: {error}") from None
 
     def _by_hand(self, source: Source, data_index: int, request: Mapping[str, Any]) -> dict[str, Any]:
         from k2lab.render import render

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -174,6 +174,36 @@ def repair(conversation: Path, model: str) -> None:
     from k2lab.repair import history
 
     print_json(history(chat.load(conversation), model=model).to_json())
+
+
+@cli.command()
+@click.option(
+    "--tools", required=True, type=click.Path(path_type=Path), help="A JSON file: the list of tools on offer."
+)
+@click.option(
+    "--history", type=click.Path(path_type=Path), default=None, help="A conversation file: ids run on from it."
+)
+@click.option("--tool-choice", default="auto", show_default=True, help="auto, required, none, or the name of a tool.")
+@click.option("--parallel/--no-parallel", default=True, show_default=True)
+@click.option("--max-calls", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option("--thinking", is_flag=True, help="The answer may begin with <think>...</think>, which stays free.")
+@click.option("--loosen", is_flag=True, help="Go on where the grammar cannot hold a part of a schema.")
+@click.option("--old-form", is_flag=True, help="The form that vLLM 0.11.0 takes.")
+def enforce(tools: Path, history: Path | None, tool_choice: str, old_form: bool, **options: Any) -> None:
+    """Print the structural tag that holds an answer to the declared tools, as JSON.
+
+    It goes into a request as structured_outputs.structural_tag, with tool_choice auto.
+    """
+    from k2lab import enforcer
+
+    offered = chat.load_tools(tools)
+    first_index = enforcer.calls_so_far(chat.load(history).messages) if history else 0
+    named = tool_choice not in ("auto", "required", "none")
+    choice: Any = {"type": "function", "function": {"name": tool_choice}} if named else tool_choice
+    made = enforcer.enforce(offered, tool_choice=choice, first_index=first_index, **options)
+    for limit in made.limits:
+        click.echo(f"k2lab: loosened: {limit}", err=True)
+    print_json(made.structures if old_form else made.tag)
 
 
 @cli.command()

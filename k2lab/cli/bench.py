@@ -14,9 +14,11 @@ from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, TRUST, print_json
 from k2lab.errors import InputError
 
 if TYPE_CHECKING:
+    from k2lab.bench.arm import Enforce
     from k2lab.bench.metrics import Reference
     from k2lab.bench.runner import Progress
     from k2lab.bench.store import Store
+    from k2lab.endpoint import Endpoint
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 RUN = click.argument("run", type=FILE)
@@ -60,6 +62,12 @@ def samples(folder: Path, count: int, seed: int) -> None:
 @click.option("--trials", type=click.IntRange(min=1), default=1, show_default=True, help="Ask each request so often.")
 @click.option("--stream/--no-stream", default=None, help="Stream the answers; as each request says where left out.")
 @click.option("--repair", is_flag=True, help="Mend each history first, as `k2lab repair` does.")
+@click.option("--enforce", type=click.Choice(["off", "server-function", "server-parameter", "pinned"]), default="off",
+              show_default=True, help="pinned: send k2lab's structural tag; server-: the server was started with that "
+              "--tool-strict-level.")  # fmt: skip
+@click.option("--max-calls", type=click.IntRange(min=1), default=8, show_default=True,
+              help="Calls that an answer may make when pinned.")  # fmt: skip
+@click.option("--loosen", is_flag=True, help="When pinned, go on where the grammar cannot hold a part of a schema.")
 @click.option("--extra-body", default="{}", help="A JSON object put over each request.", metavar="JSON")
 @click.option("--source", default=None, help=f"Render by hand and ask /completions: {SOURCE_HELP}")
 @TRUST
@@ -175,6 +183,8 @@ def _arm(base_url: str, model: str | None, arm: str, **options: Any) -> Any:
     from k2lab.source import open_source
 
     source = options["source"]
+    if source and options["enforce"] == "pinned":
+        raise InputError("--enforce pinned is for /chat/completions: leave --source out")
     named = model or Endpoint(base_url).model
     return Arm(
         arm or named,
@@ -184,7 +194,29 @@ def _arm(base_url: str, model: str | None, arm: str, **options: Any) -> Any:
         "history" if options["repair"] else "",
         _object(options["extra_body"]),
         open_source(source, trust_remote_code=options["trust_remote_code"]) if source else None,
+        enforce=_enforce(options["enforce"], Endpoint(base_url, named)),
+        max_calls=options["max_calls"],
+        loosen=options["loosen"],
     )
+
+
+def _enforce(wanted: str, endpoint: Endpoint) -> Enforce:
+    """What is asked for, once it is known that the server does it; of a server that is not ours that may be unknown."""
+    from k2lab import engine
+    from k2lab.enforcer.ask import form_of
+
+    if wanted == "pinned":
+        return "pinned" if form_of(endpoint) == "tag" else "pinned-structures"
+    if wanted.startswith("server-"):
+        level = wanted.removeprefix("server-")
+        ours = [server for server in engine.running() if server.base_url == endpoint.base_url]
+        if ours and level not in ours[0].flags:
+            raise InputError(
+                f"{endpoint.base_url} does not run with that level: start it with -- --tool-strict-level {level}"
+            )
+        if not ours:
+            click.echo(f"k2lab: {endpoint.base_url} was not started by k2lab, its level is not known", err=True)
+    return wanted  # type: ignore[return-value]
 
 
 def _object(text: str) -> dict[str, Any]:

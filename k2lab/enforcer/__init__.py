@@ -1,0 +1,252 @@
+r"""The Enforcer for Kimi K2: only declared tools, only valid arguments, only the right index.
+
+A structural tag (xgrammar's, as vLLM takes it) that leaves text free and, once a
+call section is opened, admits nothing but calls of declared tools whose ids are
+``functions.NAME:IDX`` with each IDX the very next one of the conversation, whose
+arguments follow the tool's schema, and of which there is a bounded number.
+
+The built-in ``kimi`` tag of xgrammar leaves IDX open (``\d+``): a model that is
+kept from the tool it wanted can write digits until it is cut off.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from k2lab import wire
+from k2lab.chat import Tool
+from k2lab.enforcer.schemas import Limit, Translated, translate
+from k2lab.errors import InputError, UnsupportedError
+
+__all__ = ["Enforcement", "ToolLimit", "attach", "calls_so_far", "enforce"]
+
+MAX_CALLS = 8
+"""Calls that one answer may make; the grammar ends there."""
+
+LARGEST_TAG_BYTES = 256 << 10
+"""A server parses the tag anew with each request; beyond this that takes most of a second."""
+
+TEXT = {"type": "any_text", "excludes": ["<|tool_call", "<|im_"]}
+"""Free text, in which no marker of a call or of a turn may be written; the end of the turn stays allowed."""
+
+WHITE_SPACE = 32
+"""Blanks in a row that JSON may hold: room for indented JSON, and no room to run on for ever."""
+
+Choice = str | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ToolLimit:
+    """A part of a tool's schema that the grammar does not hold."""
+
+    tool: str
+    limit: Limit
+
+    def __str__(self) -> str:
+        return f"{self.tool}: {self.limit}"
+
+
+@dataclass(frozen=True)
+class Enforcement:
+    """A structural tag for one request; ``structures`` is the form that vLLM before its grammar's rewrite takes."""
+
+    tag: Mapping[str, Any]
+    structures: Mapping[str, Any] | None
+    first_index: int
+    max_calls: int
+    limits: tuple[ToolLimit, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"tag", "first_index", "max_calls", "limits"}``."""
+        limits = [{"tool": item.tool, **vars(item.limit)} for item in self.limits]
+        return {"tag": self.tag, "first_index": self.first_index, "max_calls": self.max_calls, "limits": limits}
+
+
+def enforce(
+    tools: Sequence[Tool],
+    *,
+    tool_choice: Choice = "auto",
+    first_index: int = 0,
+    parallel: bool = True,
+    max_calls: int = MAX_CALLS,
+    thinking: bool = False,
+    loosen: bool = False,
+) -> Enforcement:
+    """The tag for a request.
+
+    ``first_index`` is the number of calls in the history (:func:`calls_so_far`).
+    With ``thinking`` the answer may begin with ``<think>...</think>``, in which
+    anything may be written. ``loosen`` goes on where the grammar cannot hold a
+    part of a schema; without it that raises :class:`UnsupportedError` with each
+    tool, path and keyword. Raises :class:`InputError` for tools or a choice
+    that are none.
+    """
+    if first_index < 0 or max_calls < 1:
+        raise InputError(f"first_index and max_calls must not be below 0 and 1: {first_index} and {max_calls}")
+    offered = _chosen(_by_name(tools), tool_choice)
+    arguments, limits = _arguments(offered)
+    if limits and not loosen:
+        listed = "; ".join(map(str, limits))
+        raise UnsupportedError(f"the grammar would let invalid arguments pass, loosen these parts or refuse: {listed}")
+    most = 1 if not parallel or isinstance(tool_choice, Mapping) else max_calls
+    section = _section(arguments, first_index, most) if arguments else None
+    must = tool_choice == "required" or isinstance(tool_choice, Mapping)
+    parts = [*([] if must else [TEXT]), *([section if must else _optional(section)] if section else [])]
+    if thinking:
+        parts = [_optional({"type": "tag", "begin": "<think>", "content": {"type": "any_text"}, "end": "</think>"}),
+                 {"type": "regex", "pattern": "\\s*"}, *parts]  # fmt: skip
+    tag = {"type": "structural_tag", "format": _sequence(parts)}
+    _check_size(tag, len(offered), most)
+    return Enforcement(tag, _structures(arguments, first_index, most), first_index, most, tuple(limits))
+
+
+def calls_so_far(messages: Sequence[Mapping[str, Any]]) -> int:
+    """How many calls a history holds: the index of the next one."""
+    return sum(len(message.get("tool_calls") or ()) for message in messages)
+
+
+def attach(request: Mapping[str, Any], *, old_form: bool = False, **options: Any) -> tuple[dict[str, Any], Enforcement]:
+    """A chat request with its tag; ``options`` are those of :func:`enforce`.
+
+    The server is told ``tool_choice: auto`` whatever the request says, and no
+    tool stays ``strict``: with either vLLM 0.32.0 puts its own tag in place of,
+    or beside, the one that is sent. What the request asks for is in the tag.
+    ``old_form`` is for vLLM 0.11.0.
+    """
+    made = dict(request)
+    tools = [_without_strict(tool) for tool in request.get("tools") or ()]
+    choice = request.get("tool_choice") or ("auto" if tools else "none")
+    known = {"parallel": request.get("parallel_tool_calls") is not False}
+    made_for = enforce(
+        tools, tool_choice=choice, **known, **{"first_index": calls_so_far(request["messages"]), **options}
+    )
+    form = made_for.structures if old_form else made_for.tag
+    if old_form and (choice not in ("auto", "none") or form is None):
+        raise UnsupportedError("the older form of structural tags cannot force a call: use a later vLLM")
+    for name in ("tool_choice", "parallel_tool_calls"):
+        made.pop(name, None)
+    if tools:
+        made |= {"tools": tools, "tool_choice": "auto"}
+    made["structured_outputs"] = {"structural_tag": json.dumps(form, ensure_ascii=False, separators=(",", ":"))}
+    return made, made_for
+
+
+def _by_name(tools: Sequence[Tool]) -> dict[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    for tool in tools:
+        function = tool["function"]
+        name = function["name"]
+        if not wire.ID.fullmatch(wire.call_id(name, 0)):
+            raise InputError(f"tool name {name!r} cannot stand in an id: use letters, digits, '_', '-' and '.'")
+        if name in found:
+            raise InputError(f"two tools are called {name!r}: an id could not say which is meant")
+        found[name] = function
+    return found
+
+
+def _chosen(tools: dict[str, Mapping[str, Any]], choice: Choice) -> dict[str, Mapping[str, Any]]:
+    if choice == "none":
+        return {}
+    if isinstance(choice, Mapping):
+        function = choice.get("function")
+        name = function.get("name") if isinstance(function, Mapping) else None
+        if name not in tools:
+            raise InputError(f"tool_choice names {name!r}, which is not declared: {', '.join(tools) or 'nothing is'}")
+        return {str(name): tools[str(name)]}
+    if choice not in ("auto", "required"):
+        raise InputError(f"tool_choice must be auto, required, none or a named tool, not {choice!r}")
+    if choice == "required" and not tools:
+        raise InputError("tool_choice is required, and no tool is declared")
+    return tools
+
+
+def _arguments(tools: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], list[ToolLimit]]:
+    """The schema of each tool's arguments as the grammar follows it; arguments are always an object."""
+    made: dict[str, Any] = {}
+    limits: list[ToolLimit] = []
+    for name, function in tools.items():
+        schema = function.get("parameters")
+        if schema is None or schema is True or schema == {}:
+            schema = {"type": "object"}
+        try:
+            if not isinstance(schema, Mapping):
+                raise InputError(f"parameters must be a JSON Schema, not {json.dumps(schema)[:80]}")
+            translated = _translated(json.dumps(schema if "type" in schema else {**schema, "type": "object"}))
+        except InputError as error:
+            raise InputError(f"tool {name!r}: {error}") from None
+        made[name] = translated.schema
+        limits += [ToolLimit(name, limit) for limit in translated.limits]
+    return made, limits
+
+
+@lru_cache(maxsize=1024)
+def _translated(schema: str) -> Translated:
+    """By the text of the schema: the tools of a conversation come again with each of its turns."""
+    return translate(json.loads(schema))
+
+
+def _section(arguments: Mapping[str, Any], first_index: int, most: int) -> dict[str, Any]:
+    calls: dict[str, Any] | None = None
+    for index in reversed(range(first_index, first_index + most)):
+        one = _either([_call(name, schema, index) for name, schema in arguments.items()])
+        calls = _sequence([one, _optional(calls)]) if calls else one
+    return _sequence([_const(wire.SECTION_BEGIN), *([calls] if calls else []), _const(wire.SECTION_END)])
+
+
+def _call(name: str, schema: Mapping[str, Any], index: int) -> dict[str, Any]:
+    begin = f"{wire.CALL_BEGIN}{wire.call_id(name, index)}{wire.ARGUMENT_BEGIN}"
+    body = {"type": "json_schema", "json_schema": schema, "max_whitespace_cnt": WHITE_SPACE}
+    return _sequence([_const(begin), body, _const(wire.CALL_END)])
+
+
+def _structures(arguments: Mapping[str, Any], first_index: int, most: int) -> dict[str, Any] | None:
+    """The older form: begin, schema and end after a trigger. Of several calls it holds the indexes, not their order."""
+    if not arguments:
+        return None
+    outer = (wire.SECTION_BEGIN, wire.SECTION_END) if most == 1 else ("", "")
+    made = [
+        {
+            "begin": f"{outer[0]}{wire.CALL_BEGIN}{wire.call_id(name, index)}{wire.ARGUMENT_BEGIN}",
+            "schema": schema,
+            "end": f"{wire.CALL_END}{outer[1]}",
+        }
+        for index in range(first_index, first_index + most)
+        for name, schema in arguments.items()
+    ]
+    return {"type": "structural_tag", "structures": made, "triggers": [outer[0] or wire.CALL_BEGIN]}
+
+
+def _without_strict(tool: Tool) -> Tool:
+    function = tool.get("function")
+    if not isinstance(function, Mapping) or "strict" not in function:
+        return tool
+    return {**tool, "function": {key: value for key, value in function.items() if key != "strict"}}
+
+
+def _check_size(tag: Mapping[str, Any], tools: int, most: int) -> None:
+    size = len(json.dumps(tag))
+    if size > LARGEST_TAG_BYTES:
+        raise InputError(
+            f"{tools} tools and {most} calls make a tag of {size >> 10} KiB, at most {LARGEST_TAG_BYTES >> 10} are"
+            " compiled in reasonable time: offer fewer tools, or allow fewer calls (max_calls)"
+        )
+
+
+def _const(value: str) -> dict[str, Any]:
+    return {"type": "const_string", "value": value}
+
+
+def _optional(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "optional", "content": content}
+
+
+def _either(formats: list[dict[str, Any]]) -> dict[str, Any]:
+    return formats[0] if len(formats) == 1 else {"type": "or", "elements": formats}
+
+
+def _sequence(formats: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return dict(formats[0]) if len(formats) == 1 else {"type": "sequence", "elements": list(formats)}
