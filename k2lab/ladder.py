@@ -10,11 +10,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from k2lab import templates
 from k2lab.bench import runner, store
-from k2lab.bench.arm import Arm, Repair
+from k2lab.bench.arm import Arm, Enforce, Repair
 from k2lab.bench.metrics import Reference
 from k2lab.bench.runner import Limits, Progress
 from k2lab.bench.samples import Samples
@@ -35,6 +36,10 @@ class Rung:
     content_fault: bool = False
     """Whether each request brings the server's own template with the content fault put back."""
     by_hand: bool = False
+    enforce: Enforce = "off"
+    stream: bool | None = None
+    max_tokens: int | None = None
+    """In place of what the requests ask for."""
 
 
 RUNGS = (
@@ -50,6 +55,25 @@ PARSER = Rung(
     "0.11.0, read by k2lab", "0.11.0 declared", "0.11.0's model output, read by k2lab's parser", "ids", by_hand=True
 )
 """Beside the ladder: differs from the fourth rung in the parser alone."""
+
+MAX_CALLS, MAX_STRING = 3, 40
+"""What k2-nano's answers need: two calls at most, and strings of some twenty characters."""
+
+ROOM = 512
+"""Tokens for an answer of the enforced arms: more than the longest that the pinned tag admits k2-nano to write."""
+
+ENFORCED = (
+    Rung("off", "0.32.0 current", "nothing is enforced", "ids", max_tokens=ROOM),
+    Rung("server: function", "0.32.0 current strict-function", "vLLM holds the names", "ids",
+         enforce="server-function", max_tokens=ROOM),
+    Rung("server: parameter", "0.32.0 current strict-parameter", "vLLM holds names and arguments", "ids",
+         enforce="server-parameter", max_tokens=ROOM),
+    Rung("pinned", "0.32.0 current", "k2lab's tag: names, arguments, the index", "ids", enforce="pinned",
+         max_tokens=ROOM),
+    Rung("pinned, streamed", "0.32.0 current", "the same, streamed", "ids", enforce="pinned", stream=True,
+         max_tokens=ROOM),
+)  # fmt: skip
+"""The ladder's last rung under four kinds of enforcement, and the last of them streamed."""
 
 STEPS = (
     *itertools.pairwise(rung.name for rung in RUNGS),
@@ -68,12 +92,15 @@ def climb(
     limit: int | None = None,
     concurrency: int = 32,
     show: Callable[[str, Progress], None] = lambda name, progress: None,
-) -> None:
-    """Run every rung into one file; what is there already is not asked again."""
+) -> dict[str, Progress]:
+    """Run every rung into one file, and how each went by name; what is there already is not asked again."""
+    ended: dict[str, Progress] = {}
     for rung in rungs:
         arm = arm_of(rung, subjects[rung.server])
         limits = Limits(concurrency=concurrency)
-        runner.run(samples, arm, out, limits=limits, limit=limit, show=lambda p, name=rung.name: show(name, p))  # type: ignore[misc]
+        told = partial(show, rung.name)
+        ended[rung.name] = runner.run(samples, arm, out, limits=limits, limit=limit, show=told)
+    return ended
 
 
 def arm_of(rung: Rung, subject: Subject) -> Arm:
@@ -85,7 +112,14 @@ def arm_of(rung: Rung, subject: Subject) -> Arm:
         subject.endpoint.base_url,
         subject.endpoint.model,
         repair=rung.repair,
-        extra_body={"chat_template": faulty} if rung.content_fault else {},
+        extra_body={
+            **({"chat_template": faulty} if rung.content_fault else {}),
+            **({"max_tokens": rung.max_tokens} if rung.max_tokens else {}),
+        },
+        stream=rung.stream,
+        enforce=rung.enforce,
+        max_calls=MAX_CALLS,
+        max_string=MAX_STRING,
         source=source,
         serves=f"vLLM {subject.engine}, {subject.folder.name}",
     )

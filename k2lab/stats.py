@@ -51,8 +51,8 @@ class McNemar:
     p_value: float
 
     def __str__(self) -> str:
-        shown = f"{self.p_value:.2g}" if self.p_value >= 1e-4 else "below 0.0001"
-        return f"{self.gained} gained, {self.lost} lost, p = {shown}"
+        shown = f"= {self.p_value:.2g}" if self.p_value >= 1e-4 else "below 0.0001"
+        return f"{self.gained} gained, {self.lost} lost, p {shown}"
 
 
 def mcnemar(*, gained: int, lost: int) -> McNemar:

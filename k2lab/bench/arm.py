@@ -54,8 +54,8 @@ class Arm:
 
     ``enforce``: ``pinned`` sends our structural tag with each request,
     ``pinned-structures`` the older form of it; the ``server-`` ones say that the
-    server was started with that level of vLLM's own enforcement. ``max_calls``
-    and ``loosen`` are those of :func:`k2lab.enforcer.enforce`.
+    server was started with that level of vLLM's own enforcement. ``max_calls``,
+    ``max_string`` and ``loosen`` are those of :func:`k2lab.enforcer.enforce`.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Arm:
     serves: str = ""
     enforce: Enforce = "off"
     max_calls: int = enforcer.MAX_CALLS
+    max_string: int | None = None
     loosen: bool = False
 
     def __post_init__(self) -> None:
@@ -88,7 +89,8 @@ class Arm:
             "stream": self.stream,
             "repair": self.repair,
             "extra_body": dict(self.extra_body),
-            "enforce": [self.enforce, self.max_calls, self.loosen] if self.enforce != "off" else "off",
+            "enforce": self.enforce,
+            **({"tag": self._tag_options} if self.enforce.startswith("pinned") else {}),
             "rendered_by_hand": self.source.template_sha256 if self.source else "",
         }
 
@@ -125,6 +127,10 @@ class Arm:
         key = hashlib.sha256(self.digest.encode() + body).hexdigest()
         return Prepared(sample.data_index, key, body, stream, original, sample.request.get("tools"))
 
+    @property
+    def _tag_options(self) -> dict[str, Any]:
+        return {"max_calls": self.max_calls, "max_string": self.max_string, "loosen": self.loosen}
+
     def _repaired(self, data_index: int, request: Mapping[str, Any]) -> list[Any]:
         conversation = _conversation(data_index, request)
         if self.repair == "ids":
@@ -136,7 +142,7 @@ class Arm:
     def _enforced(self, data_index: int, request: Mapping[str, Any]) -> dict[str, Any]:
         old_form = self.enforce == "pinned-structures"
         try:
-            return enforcer.attach(request, old_form=old_form, max_calls=self.max_calls, loosen=self.loosen)[0]
+            return enforcer.attach(request, old_form=old_form, **self._tag_options)[0]
         except UnsupportedError as error:
             raise UnsupportedError(f"line {data_index} of the samples: {error}") from None
         except InputError as error:

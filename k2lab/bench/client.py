@@ -78,7 +78,7 @@ class Client:
         self._arm = arm
         self._connections = connections
         self._timeout_s = timeout_s
-        self._key = api_key or os.environ.get(KEY_VARIABLE) or ""
+        self._key = (api_key or os.environ.get(KEY_VARIABLE) or "").strip()
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Client:
@@ -109,7 +109,7 @@ class Client:
             async with asyncio.timeout(HELLO_TIMEOUT_S), self._answered(url, None) as answer:
                 await _read(answer)
         except TimeoutError:
-            failure = Failure("timeout", f"no list of models within {HELLO_TIMEOUT_S:.0f} s")
+            failure = Failure("timeout", f"no list of models within {HELLO_TIMEOUT_S:g} s")
         except Failed as failed:
             failure = failed.failure
         else:
@@ -127,14 +127,14 @@ class Client:
         try:
             async with self._answered(self._arm.url, prepared.body) as answer:
                 if prepared.stream:
-                    response, data, first_s = await _streamed(answer)
+                    response, data, first_s = await self._streamed(answer)
                     first_ms = None if first_s is None else (first_s - started) * 1000
                 else:
-                    response = (await _read(answer)).decode("utf-8", "replace")
+                    response = self._clean(await _read(answer))
                     data = _decoded(response)
                     if self._arm.source:
                         data = as_chat(data, prepared.tools)
-                        response = json.dumps(data)
+                        response = self._without_key(json.dumps(data))
                 _check_shape(data)
         except Failed as failed:
             failure, response, data = failed.failure, None, {}
@@ -144,7 +144,7 @@ class Client:
             started_at,
             duration_ms,
             first_ms,
-            self._without_key(response) if response else None,
+            response,
             data["choices"][0].get("finish_reason") if data else None,
             usage if isinstance(usage, dict) else {},
             failure,
@@ -174,6 +174,8 @@ class Client:
                 yield answer
         except aiohttp.ClientConnectorError as error:
             raise Failed(Failure("connect", _line(error.os_error or error))) from None
+        except (aiohttp.InvalidURL, UnicodeError) as error:  # a host or port that there cannot be
+            raise Failed(Failure("connect", _line(error))) from None
         except aiohttp.ConnectionTimeoutError:
             raise Failed(Failure("connect", f"no connection within {CONNECT_TIMEOUT_S:.0f} s")) from None
         except TimeoutError:
@@ -184,7 +186,7 @@ class Client:
 
     async def _refusal(self, answer: aiohttp.ClientResponse) -> Failure:
         try:
-            text = (await _read(answer)).decode("utf-8", "replace")
+            text = self._clean(await _read(answer))
         except Failed as failed:
             text = failed.failure.detail
         try:
@@ -193,8 +195,33 @@ class Client:
             text = str(error.get("message") or error) if isinstance(error, dict) else str(error)
         except (ValueError, RecursionError):
             pass
-        line = (text.strip().splitlines() or ["no text"])[0][:DETAIL_CHARS]
-        return Failure("status", self._without_key(line), answer.status, _retry_after(answer.headers))
+        return Failure("status", _line(text or "no text"), answer.status, _retry_after(answer.headers))
+
+    async def _streamed(self, answer: aiohttp.ClientResponse) -> tuple[str, dict[str, Any], float | None]:
+        """The answer that a stream of events stands for, and when its first event came."""
+        if not answer.content_type.startswith("text/event-stream"):  # a server that does not stream answers at once
+            text = self._clean(await _read(answer))
+            return text, _decoded(text), None
+        assembly, first_s = Assembly(), None
+        async for event in _events(answer):
+            first_s = first_s or time.perf_counter()
+            if event == b"[DONE]":
+                break
+            data = _decoded(self._clean(event))
+            if data.get("error"):
+                raise Failed(Failure("incomplete", f"the stream ended in an error: {_line(data['error'])}"))
+            try:
+                assembly.event(data)
+            except (TypeError, AttributeError, ValueError) as error:
+                raise Failed(Failure("garbage", f"an event of another shape: {_line(error)}")) from None
+        if assembly.finish_reason is None:
+            raise Failed(Failure("incomplete", "the stream ended without a finish_reason"))
+        response = assembly.response()
+        return self._without_key(json.dumps(response)), response, first_s
+
+    def _clean(self, data: bytes) -> str:
+        """What a server sent, as text without the key."""
+        return self._without_key(data.decode("utf-8", "replace"))
 
     def _without_key(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text
@@ -240,29 +267,6 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
             raise Failed(Failure("garbage", f"an answer of more than {MAX_ANSWER_BYTES >> 20} MiB"))
         parts.append(part)
     return b"".join(parts)
-
-
-async def _streamed(answer: aiohttp.ClientResponse) -> tuple[str, dict[str, Any], float | None]:
-    """The answer that a stream of events stands for, and when its first event came."""
-    if not answer.content_type.startswith("text/event-stream"):  # a server that does not stream answers at once
-        text = (await _read(answer)).decode("utf-8", "replace")
-        return text, _decoded(text), None
-    assembly, first_s = Assembly(), None
-    async for event in _events(answer):
-        first_s = first_s or time.perf_counter()
-        if event == b"[DONE]":
-            break
-        data = _decoded(event.decode("utf-8", "replace"))
-        if data.get("error"):
-            raise Failed(Failure("incomplete", f"the stream ended in an error: {_line(data['error'])}"))
-        try:
-            assembly.event(data)
-        except (TypeError, AttributeError, ValueError) as error:
-            raise Failed(Failure("garbage", f"an event of another shape: {_line(error)}")) from None
-    if assembly.finish_reason is None:
-        raise Failed(Failure("incomplete", "the stream ended without a finish_reason"))
-    response = assembly.response()
-    return json.dumps(response), response, first_s
 
 
 async def _events(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
@@ -316,10 +320,10 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         pass
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
 def _line(error: object) -> str:
-    text = getattr(error, "strerror", None) or str(error)
+    text = str(getattr(error, "strerror", None) or error).encode("utf-8", "replace").decode()  # a lone surrogate
     return (text.strip().splitlines() or [type(error).__name__])[0][:DETAIL_CHARS] or type(error).__name__

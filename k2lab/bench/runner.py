@@ -15,8 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,7 @@ class Limits:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"{name} must be positive, not {value}")
-        if self.retries < 0:
+        if not self.retries >= 0:
             raise InputError(f"retries must not be negative, not {self.retries}")
 
 
@@ -112,17 +111,17 @@ def run(
     job = _Job(samples, arm, limits or Limits(), limit, trials, rerun_failed, stop)
     with ThreadPoolExecutor(1, thread_name_prefix="k2lab-bench") as pool:  # a notebook's own event loop runs already
         future = pool.submit(lambda: asyncio.run(job.run(out)))
-        while True:
-            try:
-                final = future.result(timeout=PROGRESS_S)
-                break
-            except KeyboardInterrupt:
-                stop.set()
-            except NotYet:
-                if future.done():
-                    raise
-                if job.progress:
-                    show(job.progress)
+        try:
+            while not future.done():
+                try:
+                    wait([future], PROGRESS_S)
+                    if job.progress and not future.done():
+                        show(job.progress)
+                except KeyboardInterrupt:
+                    stop.set()
+        finally:
+            stop.set()  # where ``show`` raises, nobody waits for the rest
+        final = future.result()
     show(final)
     return final
 
@@ -154,8 +153,9 @@ class _Job:
         with store.writing(out) as file:
             self._store = file
             self._run = file.begin(self._arm.name, self._arm.config(), self._samples.path.name, self._samples.sha256)
-            self._wanted = min(self._samples.count, self._limit or self._samples.count) * self._trials
-            kept = file.counts(self._run, self._trials)
+            first = [sample.data_index for sample in itertools.islice(self._samples, self._limit or 0)]
+            self._wanted = (len(first) or self._samples.count) * self._trials
+            kept = file.counts(self._run, self._trials, first[-1] if first else None)
             self._had = sum(kept.values()) - (kept.pop("failed", 0) if self._rerun_failed else 0)
             self._counts.update(kept)
             self._started = time.monotonic()
@@ -163,6 +163,7 @@ class _Job:
                 await self._ask_all()
             finally:
                 self._flush()
+                file.forget_empty(self._run)
             file.finish(self._run)
             return self._snapshot()
 
@@ -182,7 +183,7 @@ class _Job:
 
     async def _drive(self, coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
         """Let them run to their end, a wish to stop, the deadline or the first error; write what they got meanwhile."""
-        tasks = {asyncio.create_task(coroutine) for coroutine in coroutines}
+        tasks = every = {asyncio.create_task(coroutine) for coroutine in coroutines}
         try:
             while tasks and not self._ended:
                 done, tasks = await asyncio.wait(tasks, timeout=BATCH_S, return_when=asyncio.FIRST_EXCEPTION)
@@ -194,15 +195,18 @@ class _Job:
                 elif time.monotonic() - self._started > (self._limits.deadline_s or math.inf):
                     self._ended = "deadline"
         finally:
-            for task in tasks:
+            for task in every:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*every, return_exceptions=True)  # other errors than the first are not reported
 
     def _work(self) -> Iterator[tuple[int, Prepared]]:
         """What is to be asked, ``(trial, request)``, looked up a chunk at a time."""
         for trial in range(self._trials):
             for chunk in _chunks(itertools.islice(self._samples, self._limit), CHUNK):
                 prepared = [self._arm.prepare(sample) for sample in chunk]
+                taken = self._store.register(self._run, trial, prepared)
+                self._counts.update(taken)
+                self._had += taken.total()
                 for item in self._store.missing(self._run, trial, prepared, rerun_failed=self._rerun_failed):
                     yield trial, item
 
@@ -233,14 +237,19 @@ class _Job:
             await asyncio.sleep(wait_s)
 
     def _take(self, done: Done) -> None:
-        """Keep a result; a row of failures that every request would share ends the run and is not kept."""
+        """Keep a result; a row of failures that every request would share ends the run and is not kept.
+
+        So does not what was cut off just before: it went down with the server.
+        """
         failure = done.attempts[-1].failure
-        if failure is not None and is_fatal(failure):
-            self._doubtful.append(done)
-            if self._had + self._got == 0 or len(self._doubtful) > 2 * self._limits.concurrency:
+        self._doubtful.append(done)
+        if failure is not None and (is_fatal(failure) or failure.kind == "disconnect"):
+            many = len(self._doubtful) > 2 * self._limits.concurrency
+            if is_fatal(failure) and (many or self._had + self._got == 0):
                 raise EndpointError(self._client.explain(failure) + self._kept_note())
-            return
-        self._keep([*self._doubtful, done])
+            if not many:
+                return
+        self._keep(self._doubtful)
         self._doubtful.clear()
 
     def _settle(self) -> None:
@@ -273,7 +282,8 @@ class _Job:
 
     def _snapshot(self) -> Progress:
         elapsed_s = time.monotonic() - self._started
-        return Progress(self._wanted, self._had, self._got, elapsed_s, dict(self._counts), self._ended)
+        ended = self._ended if self._had + self._got < self._wanted else ""
+        return Progress(self._wanted, self._had, self._got, elapsed_s, dict(self._counts), ended)
 
 
 def _chunks(items: Iterable[Sample], size: int) -> Iterator[Sequence[Sample]]:

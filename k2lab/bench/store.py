@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ CREATE TABLE runs (
 CREATE TABLE requests (
     run_id INTEGER NOT NULL, data_index INTEGER NOT NULL, key TEXT NOT NULL, sent TEXT NOT NULL, original TEXT,
     PRIMARY KEY (run_id, data_index)) WITHOUT ROWID;
+CREATE INDEX requests_key ON requests (key);
 CREATE TABLE results (
     run_id INTEGER NOT NULL, data_index INTEGER NOT NULL, trial INTEGER NOT NULL, status TEXT NOT NULL,
     finish_reason TEXT, response TEXT, failure TEXT, http_status INTEGER, duration_ms REAL NOT NULL, first_ms REAL,
@@ -103,7 +105,9 @@ class Store:
 
     def arms(self) -> list[Run]:
         """The latest run of each arm, in the order in which the arms were first seen."""
-        return list({run.arm: run for run in self.runs()}.values())
+        runs = self.runs()
+        latest = {run.arm: run for run in runs}
+        return [latest[arm] for arm in dict.fromkeys(run.arm for run in sorted(runs, key=lambda run: run.started_at))]
 
     def run_of(self, arm: str) -> Run:
         """The latest run of an arm; raises :class:`InputError` with the arms there are."""
@@ -128,12 +132,12 @@ class Store:
         """How many requests were sent in a run, repeated ones included."""
         return int(self._db.execute("SELECT count(*) FROM attempts WHERE run_id = ?", (run.run_id,)).fetchone()[0])
 
-    def counts(self, run: Run, trials: int) -> dict[str, int]:
-        """Stored results of the first trials by finish reason; failed ones under ``failed``."""
+    def counts(self, run: Run, trials: int, last_index: int | None = None) -> dict[str, int]:
+        """Stored results of the first trials, up to a line, by finish reason; failed ones under ``failed``."""
         rows = self._db.execute(
             "SELECT CASE status WHEN 'success' THEN finish_reason ELSE 'failed' END AS how, count(*) FROM results"
-            " WHERE run_id = ? AND trial < ? GROUP BY how",
-            (run.run_id, trials),
+            " WHERE run_id = ? AND trial < ? AND data_index <= coalesce(?, data_index) GROUP BY how",
+            (run.run_id, trials, last_index),
         )
         return dict(rows.fetchall())
 
@@ -154,20 +158,23 @@ class Store:
                     " VALUES (?, ?, ?, ?, ?, ?)",
                     (arm, digest, json.dumps(config), samples, samples_sha256, _now()),
                 )
-            else:  # the latest run of an arm is the one with the highest number
+            elif found[0] != self.run_of(arm).run_id:
                 self._renumber(found[0])
         return self.run_of(arm)
 
-    def missing(
-        self, run: Run, trial: int, prepared: Sequence[Prepared], *, rerun_failed: bool = False
-    ) -> list[Prepared]:
-        """Those requests that have no result yet; registers all of them with the run."""
+    def register(self, run: Run, trial: int, prepared: Sequence[Prepared]) -> Counter[str]:
+        """Note what a run is about to ask; returns the finish reasons of answers taken over from earlier runs."""
         with self._db:
             self._db.executemany(
                 "INSERT INTO requests VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 [(run.run_id, p.data_index, p.key, p.body.decode(), p.original) for p in prepared],
             )
-            self._take_over(run, trial, prepared)
+            return self._take_over(run, trial, prepared)
+
+    def missing(
+        self, run: Run, trial: int, prepared: Sequence[Prepared], *, rerun_failed: bool = False
+    ) -> list[Prepared]:
+        """Those requests that have no result yet."""
         counted = ("success",) if rerun_failed else ("success", "failed")
         rows = self._db.execute(
             "SELECT data_index FROM results WHERE run_id = ? AND trial = ? AND data_index BETWEEN ? AND ?"
@@ -192,6 +199,15 @@ class Store:
         with self._db:
             self._db.execute("UPDATE runs SET finished_at = ? WHERE run_id = ?", (_now(), run.run_id))
 
+    def forget_empty(self, run: Run) -> None:
+        """Drop a run that got no result, so that the arm's latest run is one with results."""
+        with self._db:
+            for table in ("requests", "runs"):
+                self._db.execute(
+                    f"DELETE FROM {table} WHERE run_id = ?1 AND NOT EXISTS (SELECT 1 FROM results WHERE run_id = ?1)",
+                    (run.run_id,),
+                )
+
     def load(self, run: Run, results: Iterable[Result]) -> None:
         """Store results that were got elsewhere."""
         with self._db:
@@ -208,26 +224,32 @@ class Store:
                 )  # fmt: skip
                 self._db.execute(INSERT_RESULT, row)
 
-    def _take_over(self, run: Run, trial: int, prepared: Sequence[Prepared]) -> None:
-        """Results of earlier runs of the same arm whose request had the same key."""
+    def _take_over(self, run: Run, trial: int, prepared: Sequence[Prepared]) -> Counter[str]:
+        """Copy results of earlier runs of the same arm whose request had the same key, of the same line first."""
+        taken: Counter[str] = Counter()
         earlier = [r.run_id for r in self.runs() if r.arm == run.arm and r.run_id != run.run_id]
         if not earlier:
-            return
+            return taken
         marks = ",".join("?" * len(earlier))
         columns = ",".join(f"r.{name}" for name in RESULT_COLUMNS[1:] if name != "data_index")
-        self._db.executemany(
-            f"INSERT OR IGNORE INTO results SELECT ?, ?, {columns} FROM requests q JOIN results r USING"
-            f" (run_id, data_index) WHERE q.key = ? AND r.trial = ? AND r.status = 'success'"
-            f" AND q.run_id IN ({marks}) LIMIT 1",
-            [(run.run_id, p.data_index, p.key, trial, *earlier) for p in prepared],
-        )
+        for item in prepared:
+            copied = self._db.execute(
+                f"INSERT OR IGNORE INTO results SELECT ?, ?, {columns} FROM requests q JOIN results r USING"
+                f" (run_id, data_index) WHERE q.key = ? AND r.trial = ? AND r.status = 'success'"
+                f" AND q.run_id IN ({marks}) ORDER BY r.data_index <> ? LIMIT 1",
+                (run.run_id, item.data_index, item.key, trial, *earlier, item.data_index),
+            )
+            if copied.rowcount:
+                where = (run.run_id, item.data_index, trial)
+                found = "SELECT finish_reason FROM results WHERE run_id = ? AND data_index = ? AND trial = ?"
+                taken[self._db.execute(found, where).fetchone()[0]] += 1
+        return taken
 
     def _renumber(self, run_id: int) -> None:
-        """Make a run the latest one."""
+        """Make a run the latest one: that with the highest number."""
         last = self._db.execute("SELECT max(run_id) FROM runs").fetchone()[0]
-        if run_id != last:
-            for table in ("runs", "requests", "results", "attempts"):
-                self._db.execute(f"UPDATE {table} SET run_id = ? WHERE run_id = ?", (last + 1, run_id))
+        for table in ("runs", "requests", "results", "attempts"):
+            self._db.execute(f"UPDATE {table} SET run_id = ? WHERE run_id = ?", (last + 1, run_id))
 
 
 RESULT_COLUMNS = (
@@ -282,7 +304,7 @@ def reading(path: Path) -> Iterator[Store]:
     """The file for reading, also while a run writes to it; raises :class:`InputError` for what is no such file."""
     if not path.is_file():
         raise InputError(f"no benchmark file {path}: make one with k2lab bench run")
-    with contextlib.closing(_connect(path)) as connection:
+    with contextlib.closing(_connect(path, make=False)) as connection:
         yield Store(connection)
 
 
@@ -298,32 +320,40 @@ def writing(path: Path) -> Iterator[Store]:
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     try:
-        with contextlib.closing(_connect(path)) as connection:
+        with contextlib.closing(_connect(path, make=True)) as connection:
             yield Store(connection)
+            connection.execute("PRAGMA busy_timeout = 0")  # a reader in the middle of the file is not waited for
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         lock.release()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    try:
-        connection = sqlite3.connect(path, timeout=30)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        known = connection.execute("PRAGMA application_id").fetchone()[0]
-        made = connection.execute("PRAGMA user_version").fetchone()[0]
-        if not known and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            connection.executescript(
-                f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;"
-            )
-            return connection
-    except sqlite3.Error as error:
-        raise InputError(f"{path} is no benchmark file of k2lab: {error}") from None
-    if known != APPLICATION_ID:
-        raise InputError(f"{path} is an SQLite file, but no benchmark file of k2lab")
-    if made != FORMAT:
-        raise InputError(f"{path} has format {made}, this k2lab reads {FORMAT}: use the k2lab that wrote it")
+def _connect(path: Path, *, make: bool) -> sqlite3.Connection:
+    with contextlib.ExitStack() as opened:
+        try:
+            connection = opened.enter_context(contextlib.closing(sqlite3.connect(path, timeout=30)))
+            _check(path, connection, make)
+            if make:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.Error as error:
+            raise InputError(f"{path} is no benchmark file of k2lab: {error}") from None
+        opened.pop_all()
     return connection
+
+
+def _check(path: Path, connection: sqlite3.Connection, make: bool) -> None:
+    """Refuse another program's file as it is; make the tables in a new one where that is wished."""
+    known = connection.execute("PRAGMA application_id").fetchone()[0]
+    made = connection.execute("PRAGMA user_version").fetchone()[0]
+    if make and not known and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        connection.executescript(
+            f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;"
+        )
+    elif known != APPLICATION_ID:
+        raise InputError(f"{path} is an SQLite file, but no benchmark file of k2lab")
+    elif made != FORMAT:
+        raise InputError(f"{path} has format {made}, this k2lab reads {FORMAT}: use the k2lab that wrote it")
 
 
 def _now() -> str:

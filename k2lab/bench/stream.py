@@ -38,7 +38,7 @@ class Assembly:
             delta = choice.get("delta") or {}
             for name in TEXT_FIELDS:
                 if delta.get(name):
-                    self._texts.setdefault(name, []).append(delta[name])
+                    self._texts.setdefault(name, []).append(_text(delta[name]))
             for part in delta.get("tool_calls") or ():
                 self._add(part)
 
@@ -58,7 +58,7 @@ class Assembly:
         function = part.get("function") or {}
         call["function"]["name"] = function.get("name") or call["function"]["name"]
         if function.get("arguments"):
-            call["function"]["arguments"].append(function["arguments"])
+            call["function"]["arguments"].append(_text(function["arguments"]))
 
     def _call_of(self, part: Mapping[str, Any]) -> dict[str, Any]:
         index = part.get("index")
@@ -73,3 +73,9 @@ class Assembly:
         call: dict[str, Any] = {"id": None, "type": "function", "function": {"name": "", "arguments": []}}
         self._calls.append(call)
         return call
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} where a text belongs")
+    return value

@@ -186,6 +186,8 @@ def repair(conversation: Path, model: str) -> None:
 @click.option("--tool-choice", default="auto", show_default=True, help="auto, required, none, or the name of a tool.")
 @click.option("--parallel/--no-parallel", default=True, show_default=True)
 @click.option("--max-calls", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option("--max-string", type=click.IntRange(min=1), default=None,
+              help="Characters of a string that its schema leaves unbounded.")  # fmt: skip
 @click.option("--thinking", is_flag=True, help="The answer may begin with <think>...</think>, which stays free.")
 @click.option("--loosen", is_flag=True, help="Go on where the grammar cannot hold a part of a schema.")
 @click.option("--old-form", is_flag=True, help="The form that vLLM 0.11.0 takes.")

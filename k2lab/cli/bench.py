@@ -67,6 +67,8 @@ def samples(folder: Path, count: int, seed: int) -> None:
               "--tool-strict-level.")  # fmt: skip
 @click.option("--max-calls", type=click.IntRange(min=1), default=8, show_default=True,
               help="Calls that an answer may make when pinned.")  # fmt: skip
+@click.option("--max-string", type=click.IntRange(min=1), default=None,
+              help="Characters of a string that its schema leaves unbounded, when pinned.")  # fmt: skip
 @click.option("--loosen", is_flag=True, help="When pinned, go on where the grammar cannot hold a part of a schema.")
 @click.option("--extra-body", default="{}", help="A JSON object put over each request.", metavar="JSON")
 @click.option("--source", default=None, help=f"Render by hand and ask /completions: {SOURCE_HELP}")
@@ -196,6 +198,7 @@ def _arm(base_url: str, model: str | None, arm: str, **options: Any) -> Any:
         open_source(source, trust_remote_code=options["trust_remote_code"]) if source else None,
         enforce=_enforce(options["enforce"], Endpoint(base_url, named)),
         max_calls=options["max_calls"],
+        max_string=options["max_string"],
         loosen=options["loosen"],
     )
 

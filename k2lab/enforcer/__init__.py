@@ -19,6 +19,8 @@ from typing import Any
 
 from k2lab import wire
 from k2lab.chat import Tool
+from k2lab.enforcer.guard import EXCLUDES, guard
+from k2lab.enforcer.order import any_order
 from k2lab.enforcer.schemas import Limit, Translated, translate
 from k2lab.errors import InputError, UnsupportedError
 
@@ -33,7 +35,7 @@ LARGEST_TAG_BYTES = 256 << 10
 TEXT = {"type": "any_text", "excludes": ["<|tool_call", "<|im_"]}
 """Free text, in which no marker of a call or of a turn may be written; the end of the turn stays allowed."""
 
-WHITE_SPACE = 32
+WHITE_SPACE = 16
 """Blanks in a row that JSON may hold: room for indented JSON, and no room to run on for ever."""
 
 Choice = str | Mapping[str, Any]
@@ -74,13 +76,16 @@ def enforce(
     parallel: bool = True,
     max_calls: int = MAX_CALLS,
     thinking: bool = False,
+    max_string: int | None = None,
     loosen: bool = False,
 ) -> Enforcement:
     """The tag for a request.
 
     ``first_index`` is the number of calls in the history (:func:`calls_so_far`).
     With ``thinking`` the answer may begin with ``<think>...</think>``, in which
-    anything may be written. ``loosen`` goes on where the grammar cannot hold a
+    anything may be written. ``max_string`` bounds the characters of strings that
+    the schema leaves unbounded: a model that is made to fill one in which it has
+    nothing to say may write on until it is cut off. ``loosen`` goes on where the grammar cannot hold a
     part of a schema; without it that raises :class:`UnsupportedError` with each
     tool, path and keyword. Raises :class:`InputError` for tools or a choice
     that are none.
@@ -88,7 +93,7 @@ def enforce(
     if first_index < 0 or max_calls < 1:
         raise InputError(f"first_index and max_calls must not be below 0 and 1: {first_index} and {max_calls}")
     offered = _chosen(_by_name(tools), tool_choice)
-    arguments, limits = _arguments(offered)
+    arguments, limits = _arguments(offered, max_string)
     if limits and not loosen:
         listed = "; ".join(map(str, limits))
         raise UnsupportedError(f"the grammar would let invalid arguments pass, loosen these parts or refuse: {listed}")
@@ -164,7 +169,9 @@ def _chosen(tools: dict[str, Mapping[str, Any]], choice: Choice) -> dict[str, Ma
     return tools
 
 
-def _arguments(tools: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], list[ToolLimit]]:
+def _arguments(
+    tools: Mapping[str, Mapping[str, Any]], max_string: int | None
+) -> tuple[dict[str, Any], list[ToolLimit]]:
     """The schema of each tool's arguments as the grammar follows it; arguments are always an object."""
     made: dict[str, Any] = {}
     limits: list[ToolLimit] = []
@@ -176,9 +183,10 @@ def _arguments(tools: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], 
             if not isinstance(schema, Mapping):
                 raise InputError(f"parameters must be a JSON Schema, not {json.dumps(schema)[:80]}")
             translated = _translated(json.dumps(schema if "type" in schema else {**schema, "type": "object"}))
+            arguments = any_order(guard(translated.schema, max_string))
         except InputError as error:
             raise InputError(f"tool {name!r}: {error}") from None
-        made[name] = translated.schema
+        made[name] = arguments
         limits += [ToolLimit(name, limit) for limit in translated.limits]
     return made, limits
 
@@ -199,7 +207,7 @@ def _section(arguments: Mapping[str, Any], first_index: int, most: int) -> dict[
 
 def _call(name: str, schema: Mapping[str, Any], index: int) -> dict[str, Any]:
     begin = f"{wire.CALL_BEGIN}{wire.call_id(name, index)}{wire.ARGUMENT_BEGIN}"
-    body = {"type": "json_schema", "json_schema": schema, "max_whitespace_cnt": WHITE_SPACE}
+    body = {"type": "json_schema", "json_schema": schema, "max_whitespace_cnt": WHITE_SPACE, "excludes": list(EXCLUDES)}
     return _sequence([_const(begin), body, _const(wire.CALL_END)])
 
 
