@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENGINES := 0.11.0 0.32.0
 
-.PHONY: setup engines report lab test check bench-speed nano lock picture clean
+.PHONY: setup engines report lab test check bench-speed enforce-speed nano lock picture clean
 
 setup: $(VENV)/.done ## the notebook environment: no torch, no vllm
 
@@ -34,6 +34,9 @@ check: setup ## formatting, lint, types
 
 bench-speed: setup ## requests a second beside other clients; K2VV=PATH adds a checkout of K2-Vendor-Verifier
 	$(BIN)/python -m tests.bench_speed --long 100000 $(if $(K2VV),--k2vv $(K2VV)) $(if $(K2VV_PYTHON),--k2vv-python $(K2VV_PYTHON))
+
+enforce-speed: engines ## the pinned tag against the same server without it, in turns
+	$(BIN)/python -m tests.enforcer_speed
 
 nano: setup ## train k2-nano anew (under 45 minutes on 2 cores)
 	$(BIN)/k2lab engine install 0.32.0

@@ -256,8 +256,12 @@ STATUS_HINTS = {
 
 def checked_url(base_url: str) -> str:
     """A base URL without a slash at its end; raises :class:`InputError` for what is none, or holds a key."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(base_url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that there cannot be
+        usable = False
+    if not usable:
         raise InputError(f"{base_url!r} is no base URL: it looks like http://127.0.0.1:8000/v1")
     if parts.username or parts.password:
         raise InputError(f"keep keys out of the base URL: set {KEY_VARIABLE} instead")

@@ -28,6 +28,7 @@ from k2lab.endpoint import Endpoint
 from k2lab.engine import Server
 from k2lab.errors import InputError
 from k2lab.nano import folders
+from k2lab.source import Tokenizer, open_source
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 """Colours in a log."""
@@ -55,6 +56,13 @@ class Subject:
     variant: str
     endpoint: Endpoint
     folder: Path
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """That of the model folder, whose own tokenizer code is not run for it."""
+        plain = open_source(folders.assemble("current")).tokenizer
+        assert plain is not None
+        return plain
 
 
 def parse(name: str) -> tuple[str, str, list[str]]:

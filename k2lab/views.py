@@ -113,6 +113,15 @@ def side_by_side(
     return View(f"<p>{escape(summary)}</p><table>{head}{body}</table>", "\n".join([summary, *lines]))
 
 
+def tokens(ids: Sequence[int], tokenizer: Tokenizer, most: int = 40) -> View:
+    """An output token by token; beyond ``most`` at each end it is folded."""
+    shown = [{"#": place, "id": token, "piece": _visible(tokenizer.decode([token]))} for place, token in enumerate(ids)]
+    if len(shown) <= 2 * most:
+        return table(shown, f"{len(ids)} tokens")
+    fold = {"#": "⋮", "id": "⋮", "piece": f"{len(shown) - 2 * most} more tokens"}
+    return table([*shown[:most], fold, *shown[-most:]], f"{len(ids)} tokens")
+
+
 def finding(value: Finding) -> View:
     """A probe's verdict with its evidence and the fix."""
     fix = f"<br>Fix: {escape(value.fix)}" if value.fix else ""

@@ -16,6 +16,8 @@ SERVERS = (
     "0.32.0 declared",
     "0.32.0 current",
     "0.32.0 current string",
+    "0.32.0 current strict-function",
+    "0.32.0 current strict-parameter",
 )
 
 if __name__ == "__main__":

@@ -174,7 +174,11 @@ def test_notebook_1_holds_on_the_live_servers(servers, tmp_path):
 
 
 def run_on(servers, name, tmp_path, *given):
-    wanted = {"2_empty_content": ("0.11.0 current", "0.32.0 current", "0.32.0 current string")}
+    wanted = {
+        "2_empty_content": ("0.11.0 current", "0.32.0 current", "0.32.0 current string"),
+        "4_benchmark": ("0.11.0 legacy", "0.11.0 declared", "0.32.0 declared"),
+        "5_enforcer": ("0.32.0 current", "0.32.0 current strict-function", "0.32.0 current strict-parameter"),
+    }
     chosen = {key: servers[key] for key in wanted.get(name, ("0.11.0 current", "0.32.0 current"))}
     parameters = [("servers", json.dumps(chosen)), *given]
     made = report.run(name, parameters, folder=NOTEBOOKS, out=tmp_path, say=lambda _: None)
@@ -199,6 +203,32 @@ def test_notebook_3_holds_on_the_live_servers(servers, tmp_path):
     count, total = results["standard_ids"]["n calls, all foreign"][4]
     assert count / total < 0.5
     assert {column: count for column, count, _ in results["right"]}["wire"] == len(parsers.catalogue())
+
+
+@pytest.mark.live
+def test_notebook_4_holds_on_the_live_servers(servers, tmp_path):
+    results = run_on(servers, "4_benchmark", tmp_path, ("requests", "150"))
+    successful = [count for _, count, total, *_ in results["successful"] if total == 150]
+    assert successful[0] == 0 and successful[1] > 20 and successful == sorted(successful)
+    assert results["summaries"]["0.32.0"]["strict"]["call_faults"]["undeclared_tool"] > 0
+
+
+@pytest.mark.live
+def test_notebook_5_holds_on_the_live_servers(servers, tmp_path):
+    results = run_on(servers, "5_enforcer", tmp_path, ("requests", "150"))
+    for arm in ("pinned", "pinned, streamed"):
+        counts = results["summaries"][arm]
+        assert counts["k2vv"]["finish_tool_calls"] > 50
+        assert counts["k2vv"]["schema_validation_error_count"] == 0 and counts["strict"]["call_faults"] == {}
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", ["4_benchmark", "5_enforcer"])
+def test_the_benchmark_notebooks_on_a_readers_own_server(servers, tmp_path, name):
+    given = [("base_url", servers["0.32.0 current"]), ("requests", "20")]
+    made = report.run(name, given, folder=NOTEBOOKS, out=tmp_path, say=lambda _: None)
+    assert made.ok, made.error
+    assert len(made.results["summaries"]) == 2
 
 
 @pytest.mark.live

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 Repair = Literal["", "ids", "history"]
 Enforce = Literal["off", "server-function", "server-parameter", "pinned", "pinned-structures"]
 
+PREPARATION = 1
+"""To be raised when :meth:`Arm.prepare` makes another request of the same sample, so that no older answer is reused."""
+
 CHAT_ONLY = frozenset({"messages", "tools", "tool_choice", "parallel_tool_calls", "response_format", "stream_options"})
 """What a chat request may hold and a plain completion cannot."""
 
@@ -84,6 +87,7 @@ class Arm:
     def config(self) -> dict[str, Any]:
         """All that shapes the answer beside the request, as JSON data."""
         return {
+            "preparation": PREPARATION,
             "endpoint": self.serves or self.url,
             "model": self.model,
             "stream": self.stream,

@@ -33,6 +33,9 @@ MAX_ANSWER_BYTES = 64 << 20
 """Longer answers are no chat answers, and must not fill the memory."""
 
 MAX_EVENT_BYTES = 4 << 20
+KEEP_ALIVE_S = 4.0
+"""Shorter than the five seconds after which common servers close an idle connection."""
+
 HELLO_TIMEOUT_S = 10.0
 DETAIL_CHARS = 300
 
@@ -88,7 +91,7 @@ class Client:
         if self._key:
             headers["authorization"] = f"Bearer {self._key}"
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections),
+            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE_S),
             timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=CONNECT_TIMEOUT_S),
             headers=headers,
         )

@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import math
 import random
+import sqlite3
 import threading
 import time
 from collections import Counter
@@ -110,8 +111,8 @@ def run(
         probe.runs()
     job = _Job(samples, arm, limits or Limits(), limit, trials, rerun_failed, stop)
     with ThreadPoolExecutor(1, thread_name_prefix="k2lab-bench") as pool:  # a notebook's own event loop runs already
-        future = pool.submit(lambda: asyncio.run(job.run(out)))
         try:
+            future = pool.submit(lambda: asyncio.run(job.run(out)))
             while not future.done():
                 try:
                     wait([future], PROGRESS_S)
@@ -121,7 +122,10 @@ def run(
                     stop.set()
         finally:
             stop.set()  # where ``show`` raises, nobody waits for the rest
-        final = future.result()
+        try:
+            final = future.result()
+        except sqlite3.Error as error:
+            raise InputError(f"{out} cannot be written any more: {error}; what is in it is kept") from error
     show(final)
     return final
 

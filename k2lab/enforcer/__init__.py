@@ -20,7 +20,7 @@ from typing import Any
 from k2lab import wire
 from k2lab.chat import Tool
 from k2lab.enforcer.guard import EXCLUDES, guard
-from k2lab.enforcer.order import any_order
+from k2lab.enforcer.order import orders
 from k2lab.enforcer.schemas import Limit, Translated, translate
 from k2lab.errors import InputError, UnsupportedError
 
@@ -83,9 +83,10 @@ def enforce(
 
     ``first_index`` is the number of calls in the history (:func:`calls_so_far`).
     With ``thinking`` the answer may begin with ``<think>...</think>``, in which
-    anything may be written. ``max_string`` bounds the characters of strings that
-    the schema leaves unbounded: a model that is made to fill one in which it has
-    nothing to say may write on until it is cut off. ``loosen`` goes on where the grammar cannot hold a
+    anything may be written. ``max_string`` bounds the characters of strings, and
+    with it the size of numbers, that the schema leaves unbounded: a model that is
+    made to fill one in which it has nothing to say may write on until it is cut
+    off. ``loosen`` goes on where the grammar cannot hold a
     part of a schema; without it that raises :class:`UnsupportedError` with each
     tool, path and keyword. Raises :class:`InputError` for tools or a choice
     that are none.
@@ -183,7 +184,7 @@ def _arguments(
             if not isinstance(schema, Mapping):
                 raise InputError(f"parameters must be a JSON Schema, not {json.dumps(schema)[:80]}")
             translated = _translated(json.dumps(schema if "type" in schema else {**schema, "type": "object"}))
-            arguments = any_order(guard(translated.schema, max_string))
+            arguments = guard(translated.schema, max_string)
         except InputError as error:
             raise InputError(f"tool {name!r}: {error}") from None
         made[name] = arguments
@@ -207,8 +208,13 @@ def _section(arguments: Mapping[str, Any], first_index: int, most: int) -> dict[
 
 def _call(name: str, schema: Mapping[str, Any], index: int) -> dict[str, Any]:
     begin = f"{wire.CALL_BEGIN}{wire.call_id(name, index)}{wire.ARGUMENT_BEGIN}"
-    body = {"type": "json_schema", "json_schema": schema, "max_whitespace_cnt": WHITE_SPACE, "excludes": list(EXCLUDES)}
+    body = _either([_json(order) for order in orders(dict(schema))])
     return _sequence([_const(begin), body, _const(wire.CALL_END)])
+
+
+def _json(schema: Mapping[str, Any]) -> dict[str, Any]:
+    options = {"max_whitespace_cnt": WHITE_SPACE, "excludes": list(EXCLUDES)}
+    return {"type": "json_schema", "json_schema": schema, **options}
 
 
 def _structures(arguments: Mapping[str, Any], first_index: int, most: int) -> dict[str, Any] | None:

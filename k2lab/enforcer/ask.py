@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from k2lab.chat import Conversation
-from k2lab.endpoint import Endpoint, Reply, StatusError
+from k2lab.endpoint import Endpoint, Reply, StatusError, in_parallel
 from k2lab.enforcer import attach
 from k2lab.errors import UnsupportedError
 
@@ -32,6 +32,13 @@ def chat(
     made, _ = attach(request, old_form=old_form, **options)
     sent = {key: value for key, value in made.items() if key not in ("messages", "tools")}
     return endpoint.chat(Conversation.of(made["messages"], made["tools"]), **sent, **(params or {}))
+
+
+def in_text(
+    endpoint: Endpoint, conversations: Sequence[Conversation], *, params: Mapping[str, Any] | None = None
+) -> list[Reply]:
+    """Each conversation answered in text alone, its prompt unchanged; in their order."""
+    return in_parallel(lambda talk: chat(endpoint, talk, tool_choice="none", params=params), conversations)
 
 
 def form_of(endpoint: Endpoint) -> Form:

@@ -2,65 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Schema = dict[str, Any]
 
 
-class Never(Exception):
-    """No value is valid here."""
+def finite(definitions: Mapping[str, Schema | bool], root: Schema | bool) -> tuple[dict[str, Schema], Schema | bool]:
+    """Without what no finite value can have: branches, optional properties and items that never end or never hold.
 
-
-def finite(definitions: Mapping[str, Schema], root: Schema) -> tuple[dict[str, Schema], Schema]:
-    """Without what no finite value can have: branches, optional properties and items that never end.
-
-    A grammar would offer them, and a model that takes one writes until it is stopped.
+    A grammar would offer them, and a model that takes one writes until it is
+    stopped. A root that no finite value fits is ``False``.
     """
     ends: set[str] = set()
-    while new := {n for n, s in definitions.items() if n not in ends and _ends(s, ends)}:
-        ends |= new
-    if not _ends(root, ends):
-        raise Never("it refers to itself without end")
-    return {name: _pruned(definitions[name], ends) for name in ends}, _pruned(root, ends)
+    count = -1
+    while count < len(ends):
+        count = len(ends)
+        for name in reversed(tuple(definitions)):  # what is referred to stands behind what refers to it, most often
+            if name not in ends and _pruned(definitions[name], ends) is not False:
+                ends.add(name)
+    kept = {name: _pruned(schema, ends) for name, schema in definitions.items() if name in ends}
+    made = _pruned(root, ends)
+    used = _reachable(made, kept)
+    return {name: schema for name, schema in kept.items() if name in used and isinstance(schema, dict)}, made
 
 
-def _ends(schema: Schema | bool, ends: set[str]) -> bool:
+def _pruned(schema: Schema | bool, ends: set[str]) -> Schema | bool:
+    """A schema without what does not end, ``False`` where nothing is left."""
     if isinstance(schema, bool):
         return schema
     if "$ref" in schema:
-        return schema["$ref"].rsplit("/", 1)[1] in ends
+        return schema if _name(schema["$ref"]) in ends else False
     if "anyOf" in schema:
-        return any(_ends(branch, ends) for branch in schema["anyOf"])
-    properties = schema.get("properties", {})
-    if not all(_ends(properties[name], ends) for name in schema.get("required", ())):
-        return False
-    least = schema.get("minItems", 0)
-    prefix: Sequence[Any] = schema.get("prefixItems", ())
-    return all(_ends(item, ends) for item in prefix[:least]) and (
-        least <= len(prefix) or _ends(schema.get("items", True), ends)
-    )
+        kept = _lasting(enumerate(schema["anyOf"]), ends)
+        return {"anyOf": list(kept.values())} if len(kept) > 1 else next(iter(kept.values()), False)
+    if schema.get("type") == "object":
+        return _object(schema, ends)
+    return _array(schema, ends) if schema.get("type") == "array" else schema
 
 
-def _pruned(schema: Any, ends: set[str]) -> Any:
-    if isinstance(schema, bool) or "$ref" in schema or "enum" in schema:
-        return schema
+def _object(schema: Schema, ends: set[str]) -> Schema | bool:
     made = dict(schema)
-    if "anyOf" in made:
-        kept = [_pruned(branch, ends) for branch in made["anyOf"] if _ends(branch, ends)]
-        return kept[0] if len(kept) == 1 else {"anyOf": kept}
     for key in ("properties", "patternProperties"):
         if key in made:
-            made[key] = {name: _pruned(value, ends) for name, value in made[key].items() if _ends(value, ends)}
-    for key in ("items", "additionalProperties"):
-        if key in made:
-            made[key] = _pruned(made[key], ends) if _ends(made[key], ends) else False
-    if "prefixItems" in made:
-        made["prefixItems"] = [_pruned(item, ends) for item in made["prefixItems"]]
-    return made
+            made[key] = _lasting(made[key].items(), ends)
+            made = made if made[key] else {k: v for k, v in made.items() if k != key}
+    if "additionalProperties" in made:
+        made["additionalProperties"] = _pruned(made["additionalProperties"], ends)
+    declared = made.get("properties", {})
+    if not set(made.get("required", ())) <= declared.keys():
+        return False
+    more = "patternProperties" in made or made.get("additionalProperties", True) is not False
+    return made if more or len(declared) >= made.get("minProperties", 0) else False
 
 
-def reachable(root: Any, definitions: Mapping[str, Schema]) -> set[str]:
+def _array(schema: Schema, ends: set[str]) -> Schema | bool:
+    made = dict(schema)
+    rest = made["items"] = _pruned(made.get("items", True), ends)
+    front = [_pruned(item, ends) for item in made.pop("prefixItems", ())]
+    if False in front:
+        front = front[: front.index(False)]
+        rest = made["items"] = False
+    made |= {"prefixItems": front} if front else {}
+    return made if rest is not False or len(front) >= made.get("minItems", 0) else False
+
+
+def _lasting(schemas: Iterable[tuple[Any, Any]], ends: set[str]) -> dict[Any, Any]:
+    return {key: made for key, schema in schemas if (made := _pruned(schema, ends)) is not False}
+
+
+def _reachable(root: Any, definitions: Mapping[str, Any]) -> set[str]:
     """Names of the definitions that a schema refers to, directly or through others."""
     found: set[str] = set()
     waiting = [root]
@@ -69,11 +80,12 @@ def reachable(root: Any, definitions: Mapping[str, Schema]) -> set[str]:
         if isinstance(item, list):
             waiting += item
         elif isinstance(item, dict):
-            pointer = item.get("$ref")
-            if isinstance(pointer, str) and pointer.startswith("#/$defs/"):
-                name = pointer.rsplit("/", 1)[1]
-                if name in definitions and name not in found:
-                    found.add(name)
-                    waiting.append(definitions[name])
+            if isinstance(item.get("$ref"), str) and (name := _name(item["$ref"])) not in found:
+                found.add(name)
+                waiting.append(definitions[name])
             waiting += [value for key, value in item.items() if key != "enum"]
     return found
+
+
+def _name(pointer: str) -> str:
+    return pointer.rsplit("/", 1)[1]

@@ -19,6 +19,9 @@ from k2lab.errors import InputError
 EXCLUDES = ("<|",)
 """How each marker begins, of calls and of turns."""
 
+LARGEST_NUMBER = 10**15
+"""Whole numbers up to here are exact wherever JSON is read."""
+
 CLASS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\.", re.DOTALL)
 """An escape, a class or a dot of a regular expression: the parts that may match ``<`` without naming it."""
 
@@ -28,7 +31,8 @@ WITHOUT = {".": "[^<]", "\\S": "[^\\s<]", "\\D": "[^\\d<]", "\\W": "[^\\w<]"}
 def guard(schema: Any, longest: int | None = None) -> Any:
     """A translated schema whose strings cannot hold a marker; raises :class:`InputError` where one must.
 
-    Strings without bounds of their own are held to ``longest`` characters, where that is given.
+    Where ``longest`` is given, strings without bounds of their own are held to so
+    many characters, and numbers without to sixteen digits.
     """
     if not isinstance(schema, dict):
         return schema
@@ -48,6 +52,8 @@ def guard(schema: Any, longest: int | None = None) -> Any:
             made[key] = value
     if made.get("type") == "string":
         _string(made, longest)
+    elif made.get("type") in ("number", "integer") and longest is not None:
+        _number(made)
     return made
 
 
@@ -70,6 +76,14 @@ def _string(made: Schema, longest: int | None) -> None:
     elif "format" not in made and (longest is not None or "minLength" in made or "maxLength" in made):
         least, most = made.pop("minLength", 0), made.pop("maxLength", longest)
         made["pattern"] = f"^[^<]{{{least},{'' if most is None else max(least, most)}}}$"
+
+
+def _number(made: Schema) -> None:
+    """Bounds on both sides: digits without end make no number, or one that a server reads as infinite."""
+    if "minimum" not in made and "exclusiveMinimum" not in made:
+        made["minimum"] = -LARGEST_NUMBER
+    if "maximum" not in made and "exclusiveMaximum" not in made:
+        made["maximum"] = LARGEST_NUMBER
 
 
 def _writable(values: list[Any]) -> list[Any]:

@@ -11,55 +11,32 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
-from k2lab.enforcer.finite import Never, Schema, finite, reachable
+from k2lab.enforcer import patterns, scalars
+from k2lab.enforcer.conjunction import all_of, both, closed, disjoint, is_open, types
+from k2lab.enforcer.document import Document, Keywords
+from k2lab.enforcer.finite import Schema, finite
 from k2lab.errors import InputError
 
-ANNOTATIONS = frozenset(
-    {"title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly", "nullable",
-     "$comment", "$id", "$schema", "$defs", "definitions", "$anchor", "$vocabulary", "contentEncoding",
-     "contentMediaType", "contentSchema"}
-)  # fmt: skip
-"""Say nothing about whether a value is valid (``$defs`` is read where a ``$ref`` points into it)."""
-
-BY_TYPE: Mapping[str, frozenset[str]] = {
-    "object": frozenset({"properties", "required", "additionalProperties", "patternProperties", "propertyNames",
-                         "minProperties", "maxProperties", "unevaluatedProperties"}),
-    "array": frozenset({"items", "prefixItems", "minItems", "maxItems", "unevaluatedItems"}),
-    "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
-    "number": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
-    "boolean": frozenset(),
-    "null": frozenset(),
-}  # fmt: skip
-"""The keywords that the engine follows, by the type that they are about."""
-
-IGNORED = ("not", "if", "dependentRequired", "dependentSchemas", "dependencies", "uniqueItems", "contains",
-           "$dynamicRef", "unevaluatedProperties", "unevaluatedItems", "propertyNames")  # fmt: skip
-"""Assertions that the grammar lets pass, alone or beside others."""
-
-LONGEST_STRING = 1000
-"""Length bounds above this are left out: each unit costs a state of the automaton, and no answer is that long."""
+IGNORED = {"not": "any", "if": "any", "$dynamicRef": "any", "$recursiveRef": "any", "dependentRequired": "object",
+           "dependentSchemas": "object", "dependencies": "object", "uniqueItems": "array",
+           "contains": "array"}  # fmt: skip
+"""Assertions that the grammar lets pass, and the type that they are about."""
 
 MOST_COUNTED_PROPERTIES = 16
 """With more optional properties, bounds on their number take seconds to compile."""
 
-MOST_NODES = 4000
-DEEPEST = 40
-"""vLLM refuses a schema nested deeper than 64."""
+MOST_NODES = 2000
+DEEPEST = 24
+"""Levels of schemas within each other, each two of JSON; vLLM refuses a tag nested deeper than 80."""
 
-INT64 = 1 << 63
-FORMATS = frozenset({"date", "time", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "uri",
-                     "uri-reference", "uri-template", "uuid", "json-pointer", "relative-json-pointer"})  # fmt: skip
-"""Formats that the engine knows; others are left out, as a validator does not check any."""
-
-UNFOLLOWED_REGEX = re.compile(
-    r"\(\?(?!:)|[*+?}][?+]|\\[1-9bBAZzpPkGcuxN]|(?<!^)(?<!\\)(?<!\[)\^|(?<!\\)\$(?!$)|\[\^?\]|\[:"
-)
-"""What the engine's regular expressions lack or read otherwise: lookaround, laziness, references, inner anchors."""
+MOST_ITEMS = (1 << 31) - 1
+MOST_CHOICES = 50
+"""Branches of a ``oneOf`` of which each two are compared."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +53,10 @@ class Limit:
 
 @dataclass(frozen=True)
 class Translated:
-    """A schema for the grammar engine, and what it does not hold of the original."""
+    """A schema for the grammar engine, and what it does not hold of the original.
+
+    A pattern in it matches a whole text, as it is written in JSON.
+    """
 
     schema: Schema
     limits: tuple[Limit, ...]
@@ -84,440 +64,278 @@ class Translated:
 
 def translate(schema: Any) -> Translated:
     """Translate a whole schema; raises :class:`InputError` for one that is none, or that no finite value fits."""
-    _check(schema)
     return _Translator(schema).whole()
 
 
-def _check(schema: Any) -> None:
-    from jsonschema.exceptions import SchemaError
-    from jsonschema.validators import validator_for
-
-    if _size(schema) > MOST_NODES:
-        raise InputError(f"the schema has more than {MOST_NODES} parts: no grammar of it compiles in reasonable time")
-    try:
-        validator_for(schema).check_schema(schema)
-    except SchemaError as error:
-        raise InputError(f"the schema is none: {error.json_path}: {error.message[:200]}") from None
-    except Exception as error:
-        raise InputError(f"the schema is none: {str(error)[:200] or type(error).__name__}") from None
-
-
-def _size(value: Any) -> int:
-    """How many objects and lists a value has, without recursion; stops counting beyond the limit."""
-    count, waiting = 0, [(value, 0)]
-    while waiting and count <= MOST_NODES:
-        item, depth = waiting.pop()
-        if depth > 3 * DEEPEST:
-            return MOST_NODES + 1
-        if isinstance(item, dict | list):
-            count += 1
-            waiting += [(part, depth + 1) for part in (item.values() if isinstance(item, dict) else item)]
-    return count
-
-
 class _Translator:
-    """One translation; definitions are collected as they are referred to."""
+    """One translation; definitions are collected as they are referred to.
+
+    A part that no value fits becomes ``False``, and is taken out of the whole in
+    the end, together with what never ends.
+    """
 
     def __init__(self, root: Any) -> None:
         self._root = root
+        self._document = Document(root)
         self._limits: dict[tuple[str, str], Limit] = {}
+        self._nothing: list[str] = []
         self._names: dict[str, str] = {}
-        self._definitions: dict[str, Schema] = {}
+        self._waiting: list[tuple[str, Schema, str]] = []
+        self._flat_targets: dict[str, Any] = {}
         self._made = 0
 
     def whole(self) -> Translated:
-        try:
-            made = self.node(self._root, "", 0)
-            definitions, made = finite(self._definitions, made)
-        except Never as never:
-            raise InputError(f"no finite value fits the schema: {never}") from None
-        used = reachable(made, definitions)
-        if used:
-            made = {**made, "$defs": {name: definitions[name] for name in sorted(used)}}
-        return Translated(made, tuple(self._limits.values()))
+        root = self.node(self._root, "", 0)
+        definitions: dict[str, Schema | bool] = {}
+        while self._waiting:
+            name, said, path = self._waiting.pop(0)
+            definitions[name] = self._combined(self._flat(said, path), path, 0)
+        used, made = finite(definitions, root)
+        if isinstance(made, bool):
+            raise InputError(f"no finite value fits the schema: {'; '.join(self._nothing[:3]) or 'it never ends'}")
+        return Translated({**made, "$defs": used} if used else made, tuple(self._limits.values()))
 
-    def node(self, schema: Any, path: str, depth: int) -> Schema:
-        """One schema; raises :class:`Never` where nothing is valid."""
+    def node(self, schema: Any, path: str, depth: int) -> Schema | bool:
+        """One schema; ``False`` where nothing is valid."""
+        self._count(path, depth)
+        if isinstance(schema, bool):
+            return {} if schema else self._none(path, "is false")
+        said = self._document.keywords(schema)
+        if "enum" in said:
+            return self._values(said, path)
+        if self._refers(said):
+            return self._named(said, path)
+        return self._combined(self._flat(said, path), path, depth)
+
+    def _count(self, path: str, depth: int) -> None:
         self._made += 1
         if self._made > MOST_NODES or depth > DEEPEST:
-            raise InputError(f"{path or '/'}: the schema unfolds beyond {MOST_NODES} parts or {DEEPEST} levels")
-        if schema is False:
-            raise Never(f"{path or '/'} is false")
-        if schema is True:
-            return {}
-        said = {key: value for key, value in schema.items() if key not in ANNOTATIONS}
-        if "enum" in said or "const" in said:
-            return self._values(said, path)
-        for keyword, step in self._steps():
-            if keyword in said:
-                return step(said, path, depth)
-        return self._plain(said, path, depth)
+            raise InputError(f"the schema unfolds beyond {MOST_NODES} parts or {DEEPEST} levels: {path[:80] or '/'}")
 
-    def _steps(self) -> Iterator[tuple[str, Callable[[Schema, str, int], Schema]]]:
-        yield "$ref", self._reference
-        yield "allOf", self._all
-        yield "anyOf", self._any
-        yield "oneOf", self._one
+    def _none(self, path: str, why: str) -> bool:
+        self._nothing.append(f"{path or '/'} {why}")
+        return False
 
     def _limit(self, path: str, keyword: str, reason: str) -> None:
         self._limits.setdefault((path, keyword), Limit(path, keyword, reason))
 
-    def _values(self, said: Schema, path: str) -> Schema:
+    def _values(self, said: Schema, path: str) -> Schema | bool:
         """The values that are listed and that the rest of the schema admits."""
-        values = said["enum"] if "enum" in said else [said["const"]]
-        kept = [value for value in values if self._valid(value, said)]
-        if not kept:
-            raise Never(f"{path or '/'}: no listed value is valid")
-        return {"enum": kept}
+        rest = {key: value for key, value in said.items() if key != "enum"}
+        values = [value for value in said["enum"] if not rest or self._document.valid(value, rest)]
+        return scalars.listed(values) or self._none(path, "lists no value that is valid")
 
-    def _valid(self, value: Any, schema: Schema) -> bool:
-        from jsonschema.validators import validator_for
+    def _refers(self, said: Schema) -> bool:
+        parts = [part for part in said.get("allOf", ()) if isinstance(part, dict)]
+        return "$ref" in said or any(self._refers(self._document.keywords(part)) for part in parts)
 
-        whole = {**schema, "$defs": {"root": self._root}} if "$ref" not in schema else schema
-        try:
-            return bool(validator_for(self._root)(whole).is_valid(value))
-        except Exception:  # a $ref that cannot be resolved from here: the value is kept, as it is listed
-            return True
+    def _named(self, said: Schema, path: str) -> Schema:
+        """A definition for a schema with references: one that refers to itself comes upon its own name."""
+        key = json.dumps(said, sort_keys=True)
+        if key not in self._names:
+            self._names[key] = f"d{len(self._names)}"
+            place = path
+            if said.keys() == {"$ref"}:
+                self._document.target(said["$ref"], path)  # is there, or the place where it is used is told
+                place = unquote(said["$ref"]).lstrip("#")
+            self._waiting.append((self._names[key], said, place))
+        return {"$ref": f"#/$defs/{self._names[key]}"}
 
-    def _reference(self, said: Schema, path: str, depth: int) -> Schema:
-        pointer = said["$ref"]
-        target = self._target(pointer, path)
-        rest = {key: value for key, value in said.items() if key != "$ref"}
-        if rest:
-            return self.node(self._both(target, rest, path), path, depth + 1)
-        if pointer not in self._names:
-            name = self._names[pointer] = f"d{len(self._names)}"
-            try:
-                self._definitions[name] = self.node(target, pointer.lstrip("#"), depth + 1)
-            except Never:
-                self._definitions[name] = {"$ref": f"#/$defs/{name}"}  # left to the search for finite values
-        return {"$ref": f"#/$defs/{self._names[pointer]}"}
+    def _flat(self, schema: Any, path: str, chain: tuple[str, ...] = ()) -> Any:
+        """A schema as keywords that hold together, behind its ``$ref`` and ``allOf``; or a boolean."""
+        if isinstance(schema, bool):
+            return schema
+        said: Schema = self._document.keywords(schema)
+        parts = [self._flat_target(said.pop("$ref"), path, chain)] if "$ref" in said else []
+        parts += [self._flat(part, path, chain) for part in said.pop("allOf", ())]
+        if not said and len(parts) == 1:
+            return parts[0]
+        for part in parts:
+            if isinstance(part, bool):
+                said = said if part else {"enum": []}
+                continue
+            part, unseen = closed(part)
+            said, left_out = both(said, part)
+            for keyword in (*unseen, *left_out):
+                self._limit(path, keyword, "parts that hold together differ in it, and not all of them are followed")
+        return said
 
-    def _target(self, pointer: str, path: str) -> Any:
-        if pointer != "#" and not pointer.startswith("#/"):
-            raise InputError(f"{path or '/'} $ref: only references within the schema can be followed, not {pointer!r}")
-        found: Any = self._root
-        for part in pointer.split("/")[1:]:
-            key = part.replace("~1", "/").replace("~0", "~")
-            try:
-                found = found[int(key)] if isinstance(found, list) else found[key]
-            except (KeyError, IndexError, ValueError, TypeError):
-                raise InputError(f"{path or '/'} $ref: {pointer!r} is not there") from None
-        return found
+    def _flat_target(self, pointer: str, path: str, chain: tuple[str, ...]) -> Any:
+        if pointer in chain or len(chain) > DEEPEST:
+            raise InputError(f"{path or '/'}: {pointer!r} refers to itself without end, or through too many others")
+        if pointer not in self._flat_targets:
+            self._count(path, 0)
+            target = self._document.target(pointer, path)
+            self._flat_targets[pointer] = self._flat(target, path, (*chain, pointer))
+        return self._flat_targets[pointer]
 
-    def _all(self, said: Schema, path: str, depth: int) -> Schema:
-        made: Any = {key: value for key, value in said.items() if key != "allOf"}
-        for part in said["allOf"]:
-            made = self._both(made, part, path)
-        return self.node(made, path, depth + 1)
+    def _combined(self, said: Any, path: str, depth: int) -> Schema | bool:
+        """Keywords that hold together: listed values, a choice, or neither."""
+        if isinstance(said, bool):
+            return {} if said else self._none(path, "is false")
+        if "enum" in said:
+            return self._values(said, path)
+        for keyword in ("anyOf", "oneOf"):
+            if keyword in said:
+                return self._choice(keyword, said, path, depth)
+        return self._plain(said, path, depth)
 
-    def _any(self, said: Schema, path: str, depth: int) -> Schema:
-        return self._branches("anyOf", said, path, depth)
-
-    def _one(self, said: Schema, path: str, depth: int) -> Schema:
-        branches = [self._resolved(branch) for branch in said["oneOf"]]
-        if not all(_disjoint(a, b) for a, b in itertools.combinations(branches, 2)):
-            self._limit(path, "oneOf", "branches may overlap, and a value of two of them passes")
-        return self._branches("oneOf", said, path, depth)
-
-    def _branches(self, keyword: str, said: Schema, path: str, depth: int) -> Schema:
+    def _choice(self, keyword: str, said: Schema, path: str, depth: int) -> Schema | bool:
+        """Each branch with all that stands beside the choice."""
         rest = {key: value for key, value in said.items() if key != keyword}
-        made: list[Schema] = []
-        for place, branch in enumerate(said[keyword]):
-            try:
-                whole = self._both(rest, branch, path) if rest else branch
-                made.append(self.node(whole, f"{path}/{keyword}/{place}", depth + 1))
-            except Never:
-                continue
-        if not made:
-            raise Never(f"{path or '/'}: no branch of {keyword} is valid")
-        return made[0] if len(made) == 1 else {"anyOf": made}
+        branches = [_beside(rest, branch) for branch in said[keyword]]
+        if keyword == "oneOf" and not self._exclusive(branches, path):
+            self._limit(path, keyword, "branches may overlap, and a value of two of them passes")
+        made = [self.node(branch, f"{path}/{keyword}/{i}", depth + 1) for i, branch in enumerate(branches)]
+        return {"anyOf": made} if len(made) > 1 else made[0]
 
-    def _resolved(self, schema: Any) -> Any:
-        """A branch behind its ``$ref``, as far as it is one step away."""
-        if isinstance(schema, dict) and isinstance(schema.get("$ref"), str):
-            try:
-                return self._target(schema["$ref"], "")
-            except InputError:
-                return schema
-        return schema
+    def _exclusive(self, branches: list[Any], path: str) -> bool:
+        flat = [self._flat(branch, f"{path}/oneOf/{i}") for i, branch in enumerate(branches)]
+        flat = [said for said in flat if said is not False]
+        if len(flat) > MOST_CHOICES or True in flat:
+            return len(flat) < 2
+        resolved = partial(self._flat, path=path)
+        return all(disjoint(*pair, resolved, self._document.valid) for pair in itertools.combinations(flat, 2))
 
-    def _both(self, first: Any, second: Any, path: str) -> Any:
-        """One schema for two that hold together; what cannot be put into one is named and left out."""
-        if first is False or second is False:
-            return False
-        if first is True or not first:
-            return second
-        if second is True or not second:
-            return first
-        for one, other in ((first, second), (second, first)):
-            if isinstance(one.get("$ref"), str):
-                rest = {key: value for key, value in one.items() if key != "$ref"}
-                return self._both(self._both(self._unfolded(one["$ref"], path), rest, path), other, path)
-        made = dict(first)
-        for key, value in second.items():
-            if key in ANNOTATIONS or key not in made or made[key] == value:
-                made.setdefault(key, value)
-            elif key in _MERGED:
-                made[key] = _MERGED[key](made[key], value)
-            elif key == "properties":
-                names = dict.fromkeys([*made[key], *value])
-                made[key] = {name: self._both(made[key].get(name, True), value.get(name, True), path) for name in names}
-            elif key in ("items", "additionalProperties"):
-                made[key] = self._both(made[key], value, path)
-            elif key == "allOf":
-                made[key] = [*made[key], *value]
-            else:
-                self._limit(path, key, "stands twice in parts that hold together, and only the first is followed")
-        self._close(made, first, second, path)
-        return made
-
-    def _close(self, made: Schema, first: Schema, second: Schema, path: str) -> None:
-        """``additionalProperties`` of one part holds for the properties that the other adds."""
-        for one, other in ((first, second), (second, first)):
-            rest = one.get("additionalProperties", True)
-            if rest is True or rest == {} or "properties" not in made:
-                continue
-            own = one.get("properties", {})
-            for name in other.get("properties", {}):
-                if name not in own and not any(_found(p, name) for p in one.get("patternProperties", {})):
-                    made["properties"] = {**made["properties"], name: self._both(made["properties"][name], rest, path)}
-
-    def _unfolded(self, pointer: str, path: str) -> Any:
-        self._made += 50  # a reference that unfolds into itself comes to an end
-        if self._made > MOST_NODES:
-            raise InputError(f"{path or '/'}: {pointer!r} refers to itself beside other keywords, which never ends")
-        return self._target(pointer, path)
-
-    def _plain(self, said: Schema, path: str, depth: int) -> Schema:
-        """A schema without combinations: one alternative for each type."""
-        said = dict(said)
-        for keyword in ("unevaluatedProperties", "unevaluatedItems"):
-            kind = "additionalProperties" if keyword == "unevaluatedProperties" else "items"
-            if keyword in said and kind not in said:  # nothing else evaluates here: the same as the plain keyword
-                said[kind] = said.pop(keyword)
-        for keyword in IGNORED:
-            if keyword in said and not _says_nothing(keyword, said):
+    def _plain(self, said: Schema, path: str, depth: int) -> Schema | bool:
+        """Keywords without choices: one alternative for each type."""
+        said, unseen = closed(said)
+        for keyword in unseen:
+            self._limit(path, keyword, "beside conditions the grammar does not follow it")
+        kinds = types(said)
+        for keyword, about in IGNORED.items():
+            if keyword in said and (about in ("any", *kinds) or "any" in kinds) and _asserts(keyword, said):
                 self._limit(path, keyword, "the grammar does not follow it")
-        types = _types(said)
-        made = []
-        for kind in types:
-            try:
-                made.append(self._of_type(kind, said, path, depth))
-            except Never:
-                continue
-        if not made:
-            raise Never(f"{path or '/'}: no value of type {' or '.join(types)} is valid")
-        return made[0] if len(made) == 1 else {"anyOf": made}
+        made = [self._of_type(kind, said, path, depth) for kind in kinds]
+        return {"anyOf": made} if len(made) > 1 else made[0] if made else self._none(path, "admits no type")
 
-    def _of_type(self, kind: str, said: Schema, path: str, depth: int) -> Schema:
-        if kind == "any":
-            return {}
-        family = "number" if kind == "integer" else kind
-        made: Schema = {"type": kind}
-        made |= {key: value for key, value in said.items() if key in BY_TYPE[family] and key not in IGNORED}
-        if family == "string":
-            self._string(made, path)
-        elif family == "number":
-            self._number(made, path)
-        elif family == "array":
-            self._array(made, path, depth)
-        elif family == "object":
-            self._object(made, path, depth)
-        return made
+    def _of_type(self, kind: str, said: Schema, path: str, depth: int) -> Schema | bool:
+        tell = partial(self._limit, path)
+        made: Schema | bool = {} if kind == "any" else {"type": kind}
+        if kind == "string":
+            made = scalars.string(said, tell)
+        elif kind in ("number", "integer"):
+            made = scalars.number(said, kind, tell)
+        elif kind == "array":
+            made = self._array(said, path, depth)
+        elif kind == "object":
+            made = self._object(said, path, depth)
+        return made if made is not False else self._none(path, f"has bounds that no {kind} is within")
 
-    def _string(self, made: Schema, path: str) -> None:
-        if made.get("format") not in FORMATS:
-            made.pop("format", None)
-        pattern = made.pop("pattern", None)
-        if pattern is not None:
-            if UNFOLLOWED_REGEX.search(pattern):
-                self._limit(path, "pattern", f"the grammar's regular expressions cannot follow {pattern!r}")
-            else:
-                made["pattern"] = _whole(pattern)
-        for keyword in ("minLength", "maxLength"):
-            if keyword not in made:
-                continue
-            if "pattern" in made or "format" in made:
-                self._limit(path, keyword, "beside a pattern or a format the grammar does not follow it")
-                del made[keyword]
-            elif made[keyword] > LONGEST_STRING:
-                self._limit(
-                    path, keyword, f"a bound of {made[keyword]} is too costly; {LONGEST_STRING} can be followed"
-                )
-                del made[keyword]
-        if made.get("minLength", 0) > made.get("maxLength", LONGEST_STRING):
-            raise Never(f"{path or '/'}: minLength is above maxLength")
+    def _array(self, said: Schema, path: str, depth: int) -> Schema | bool:
+        least, most = int(said.get("minItems", 0)), min(int(said.get("maxItems", MOST_ITEMS)), MOST_ITEMS)
+        if least > most:
+            return False
+        front = [
+            self.node(item, f"{path}/prefixItems/{i}", depth + 1)
+            for i, item in enumerate(said.get("prefixItems", ())[:most])
+        ]
+        rest = False if most <= len(front) else self.node(said.get("items", True), f"{path}/items", depth + 1)
+        made: Schema = {"type": "array", **({"prefixItems": front} if front else {}), "items": rest}
+        made |= {"minItems": least} if least else {}
+        return made | ({"maxItems": most} if rest is not False and most < MOST_ITEMS else {})
 
-    def _number(self, made: Schema, path: str) -> None:
-        step = made.get("multipleOf")
-        if step is not None and (made["type"] == "number" or not isinstance(step, int) or step > 1024):
-            self._limit(path, "multipleOf", "the grammar follows it for integers up to 1024 alone")
-            del made["multipleOf"]
-        for keyword in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"):
-            if keyword in made and abs(made[keyword]) >= INT64:
-                self._limit(path, keyword, "the bound is beyond 64 bits")
-                del made[keyword]
-        low = max(made.get("minimum", -INT64), made.get("exclusiveMinimum", -INT64))
-        if low > min(made.get("maximum", INT64), made.get("exclusiveMaximum", INT64)):
-            raise Never(f"{path or '/'}: the lower bound is above the upper one")
-
-    def _array(self, made: Schema, path: str, depth: int) -> None:
-        prefix = made.pop("prefixItems", None)
-        rest = made.pop("items", True)
-        if isinstance(rest, list):  # as before Draft 2020-12
-            prefix, rest = rest, made.pop("additionalItems", True)
-        fixed = [self.node(item, f"{path}/prefixItems/{i}", depth + 1) for i, item in enumerate(prefix or ())]
-        if fixed:
-            made["prefixItems"] = fixed
-        try:
-            made["items"] = self.node(rest, f"{path}/items", depth + 1)
-        except Never:
-            made["items"] = False
-            if made.get("minItems", 0) > len(fixed):
-                raise
-        if made.get("minItems", 0) > made.get("maxItems", INT64):
-            raise Never(f"{path or '/'}: minItems is above maxItems")
-
-    def _object(self, made: Schema, path: str, depth: int) -> None:
-        required = list(dict.fromkeys(made.get("required", ())))
-        patterns = made.pop("patternProperties", {})
-        others = made.pop("additionalProperties", None)
-        properties = dict(made.pop("properties", {}))
+    def _object(self, said: Schema, path: str, depth: int) -> Schema | bool:
+        required = list(dict.fromkeys(said.get("required", ())))
+        declared = dict(said.get("properties", {}))
+        others = said.get("patternProperties", {})
+        rest = said.get("additionalProperties", True) if is_open(said) else False
         for name in required:
-            properties.setdefault(name, _unlisted(name, patterns, others))
-        kept: dict[str, Schema] = {}
-        for name, schema in properties.items():
-            whole = schema
-            for pattern, value in patterns.items():
-                if name in (made.get("properties") or properties) and _found(pattern, name) and value is not schema:
-                    whole = self._both(whole, value, path)
+            by_pattern = any(patterns.found(pattern, name) for pattern in others)
+            declared.setdefault(name, True if by_pattern else said.get("additionalProperties", True))
+        for name, schema in declared.items():
+            declared[name] = all_of(schema, *(others[pattern] for pattern in others if patterns.found(pattern, name)))
+        if "propertyNames" in said:
+            declared, others, rest = self._allowed(said["propertyNames"], declared, others, rest, path)
+        properties = {
+            name: self.node(schema, f"{path}/properties/{_pointed(name)}", depth + 1)
+            for name, schema in declared.items()
+        }
+        made: Schema = {"type": "object"}
+        made |= {"properties": properties} if properties else {}
+        made |= {"required": required} if required else {}
+        made |= self._further(properties, others, rest, path, depth)
+        return self._counted(made, said, path)
+
+    def _allowed(
+        self, names: Any, declared: Schema, others: Schema, rest: Any, path: str
+    ) -> tuple[Schema, Schema, Any]:
+        """Properties, patterns and the schema for other keys once ``propertyNames`` holds of all of them."""
+        names = self._flat(names, f"{path}/propertyNames")
+        if names is True or names in ({}, {"type": "string"}):
+            return declared, others, rest
+        declared = {name: self._document.valid(name, names) and schema for name, schema in declared.items()}
+        if names is False or (rest is False and not others):
+            return declared, {}, False
+        if "enum" in names and not others:
+            listed = {name: rest for name in names["enum"] if isinstance(name, str)}
+            return {**{n: s for n, s in listed.items() if self._document.valid(n, names)}, **declared}, {}, False
+        if names.keys() - {"type"} == {"pattern"} and not others and not declared:
+            return {}, {names["pattern"]: rest}, False
+        self._limit(path, "propertyNames", "the grammar follows a list of names, and a pattern beside no property")
+        return declared, others, rest
+
+    def _further(self, properties: Schema, others: Schema, rest: Any, path: str, depth: int) -> Schema:
+        """What keys there may be that are not declared: by pattern, all others, or none."""
+        made: Schema = {}
+        for pattern, schema in others.items():
             try:
-                kept[name] = self.node(whole, f"{path}/properties/{name}", depth + 1)
-            except Never:
-                if name in required:
-                    raise
-        if kept:
-            made["properties"] = kept
-        if required:
-            made["required"] = required
-        self._keys(made, patterns, others, path, depth)
-        optional = len(kept) - len(required)
-        for keyword in ("minProperties", "maxProperties"):
-            if keyword in made and optional > MOST_COUNTED_PROPERTIES:
-                self._limit(path, keyword, f"with more than {MOST_COUNTED_PROPERTIES} optional properties too costly")
-                del made[keyword]
-
-    def _keys(self, made: Schema, patterns: Mapping[str, Any], others: Any, path: str, depth: int) -> None:
-        """The keys that are not listed: by pattern, by a schema for all others, or none."""
-        for pattern, value in patterns.items():
-            if UNFOLLOWED_REGEX.search(pattern):
-                self._limit(path, "patternProperties", f"the grammar's regular expressions cannot follow {pattern!r}")
+                text = patterns.whole(pattern).text
+            except patterns.Unfollowed as why:
+                self._limit(path, "patternProperties", f"the grammar cannot follow {pattern!r}: {why}")
+                rest = schema if rest is False else rest
                 continue
-            made.setdefault("patternProperties", {})[_whole(pattern)] = self.node(
-                value, f"{path}/patternProperties/{pattern}", depth + 1
-            )
-        if others is None:
-            if made.get("properties") or patterns:
-                made["additionalProperties"] = False  # what nobody declared is not to be made up
-            return
-        if others is not False and patterns:
-            self._limit(path, "additionalProperties", "beside patternProperties the grammar mixes the two")
+            made[text] = self.node(schema, f"{path}/patternProperties/{_pointed(pattern)}", depth + 1)
+            if any(made[text] != properties[name] for name in properties if patterns.found(pattern, name)):
+                self._limit(path, "patternProperties", f"{pattern!r} matches a declared property, which passes as such")
+        if not all(a == b for a in made.values() for b in made.values()) and not patterns.apart(others):
+            self._limit(path, "patternProperties", "a key that several patterns match is held to one of them")
+        if made:
+            return {"patternProperties": made, "additionalProperties": False}  # beside them the engine has no others
+        if rest is False:
+            return {"additionalProperties": False}
+        node = self.node(rest, f"{path}/additionalProperties", depth + 1)
+        if not properties:
+            return {"additionalProperties": node}
         try:
-            made["additionalProperties"] = others if isinstance(others, bool) else self.node(
-                others, f"{path}/additionalProperties", depth + 1
-            )  # fmt: skip
-        except Never:
-            made["additionalProperties"] = False
+            return {"patternProperties": {patterns.other_than(properties): node}, "additionalProperties": False}
+        except patterns.Unfollowed as why:
+            self._limit(path, "additionalProperties", f"declared properties pass as others: {why}")
+            return {"additionalProperties": node}
+
+    def _counted(self, made: Schema, said: Schema, path: str) -> Schema | bool:
+        """An object with bounds on the number of its properties, where the rest does not hold them."""
+        least, most = int(said.get("minProperties", 0)), min(int(said.get("maxProperties", MOST_ITEMS)), MOST_ITEMS)
+        needed, declared = len(made.get("required", ())), len(made.get("properties", ()))
+        more = "patternProperties" in made or made["additionalProperties"] is not False
+        if max(least, needed) > most or (least > declared and not more):
+            return False
+        bounds = {"minProperties": least} if least > needed else {}
+        if most < (MOST_ITEMS if more else declared):
+            bounds["maxProperties"] = most
+        if declared - needed > MOST_COUNTED_PROPERTIES:
+            for keyword in bounds:
+                self._limit(path, keyword, f"beside more than {MOST_COUNTED_PROPERTIES} optional properties too costly")
+            return made
+        if more and least > needed + 1:
+            self._limit(path, "minProperties", "a key that is written twice counts twice")
+        return made | bounds
 
 
-def _unlisted(name: str, patterns: Mapping[str, Any], others: Any) -> Any:
-    """What holds for a required property that is not among ``properties``."""
-    for pattern, value in patterns.items():
-        if _found(pattern, name):
-            return value
-    return True if others is None else others
+def _beside(rest: Schema, branch: Any) -> Any:
+    """One branch of a choice with what stands beside the choice."""
+    if not rest or branch is False:
+        return branch
+    return Keywords({**rest, "allOf": [branch, *rest.get("allOf", ())]})
 
 
-def _types(said: Schema) -> list[str]:
-    """The types that a schema admits; without ``type`` those that its keywords are about, else ``any``."""
-    named = said.get("type")
-    if isinstance(named, str):
-        return [named]
-    if isinstance(named, list):
-        return [kind for kind in dict.fromkeys(named) if not (kind == "integer" and "number" in named)]
-    return [kind for kind, keywords in BY_TYPE.items() if keywords & said.keys() - set(IGNORED)] or ["any"]
-
-
-def _says_nothing(keyword: str, said: Schema) -> bool:
-    if keyword == "uniqueItems":
-        return said["uniqueItems"] is False
+def _asserts(keyword: str, said: Schema) -> bool:
+    """Whether a keyword says anything."""
     if keyword == "if":
-        return "then" not in said and "else" not in said
-    if keyword in ("dependentRequired", "dependentSchemas", "dependencies"):
-        return not said[keyword]
-    return keyword == "propertyNames" and said[keyword] in (True, {}, {"type": "string"})
+        return "then" in said or "else" in said
+    return bool(said[keyword]) or keyword in ("not", "contains")
 
 
-def _disjoint(first: Any, second: Any) -> bool:
-    """Whether no value can be valid for both, as far as types and fixed properties tell."""
-    if not (isinstance(first, dict) and isinstance(second, dict)):
-        return first is False or second is False
-    kinds = [set(_types(s)) for s in (first, second)]
-    typed = "type" in first and "type" in second
-    if typed and not kinds[0] & kinds[1] and not {"integer", "number"} <= kinds[0] | kinds[1]:
-        return True
-    fixed = [_fixed_values(s) for s in (first, second)]
-    if all(fixed) and not set(fixed[0]) & set(fixed[1]):
-        return True
-    required = set(first.get("required", ())) & set(second.get("required", ()))
-    both_objects = first.get("type") == second.get("type") == "object"
-    return both_objects and any(
-        _apart(first.get("properties", {}).get(name), second.get("properties", {}).get(name)) for name in required
-    )
-
-
-def _apart(first: Any, second: Any) -> bool:
-    one, other = _fixed_values(first), _fixed_values(second)
-    return bool(one and other) and not set(one) & set(other)
-
-
-def _fixed_values(schema: Any) -> list[str]:
-    if not isinstance(schema, dict):
-        return []
-    values = schema.get("enum", [schema["const"]] if "const" in schema else [])
-    return [json.dumps(value, sort_keys=True) for value in values]
-
-
-def _whole(pattern: str) -> str:
-    """A pattern that is searched for, as one that the whole text must match."""
-    if "|" in pattern:
-        return pattern  # an anchor would hold for one alternative: narrower, and never wider
-    begin = "" if pattern.startswith("^") else "^.*"
-    end = "" if pattern.endswith("$") and not pattern.endswith("\\$") else ".*$"
-    return f"{begin}{pattern}{end}"
-
-
-def _found(pattern: str, name: str) -> bool:
-    try:
-        return re.search(pattern, name) is not None
-    except re.error:
-        return False
-
-
-def _types_of_both(first: Any, second: Any) -> Any:
-    one, other = ([kinds] if isinstance(kinds, str) else list(kinds) for kinds in (first, second))
-    wide = {"integer": {"integer", "number"}}
-    kept = [kind for kind in one if wide.get(kind, {kind}) & set(other)]
-    kept += [kind for kind in other if kind not in kept and wide.get(kind, {kind}) & set(one)]
-    return kept
-
-
-_MERGED: Mapping[str, Callable[[Any, Any], Any]] = {
-    "type": _types_of_both,
-    "required": lambda a, b: list(dict.fromkeys([*a, *b])),
-    "enum": lambda a, b: [value for value in a if value in b],
-    **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), max),
-    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), min),
-}
-"""How one keyword of two schemas that hold together becomes one."""
+def _pointed(name: str) -> str:
+    """A name as a part of a JSON pointer."""
+    return name.replace("~", "~0").replace("/", "~1")

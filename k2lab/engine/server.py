@@ -44,10 +44,12 @@ BASE_FLAGS = (
     "--dtype", "float32", "--max-model-len", "2048", "--enforce-eager",
     "--enable-auto-tool-choice", "--tool-call-parser", "kimi_k2",
     "--trust-remote-code", "--trust-request-chat-template", "--distributed-executor-backend", "uni",
+    "--num-gpu-blocks-override", "256",
 )  # fmt: skip
 """For a small model on a CPU, on the loopback interface. The code that is trusted is that of a
 local folder; a request may bring its own template, for experiments that vary nothing else. One
-worker inside the engine's process starts 8 s sooner than one in a process of its own."""
+worker inside the engine's process starts 8 s sooner than one in a process of its own. 256 blocks
+of key-value cache are room for 32,768 tokens and save 0.8 GB of the least that vLLM takes."""
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,12 @@ def exact(cases: Sequence[Case], answers: Sequence[Reply]) -> Share:
     return share(outcomes.count("exact"), len(outcomes))
 
 
+def ends_right(cases: Sequence[Case], answers: Sequence[Reply]) -> Share:
+    """Share of the answers without calls that end in the label's text, whatever was said before it."""
+    right = [not a.tool_calls and a.content.endswith(c.label.content) for c, a in zip(cases, answers, strict=True)]
+    return share(sum(right), len(right))
+
+
 def flips(cases: Sequence[Case], before: Sequence[Reply], after: Sequence[Reply]) -> tuple[int, int]:
     """``(gained, lost)``: cases that are exact in ``after`` alone, and in ``before`` alone."""
     pairs = [

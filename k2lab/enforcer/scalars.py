@@ -1,0 +1,167 @@
+"""Listed values, numbers and strings as the grammar engine follows them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from k2lab.enforcer import patterns
+from k2lab.enforcer.finite import Schema
+
+Tell = Callable[[str, str], None]
+"""Takes a keyword that is not held, and why."""
+
+INT64 = 1 << 63
+MOST_MULTIPLES = 500
+"""Multiples in a range that are listed one by one; the engine ignores ``multipleOf`` beside most bounds."""
+
+LARGEST_STEP = 1024
+LONGEST_STRING = 1000
+"""Length bounds above this are left out: each unit costs a state of the automaton, and no answer is that long."""
+
+FORMATS = frozenset({"date", "time", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "uri",
+                     "uri-reference", "uri-template", "uuid", "json-pointer", "relative-json-pointer"})  # fmt: skip
+"""Formats that the engine knows; others are left out, as a validator does not check any."""
+
+EMPTY_FORMATS = frozenset({"uri-reference", "uri-template", "json-pointer"})
+"""Formats that an empty text has."""
+
+DECIMALS = 10**6
+"""A bounded number has no more than six decimals in the grammar."""
+
+
+def listed(values: list[Any]) -> Schema | bool:
+    """Some values, each in its usual spelling.
+
+    The engine writes numbers with 17 digits, and 0.1 as 0.10000000000000001:
+    such a one is told by its bounds. A whole number beyond 64 bits it would
+    write as another, so that one is left out.
+    """
+    kept = [value for value in values if _is_exact(value)]
+    points = [value for value in kept if _is_decimal(value)]
+    made: list[Schema] = [{"type": "number", "minimum": value, "maximum": value} for value in points]
+    plain = [value for value in kept if not _is_decimal(value)]
+    if plain:
+        made.insert(0, {"enum": plain})
+    return {"anyOf": made} if len(made) > 1 else made[0] if made else False
+
+
+def _is_exact(value: Any) -> bool:
+    if isinstance(value, list | dict):
+        return all(map(_is_exact, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, int) or -INT64 <= value < INT64
+
+
+def _is_decimal(value: Any) -> bool:
+    """Whether 17 digits spell a number otherwise than people do, and few decimals are enough."""
+    return (
+        isinstance(value, float) and format(value, ".17g") != repr(value) and Fraction(repr(value)) * DECIMALS % 1 == 0
+    )
+
+
+def number(said: Schema, kind: str, tell: Tell) -> Schema | bool:
+    """Numbers within their bounds; ``False`` where there are none."""
+    step = said.get("multipleOf")
+    if step is not None and float(step).is_integer():
+        return _integer(said, int(step), tell)  # multiples of a whole number are whole
+    if step is not None:
+        tell("multipleOf", "the grammar follows it for whole numbers alone")
+    return _integer(said, 1, tell) if kind == "integer" else _real(said, tell)
+
+
+def _integer(said: Schema, step: int, tell: Tell) -> Schema | bool:
+    low = [math.ceil(said["minimum"])] if "minimum" in said else []
+    low += [math.floor(said["exclusiveMinimum"]) + 1] if "exclusiveMinimum" in said else []
+    high = [math.floor(said["maximum"])] if "maximum" in said else []
+    high += [math.ceil(said["exclusiveMaximum"]) - 1] if "exclusiveMaximum" in said else []
+    bounds: Schema = {}
+    if low:
+        bounds["minimum"] = max(*low, -INT64)
+    if high:
+        bounds["maximum"] = min(*high, INT64 - 1)
+    for keyword, bound in tuple(bounds.items()):
+        if not -INT64 <= bound < INT64:
+            tell(keyword, "the bound is beyond 64 bits")
+            del bounds[keyword]
+    if len(bounds) == 2 and bounds["minimum"] > bounds["maximum"]:
+        return False
+    if step == 1:
+        return {"type": "integer", **bounds}
+    if len(bounds) == 2:
+        multiples = range(-(-bounds["minimum"] // step) * step, bounds["maximum"] + 1, step)
+        if not multiples:
+            return False
+        if (bounds["maximum"] - bounds["minimum"]) // step <= MOST_MULTIPLES:
+            return {"enum": list(multiples)}
+    if bounds or step > LARGEST_STEP:
+        tell("multipleOf", f"the grammar follows it up to {LARGEST_STEP}, and for {MOST_MULTIPLES} multiples in bounds")
+        return {"type": "integer", **bounds}
+    return {"type": "integer", "multipleOf": step}
+
+
+def _real(said: Schema, tell: Tell) -> Schema | bool:
+    made: Schema = {"type": "number"}
+    edges: list[Fraction] = []
+    for keyword, sign in (("minimum", 1), ("maximum", -1)):
+        exclusive = "exclusive" + keyword.capitalize()
+        given = [(sign * said[key], key == exclusive) for key in (keyword, exclusive) if key in said]
+        if not given:
+            continue
+        bound, open_ = max(given)
+        try:
+            inward = _at_least(bound)
+        except OverflowError:
+            tell(keyword, "the bound is beyond the numbers of JSON")
+            continue
+        made[exclusive if open_ else keyword] = sign * inward + 0
+        edge = Fraction(math.ceil(Fraction(repr(inward)) * DECIMALS))
+        edges.append(sign * (edge + 1 if open_ and edge == Fraction(repr(inward)) * DECIMALS else edge))
+    return made if len(edges) < 2 or edges[0] <= edges[1] else False
+
+
+def _at_least(bound: float) -> float:
+    """A bound as a number that floating point has, or the next one above."""
+    near = float(bound)
+    if near < bound:
+        near = math.nextafter(near, math.inf)
+    return int(near) if isinstance(bound, int) else near
+
+
+def string(said: Schema, tell: Tell) -> Schema | bool:
+    """Texts of a length, a pattern or a format; the engine holds one of the three at a time."""
+    made: Schema = {"type": "string"}
+    bounds: dict[str, int] = {key: int(said[key]) for key in ("minLength", "maxLength") if key in said}
+    if bounds.get("minLength", 0) > bounds.get("maxLength", math.inf):
+        return False
+    if "pattern" in said:
+        try:
+            pattern = patterns.whole(said["pattern"])
+        except patterns.Unfollowed as why:
+            tell("pattern", f"the grammar cannot follow {said['pattern']!r}: {why}")
+        else:
+            _beside_pattern(pattern, bounds, tell)
+            return {"type": "string", "pattern": pattern.text}
+    known = said.get("format") if said.get("format") in FORMATS else None
+    if known and known not in EMPTY_FORMATS and bounds.get("minLength") == 1:
+        del bounds["minLength"]
+    for keyword, bound in tuple(bounds.items()):
+        if bound > LONGEST_STRING:
+            tell(keyword, f"a bound of {bound} is too costly; {LONGEST_STRING} can be followed")
+            del bounds[keyword]
+    made |= bounds
+    if known and not bounds:
+        made["format"] = known
+    return made
+
+
+def _beside_pattern(pattern: patterns.Whole, bounds: dict[str, int], tell: Tell) -> None:
+    """Length bounds that the pattern does not hold by itself."""
+    held = {
+        "minLength": pattern.shortest >= bounds.get("minLength", 0),
+        "maxLength": pattern.longest is not None and pattern.longest <= bounds.get("maxLength", math.inf),
+    }
+    for keyword in bounds:
+        if not held[keyword]:
+            tell(keyword, "beside a pattern the grammar does not follow it")

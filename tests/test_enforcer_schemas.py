@@ -1,0 +1,416 @@
+import copy
+import json
+import math
+import random
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from re import _parser as parser
+
+import pytest
+from jsonschema import Draft202012Validator
+from jsonschema.validators import validator_for
+
+from k2lab import engine
+from k2lab.enforcer import patterns
+from k2lab.enforcer.finite import finite
+from k2lab.enforcer.schemas import translate
+from k2lab.errors import InputError
+from tests.conftest import SHARED
+from tests.schemas import SCHEMAS, B, I, N, S, arr, obj, p
+
+WORKER = Path(__file__).with_name("grammar_worker.py")
+WALLE = [
+    (f"{file.stem} {line}", json.loads(text))
+    for file in sorted((SHARED / "walle").glob("*.jsonl"))
+    for line, text in enumerate(file.read_text().splitlines(), 1)
+]
+FORMATS = {
+    "date": "2026-01-31", "time": "10:20:30Z", "date-time": "2026-01-31T10:20:30Z", "duration": "P1DT2H",
+    "email": "a.b@example.com", "hostname": "example.com", "ipv4": "192.168.0.1", "ipv6": "2001:db8::1",
+    "uri": "https://example.com/a?b=c", "uuid": "123e4567-e89b-12d3-a456-426614174000",
+}  # fmt: skip
+WORDS = ["", "a", "x", "ab", "x_1", "xy", "é", 'q"', "a\\b", "a\nb", "日本語", "😀", "1", "ab12", "value-7", "red", "cat"]
+DEEPEST = 9
+
+
+class TooDeep(Exception):
+    pass
+
+
+class Writer:
+    """Writes JSON that a translated schema admits: keys in its order, and numbers in their plain spelling."""
+
+    def __init__(self, schema, seed):
+        self.schema, self.random = schema, random.Random(seed)
+
+    def text(self):
+        self.comma, self.colon = self.random.choice([(",", ":"), (", ", ": "), (",\n  ", ": ")])
+        return self.write(self.schema, 0)
+
+    def write(self, node, depth):
+        if depth > DEEPEST:
+            raise TooDeep
+        if node is True or node == {}:
+            return self.random.choice(["1", "-2.5e3", "null", "true", '"x\\n"', "[]", '{"k": [null]}'])
+        if "$ref" in node:
+            return self.write(self.schema["$defs"][node["$ref"].removeprefix("#/$defs/")], depth)
+        if "enum" in node:
+            return spell(self.random.choice(node["enum"]))
+        if "anyOf" in node:
+            return self.first_that_ends(node["anyOf"], depth)
+        return getattr(self, node["type"])(node, depth)
+
+    def first_that_ends(self, branches, depth):
+        for branch in self.random.sample(branches, len(branches)):
+            try:
+                return self.write(branch, depth + 1)
+            except TooDeep:
+                continue
+        raise TooDeep
+
+    def null(self, node, depth):
+        return "null"
+
+    def boolean(self, node, depth):
+        return self.random.choice(["true", "false"])
+
+    def integer(self, node, depth):
+        step = node.get("multipleOf", 1)
+        low = node.get("minimum", node.get("maximum", 100) - 200)
+        high = node.get("maximum", low + 300)
+        return str(self.random.choice([low, high, self.random.randint(low, high)]) // step * step)
+
+    def number(self, node, depth):
+        low = node.get("minimum", node.get("exclusiveMinimum"))
+        high = node.get("maximum", node.get("exclusiveMaximum"))
+        if low is None and high is None:
+            return self.random.choice(["0", "-1", "2.5", "1e3", "-1.5E-2", "123456789012345678901234567890"])
+        low = Decimal(repr(low)) if low is not None else Decimal(repr(high)) - 7
+        high = Decimal(repr(high)) if high is not None else low + 50
+        if high - low > 10**12:
+            return str(math.ceil(low) + 1)
+        unit = Decimal(10) ** -self.random.choice([0, 1, 6, 6])
+        if math.ceil(low / unit) > math.floor(high / unit):
+            unit = Decimal(10) ** -6
+        first, last = math.ceil(low / unit), math.floor(high / unit)
+        open_ = [Decimal(repr(node[key])) for key in ("exclusiveMinimum", "exclusiveMaximum") if key in node]
+        values = [place * unit for place in (first, last, self.random.randint(first, last))]
+        values = [value for value in values if value not in open_] or [low + Decimal(10) ** -6]
+        return f"{self.random.choice(values):f}"
+
+    def string(self, node, depth):
+        if "pattern" in node:
+            return f'"{sample(node["pattern"], self.random)}"'
+        if "format" in node:
+            return f'"{FORMATS[node["format"]]}"'
+        if "minLength" in node or "maxLength" in node:
+            least = node.get("minLength", 0)
+            most = min(node.get("maxLength", least + 5), least + 40)
+            return '"' + "".join(self.random.choices("aé <日😀", k=self.random.randint(least, most))) + '"'
+        return json.dumps(self.random.choice(WORDS), ensure_ascii=self.random.random() < 0.5)
+
+    def array(self, node, depth):
+        front, rest = node.get("prefixItems", []), node.get("items", {})
+        least = node.get("minItems", 0)
+        most = len(front) if rest is False else max(least, len(front)) + (2 if depth < 5 else 0)
+        count = self.random.randint(least, max(least, min(most, node.get("maxItems", most)))) if depth < 5 else least
+        items = [self.write(item, depth + 1) for item in [*front, *[rest] * count][:count]]
+        return f"[{self.comma.join(items)}]"
+
+    def object(self, node, depth):
+        declared, required = node.get("properties", {}), node.get("required", [])
+        others = {**node.get("patternProperties", {})}
+        if not others and node.get("additionalProperties", {}) is not False:
+            others = {r"[a-zé]{1,3}": node.get("additionalProperties", {})}
+        least, most = node.get("minProperties", 0), node.get("maxProperties", 99)
+        optional = [name for name in declared if name not in required]
+        room = most - len(required)
+        need = max(0, least - len(required))
+        taken = self.random.randint(min(need, len(optional)), min(room, len(optional))) if depth < 4 else 0
+        taken = max(taken, min(need, len(optional)))
+        names = {*required, *self.random.sample(optional, taken)}
+        members = {json.dumps(name, ensure_ascii=False): self.write(declared[name], depth + 1)
+                   for name in declared if name in names}  # fmt: skip
+        wanted = max(least - len(members), self.random.randint(0, 2) if depth < 4 else 0) if others else 0
+        for _ in range(30):
+            if wanted <= 0 or len(members) >= most:
+                break
+            pattern = self.random.choice(list(others))
+            key = f'"{sample(pattern, self.random)}"'
+            if key not in members:
+                members[key] = self.write(others[pattern], depth + 1)
+                wanted -= 1
+        return "{" + self.comma.join(f"{key}{self.colon}{value}" for key, value in members.items()) + "}"
+
+
+def spell(value):
+    """A listed value as xgrammar writes it."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{spell(key)}:{spell(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(spell, value)) + "]"
+    if isinstance(value, float):
+        return f"{value:.17g}" if value else "0"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def sample(pattern, rng):
+    """A text that a translated pattern matches."""
+
+    def items(parsed):
+        return "".join(one(str(kind), value) for kind, value in parsed)
+
+    def one(kind, value):
+        if kind == "LITERAL":
+            return chr(value)
+        if kind == "IN":
+            low, high = rng.choice([(v, v) if str(k) == "LITERAL" else v for k, v in value])
+            return chr(rng.choice([low, high if high < 0xD800 else low, rng.randint(low, min(high, low + 60))]))
+        if kind == "MAX_REPEAT":
+            low, high, inner = value
+            return "".join(items(inner) for _ in range(rng.randint(low, min(int(high), low + 3))))
+        if kind == "BRANCH":
+            return items(rng.choice(value[1]))
+        assert kind == "SUBPATTERN", kind
+        return items(value[3])
+
+    return items(parser.parse(pattern))
+
+
+def changed(value, rng):
+    """A value with one thing changed somewhere."""
+    value = copy.deepcopy(value)
+    places = [((), None)]
+
+    def walk(item, holder):
+        places.append(holder)
+        for key, part in list(item.items()) if isinstance(item, dict) else list(enumerate(item)) if isinstance(item, list) else []:
+            walk(part, (item, key))
+
+    walk(value, ((), None))
+    holder, key = rng.choice(places)
+    item = holder[key] if key is not None else value
+    new = rng.choice([other(item, rng), other(item, rng), rng.choice(ANYTHING)])
+    if key is None:
+        return new
+    holder[key] = new
+    return value
+
+
+ANYTHING = [None, True, 0, 1, -1, 7, 2.5, 10**30, "", "x", "a b", [], [1], ["a", 1], {}, {"a": 1}, {"k": [1]}]
+
+
+def other(item, rng):
+    if isinstance(item, bool) or item is None:
+        return rng.choice(ANYTHING)
+    if isinstance(item, int | float):
+        return rng.choice([item + 1, item - 1, -item, item * 1000 + 1, item / 2, item + 0.5, float(item), str(item)])
+    if isinstance(item, str):
+        return rng.choice([item + "x", item[:-1], item * 3, item + "\n", item + '"', item.upper(), "0" + item, [item], 5])
+    if isinstance(item, list):
+        return rng.choice([item[:-1], item + item, [*item, None], [*item, "x"], item[::-1], [item]])
+    names = list(item)
+    if names and rng.random() < 0.6:
+        gone = rng.choice(names)
+        less = {name: part for name, part in item.items() if name != gone}
+        return rng.choice([less, dict(reversed(item.items())), {**less, gone + "x": item[gone]}, {**less, gone: item[gone]}])
+    return {**item, rng.choice(["zz", "a", "b", "x_a", "n", "kind", "y", "é"]): rng.choice([1, "x", None, {}])}
+
+
+def respelled(text, rng):
+    """The same text with a key or a number written otherwise, or a key twice."""
+    keys = re.findall(r'"(?:[^"\\]|\\.)*"(?=:)', text)
+    if keys and rng.random() < 0.7:
+        key = rng.choice(keys)
+        if len(key) > 2 and key[1] != "\\" and ord(key[1]) < 0x10000 and rng.random() < 0.5:
+            return text.replace(key, f'"\\u{ord(key[1]):04x}{key[2:]}', 1)
+        return re.sub(r"\}$", lambda _: f", {key}: {rng.choice(['1', 'null', chr(34) * 2])}}}", text)
+    return re.sub(r"(?<=[: ])(\d+)(?=[,}\]])", r"\g<1>.0", text, count=1)
+
+
+@dataclass
+class Case:
+    name: str
+    schema: object
+    made: object
+    judge: object
+    written: list
+    tried: list
+    answer: dict = None
+
+    def accepted(self, tried):
+        start = len(self.written) if tried else 0
+        texts = self.tried if tried else self.written
+        return list(zip(texts, self.answer["accepted"][start : start + len(texts)], strict=True))
+
+    def valid(self, text):
+        return self.judge.is_valid(json.loads(text))
+
+
+def case(name, schema):
+    made = translate(schema)
+    rng = random.Random(name)
+    writer = Writer(made.schema, name)
+    written = list(dict.fromkeys(writer.text() for _ in range(30)))
+    values = [json.loads(text) for text in written]
+    tried = [json.dumps(changed(rng.choice(values), rng), ensure_ascii=False) for _ in range(48)]
+    tried += [respelled(rng.choice(written), rng) for _ in range(8)]
+    tried += [json.dumps(value) for value in rng.sample(ANYTHING, 4)]
+    judge = validator_for(schema, default=Draft202012Validator)(schema)
+    return Case(name, schema, made, judge, written, list(dict.fromkeys(tried)))
+
+
+@pytest.fixture(scope="module")
+def cases():
+    """Each schema with values, and what the grammar says of them: one process answers for all."""
+    found = [case(name, schema) for name, schema in [*SCHEMAS, *WALLE]]
+    asked = "\n".join(json.dumps({"schema": c.made.schema, "texts": [*c.written, *c.tried]}) for c in found)
+    python = engine.resolve("0.32.0").python
+    done = subprocess.run([str(python), str(WORKER)], input=asked, capture_output=True, text=True, timeout=120)
+    answers = done.stdout.splitlines()
+    assert len(answers) == len(found), f"{found[len(answers)].name}: {done.stderr[-2000:]}"
+    for one, answer in zip(found, answers, strict=True):
+        one.answer = json.loads(answer)
+    return found
+
+
+@pytest.mark.live
+def test_every_translated_schema_compiles_soon(cases):
+    assert len(SCHEMAS) >= 120 and {one.name: one.answer["error"] for one in cases if "error" in one.answer} == {}
+    assert {one.name: one.answer["compile_ms"] for one in cases if one.answer["compile_ms"] > 2000} == {}
+
+
+@pytest.mark.live
+def test_what_is_written_by_a_translated_schema_is_accepted_and_valid(cases):
+    assert [(c.name, text) for c in cases for text, accepted in c.accepted(False) if not accepted] == []
+    exact = [c for c in cases if not c.made.limits]
+    assert [(c.name, text) for c in exact for text in c.written if not c.valid(text)] == []
+    assert sum(len(c.written) for c in cases) > 3000
+
+
+@pytest.mark.live
+def test_nothing_invalid_is_accepted_but_where_a_limit_names_it(cases):
+    wrong = []
+    for one in cases:
+        named = {limit.keyword for limit in one.made.limits}
+        for text, accepted in one.accepted(True):
+            if accepted and not named >= blamed(one.judge, json.loads(text), named):
+                wrong.append((one.name, text, one.made.schema))
+    assert wrong == []
+
+
+def blamed(judge, value, named):
+    """One keyword for each error: one that is named where there is one."""
+    found = set()
+    for error in judge.iter_errors(value):
+        words = keywords(error)
+        found.add(next(iter(words & named), error.validator))
+    return found
+
+
+def keywords(error):
+    deeper = [word for part in error.context or () for word in keywords(part)]
+    return {error.validator, *deeper, *filter(lambda part: isinstance(part, str), error.absolute_schema_path)}
+
+
+@pytest.mark.live
+def test_whatever_else_is_refused_has_a_reason(cases):
+    reasons, unexplained = Counter(), []
+    for one in cases:
+        anchored = Draft202012Validator(anchor(one.made.schema))
+        for text, accepted in one.accepted(True):
+            if not accepted and one.valid(text):
+                why = reason(one, text, anchored)
+                reasons[why] += 1
+                unexplained += [] if why else [(one.name, text, one.made.schema)]
+    print(dict(reasons), sum(len(one.tried) for one in cases))
+    assert unexplained == []
+    assert reasons["another key"] > 100 and reasons["order of keys"] > 20
+
+
+NARROWED = {
+    "additionalProperties": "another key", "pattern": "pattern in full", "type": "types that are implied",
+    "minimum": "bounds within 64 bits", "maximum": "bounds within 64 bits", "enum": "numbers that are listed",
+}  # fmt: skip
+
+
+def reason(one, text, anchored):
+    """Why a valid text is refused; ``None`` where nothing explains it."""
+    value = json.loads(text)
+    words = {word for error in anchored.iter_errors(value) for word in keywords(error)}
+    if words:
+        return next((why for word, why in NARROWED.items() if word in words), None)
+    outside = re.sub(r'"(?:[^"\\]|\\.)*"', '""', text)
+    if re.search(r"\.\d|\d[eE]|-0\b", outside):
+        return "spelling of a number"
+    if "\\" in text:
+        return "escape in a string"
+    if '"format"' in json.dumps(one.made.schema):
+        return "format"
+    if repeats_key(text):
+        return "a key twice"
+    if re.search(r"\d{19}", outside):
+        return "number beyond 64 bits"
+    if any(isinstance(listed, dict | list) for listed in listed_values(one.made.schema)):
+        return "spelling of a listed value"
+    if not in_order(value, list(property_orders(one.made.schema))):
+        return "order of keys"
+    return None
+
+
+def anchor(schema):
+    """A translated schema for a validator, which searches for patterns."""
+    if isinstance(schema, list):
+        return [anchor(part) for part in schema]
+    if not isinstance(schema, dict) or "enum" in schema:
+        return schema
+    made = {key: anchor(value) for key, value in schema.items() if key != "properties"}
+    if "properties" in schema:
+        made["properties"] = {name: anchor(part) for name, part in schema["properties"].items()}
+    if isinstance(made.get("pattern"), str):
+        made["pattern"] = rf"\A(?:{made['pattern']})\Z"
+    if "patternProperties" in made:
+        made["patternProperties"] = {rf"\A(?:{key})\Z": part for key, part in made["patternProperties"].items()}
+    return made
+
+
+def repeats_key(text):
+    repeated = []
+
+    def pairs(found):
+        repeated.append(len(dict(found)) < len(found))
+        return dict(found)
+
+    json.loads(text, object_pairs_hook=pairs)
+    return any(repeated)
+
+
+def property_orders(schema):
+    if isinstance(schema, dict):
+        if isinstance(schema.get("properties"), dict):
+            yield list(schema["properties"])
+        yield from (list(value) for value in schema.get("enum", ()) if isinstance(value, dict))
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from property_orders(part)
+
+
+def listed_values(schema):
+    if isinstance(schema, dict) and "enum" in schema:
+        yield from schema["enum"]
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from listed_values(part)
+
+
+def in_order(value, orders):
+    if isinstance(value, list):
+        return all(in_order(item, orders) for item in value)
+    if not isinstance(value, dict):
+        return True
+    ranked = [[order.index(k) if k in order else len(order) for k in value] for order in [*orders, []] if set(order) & set(value)]
+    return (not ranked or any(ranks == sorted(ranks) for ranks in ranked)) and all(in_order(v, orders) for v in value.values())
