@@ -224,10 +224,12 @@ def refusal(folder, url):
 
 
 def test_a_server_that_can_answer_nothing_ends_the_run_in_one_line(tmp_path, monkeypatch):
-    for port in (free_port(), 99999):
-        url = f"http://127.0.0.1:{port}/v1"
-        said = refusal(tmp_path, url)
-        assert said.startswith(f"nobody answers at {url} (") and said.endswith("): start a server or check the URL")
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    said = refusal(tmp_path, url)
+    assert said.startswith(f"nobody answers at {url} (") and said.endswith("): start a server or check the URL")
+    for url in ("http://127.0.0.1:99999/v1", "http://[::1/v1"):
+        with pytest.raises(InputError, match="is no base URL"):
+            ask(tmp_path, url, [request()])
     monkeypatch.setattr(client, "HELLO_TIMEOUT_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
