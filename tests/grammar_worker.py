@@ -1,6 +1,7 @@
 """Run by an engine's interpreter: which texts xgrammar's grammar of a JSON Schema or a structural tag accepts.
 
-A line of the input is ``{"schema", "texts"}`` or ``{"tag", "texts"}``; the answer is ``{"accepted", "compile_ms"}`` or ``{"error"}``.
+A line of the input is ``{"schema", "texts"}`` or ``{"tag", "texts"}``; the answer
+is ``{"accepted", "compile_ms"}`` or ``{"error"}``.
 """
 
 from __future__ import annotations

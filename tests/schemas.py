@@ -1,6 +1,6 @@
 """Schemas for the tests of their translation: each keyword, their combinations, and parameters as tools have them."""
 
-S, I, N, B, NULL = ({"type": kind} for kind in ("string", "integer", "number", "boolean", "null"))
+S, I, N, B, NULL = ({"type": kind} for kind in ("string", "integer", "number", "boolean", "null"))  # noqa: E741
 
 
 def obj(properties, required=(), **more):
@@ -126,21 +126,39 @@ STRINGS = {
     "pattern inner anchor": p({"type": "string", "pattern": "a(^b|c$)d"}),
     "pattern empty": p({"type": "string", "pattern": ""}),
     "pattern long repeat": p({"type": "string", "pattern": "^[a-z]{1,1000}$"}),
-    "pattern nested repeat": p({"type": "string", "pattern": "^((a{1,4}){1,4}b*)+$"}),
-    "pattern with lengths that it holds": p({"type": "string", "pattern": "^[a-z]{2,4}$", "minLength": 1, "maxLength": 4}),
+    "pattern nested repeat": p({"type": "string", "pattern": "^((a{1,2}){1,2}b)+$"}),
+    "pattern with lengths that it holds": p(
+        {"type": "string", "pattern": "^[a-z]{2,4}$", "minLength": 1, "maxLength": 4}
+    ),
     "pattern with lengths": p({"type": "string", "pattern": "^[a-z]+$", "maxLength": 2}),
     "pattern less-than": p({"type": "string", "pattern": "^<[^>]+>$"}),
+    "pattern choice that ends early": p({"type": "string", "pattern": "^(a|[ab](c|)|[bc]{1,3})$"}),
+    "pattern optional end": p({"type": "string", "pattern": "^9(-[a-z]+)?$"}),
+    "pattern address": p({"type": "string", "pattern": "^((25[0-5]|2[0-4]\\d|1?\\d?\\d)(\\.(?!$)|$)){4}$"}),
+    "pattern number": p({"type": "string", "pattern": "^(25[0-5]|2[0-4]\\d|1?\\d?\\d)$"}),
     "pattern semver": p({"type": "string", "pattern": "^\\d+\\.\\d+\\.\\d+(-[0-9A-Za-z.-]+)?$"}),
     "pattern uuid": p({"type": "string", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}),
     "pattern colour": p({"type": "string", "pattern": "^#(?:[0-9a-fA-F]{3}){1,2}$"}),
     **{
         f"format {name}": p({"type": "string", "format": name})
-        for name in ("date", "time", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "uri", "uuid", "color")
+        for name in (
+            "date",
+            "time",
+            "date-time",
+            "duration",
+            "email",
+            "hostname",
+            "ipv4",
+            "ipv6",
+            "uri",
+            "uuid",
+            "color",
+        )
     },
     "format and length": p({"type": "string", "format": "uri", "minLength": 1, "maxLength": 20}),
     "format and minLength 1": p({"type": "string", "format": "email", "minLength": 1}),
     "format and pattern": p({"type": "string", "format": "date", "pattern": "^2"}),
-}  # fmt: skip
+}
 
 ARRAYS = {
     "items": p(arr(I)),
@@ -175,7 +193,7 @@ OBJECTS = {
     "additional schema": obj({"a": I}, ["a"], additionalProperties=S),
     "additional false": obj({"a": I}, ["a"], additionalProperties=False),
     "additional to similar names": obj({"a": I, "ab": I, "abc": I, "": I}, additionalProperties=S),
-    "additional to odd names": obj({name: I for name in ODD}, additionalProperties=S),
+    "additional to odd names": obj(dict.fromkeys(ODD, I), additionalProperties=S),
     "additional to a name with a quote": obj({'"': I}, ['"'], additionalProperties=S),
     "map": {"type": "object", "additionalProperties": I},
     "map of arrays": {"type": "object", "additionalProperties": arr(S)},
@@ -189,7 +207,8 @@ OBJECTS = {
     "required alone": {"type": "object", "required": ["a"]},
     "optional": obj({"a": I, "b": S, "c": B}),
     "optional before required": obj({"a": I, "b": I}, ["b"]),
-    "odd names": obj({name: I for name in ODD}, ["", 'a"b', "é"]),
+    "two orders": obj({"a": obj({"x": I, "y": S}), "b": obj({"y": S, "x": I}), "c": arr(obj({"y": S, "x": I}))}),
+    "odd names": obj(dict.fromkeys(ODD, I), ["", 'a"b', "é"]),
     "minProperties": obj({"a": I, "b": I}, minProperties=1),
     "minProperties held": obj({"a": I, "b": I}, ["a"], minProperties=1),
     "maxProperties": obj({"a": I, "b": I, "c": I}, ["a"], maxProperties=2),
@@ -208,7 +227,11 @@ OBJECTS = {
     "patternProperties of a property": obj({"xa": {"minimum": 1}}, ["xa"], patternProperties={"^x": I}),
     "patternProperties of a property, same": obj({"xa": I}, ["xa"], patternProperties={"^x": I}),
     "patternProperties required": {"type": "object", "patternProperties": {"^x": I}, "required": ["xa", "b"]},
-    "patternProperties lookahead": {"type": "object", "patternProperties": {"^(?!x)": I}, "additionalProperties": False},
+    "patternProperties lookahead": {
+        "type": "object",
+        "patternProperties": {"^(?!x)": I},
+        "additionalProperties": False,
+    },
     "patternProperties and minProperties": {"type": "object", "patternProperties": {"^x": I}, "minProperties": 1},
     "propertyNames pattern": {"type": "object", "propertyNames": {"pattern": "^[a-z]+$"}, "additionalProperties": I},
     "propertyNames enum": {"type": "object", "propertyNames": {"enum": ["a", "b"]}, "additionalProperties": I},
@@ -223,9 +246,13 @@ OBJECTS = {
     "unevaluatedProperties schema": obj({"a": I}, ["a"], unevaluatedProperties=S),
     "unevaluatedProperties in allOf": obj({"a": I}, allOf=[obj({"b": S})], unevaluatedProperties=False),
     "unevaluatedProperties of a part": obj({"a": I}, allOf=[{"properties": {"b": S}, "unevaluatedProperties": False}]),
-    "unevaluatedProperties and anyOf": obj({"a": I}, anyOf=[obj({"b": S}, ["b"]), obj({"c": S})], unevaluatedProperties=False),
-    "unevaluatedProperties of a choice": {"allOf": [{"anyOf": [obj({"b": S}), obj({"c": S})], "unevaluatedProperties": False}, obj({"a": I})]},
-}  # fmt: skip
+    "unevaluatedProperties and anyOf": obj(
+        {"a": I}, anyOf=[obj({"b": S}, ["b"]), obj({"c": S})], unevaluatedProperties=False
+    ),
+    "unevaluatedProperties of a choice": {
+        "allOf": [{"anyOf": [obj({"b": S}), obj({"c": S})], "unevaluatedProperties": False}, obj({"a": I})]
+    },
+}
 
 CHOICES = {
     "anyOf": p({"anyOf": [S, I]}),
@@ -245,16 +272,24 @@ CHOICES = {
     "oneOf overlapping": p({"oneOf": [{"type": "integer", "minimum": 0}, {"type": "integer", "maximum": 10}]}),
     "oneOf discriminated": p({"oneOf": [CAT, DOG]}),
     "oneOf discriminated by $ref": {
-        **p({"oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}],
-             "discriminator": {"propertyName": "kind", "mapping": {"cat": "#/$defs/Cat"}}}),
+        **p(
+            {
+                "oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}],
+                "discriminator": {"propertyName": "kind", "mapping": {"cat": "#/$defs/Cat"}},
+            }
+        ),
         "$defs": {"Cat": CAT, "Dog": DOG},
     },
     "oneOf discriminated beside properties": {
-        "type": "object", "properties": {"id": I}, "required": ["kind", "id"],
+        "type": "object",
+        "properties": {"id": I},
+        "required": ["kind", "id"],
         "oneOf": [{"properties": {"kind": {"const": "a"}, "x": I}}, {"properties": {"kind": {"const": "b"}, "y": S}}],
     },
     "oneOf by required keys": p({"oneOf": [obj({"a": I}, ["a"]), obj({"b": I}, ["b"])]}),
-    "oneOf by required keys, open": p({"oneOf": [obj({"a": I}, ["a"], additionalProperties=True), obj({"b": I}, ["b"])]}),
+    "oneOf by required keys, open": p(
+        {"oneOf": [obj({"a": I}, ["a"], additionalProperties=True), obj({"b": I}, ["b"])]}
+    ),
     "oneOf required": {**obj({"a": I, "b": S}), "oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
     "oneOf and anyOf": p({"anyOf": [I, S], "oneOf": [{"enum": [1, "a"]}, {"enum": [2, "b"]}]}),
     "allOf one": p({"allOf": [I], "description": "d"}),
@@ -262,12 +297,18 @@ CHOICES = {
     "allOf objects": {**obj({"a": I}, ["a"]), "allOf": [obj({"b": S}, ["b"]), {"properties": {"a": {"maximum": 5}}}]},
     "allOf closed parts": {"allOf": [obj({"a": I}, additionalProperties=False), obj({"a": {"minimum": 2}, "b": S})]},
     "allOf additional schema": {"allOf": [obj({"a": I}, additionalProperties=S), obj({"b": {"minLength": 1}, "c": S})]},
-    "allOf closed against a pattern": {"allOf": [obj({"a": I}, additionalProperties=False), {"patternProperties": {"^x": I}}]},
-    "allOf patterns": {"allOf": [{"type": "object", "patternProperties": {"^x": I}}, {"patternProperties": {"^x": {"minimum": 1}}}]},
+    "allOf closed against a pattern": {
+        "allOf": [obj({"a": I}, additionalProperties=False), {"patternProperties": {"^x": I}}]
+    },
+    "allOf patterns": {
+        "allOf": [{"type": "object", "patternProperties": {"^x": I}}, {"patternProperties": {"^x": {"minimum": 1}}}]
+    },
     "allOf anyOf twice": p({"allOf": [{"anyOf": [I, S]}, {"anyOf": [{"enum": [1, "a", None]}, {"minimum": 5}]}]}),
     "allOf oneOf twice": p({"allOf": [{"oneOf": [I, S]}, {"oneOf": [I, NULL]}]}),
     "allOf enums": p({"allOf": [{"enum": [1, True, "a", 2.0]}, {"enum": [1.0, "a", 2]}]}),
-    "allOf prefixItems": p({"allOf": [arr(I), {"prefixItems": [{"minimum": 3}, True]}, {"prefixItems": [{"maximum": 9}]}]}),
+    "allOf prefixItems": p(
+        {"allOf": [arr(I), {"prefixItems": [{"minimum": 3}, True]}, {"prefixItems": [{"maximum": 9}]}]}
+    ),
     "allOf lengths": p({"allOf": [{"type": "string", "minLength": 1}, {"minLength": 2, "maxLength": 4}]}),
     "allOf patterns of strings": p({"allOf": [{"pattern": "^a"}, {"pattern": "b$"}]}),
     "allOf multipleOf": p({"allOf": [{"type": "integer", "multipleOf": 4}, {"multipleOf": 6}]}),
@@ -278,7 +319,7 @@ CHOICES = {
     "not": p({"type": "string", "not": {"const": "bad"}}),
     "if": {**obj({"k": S, "v": {}}, ["k"]), "if": {"properties": {"k": {"const": "a"}}}, "then": {"required": ["v"]}},
     "if without then": {**obj({"k": S}), "if": {"required": ["k"]}},
-}  # fmt: skip
+}
 
 REFERENCES = {
     "$defs": {**p({"$ref": "#/$defs/x"}), "$defs": {"x": I}},
@@ -286,7 +327,10 @@ REFERENCES = {
     "$ref with siblings": {**p({"$ref": "#/$defs/x", "minimum": 5}), "$defs": {"x": I}},
     "$ref with a description": {**p({"$ref": "#/$defs/x", "description": "d"}), "$defs": {"x": I}},
     "$ref in allOf": {**p({"allOf": [{"$ref": "#/$defs/x"}], "default": {}}), "$defs": {"x": obj({"a": I})}},
-    "$ref in allOf and more": {**p({"allOf": [{"$ref": "#/$defs/x"}, obj({"b": S}, ["b"])]}), "$defs": {"x": obj({"a": I})}},
+    "$ref in allOf and more": {
+        **p({"allOf": [{"$ref": "#/$defs/x"}, obj({"b": S}, ["b"])]}),
+        "$defs": {"x": obj({"a": I})},
+    },
     "$ref to a reference": {**p({"$ref": "#/$defs/x"}), "$defs": {"x": {"$ref": "#/$defs/y"}, "y": I}},
     "$ref to a property": obj({"a": I, "b": {"$ref": "#/properties/a"}}, ["b"]),
     "$ref to an item of a list": {**obj({"a": {"$ref": "#/anyOf/1/properties/a"}}), "anyOf": [True, obj({"a": I})]},
@@ -305,17 +349,22 @@ REFERENCES = {
     },
     "$ref recursive in both parts": {
         **p({"allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}]}),
-        "$defs": {"a": obj({"n": {"$ref": "#/$defs/a"}, "x": I}), "b": obj({"n": {"$ref": "#/$defs/b"}, "x": {"minimum": 1}})},
+        "$defs": {
+            "a": obj({"n": {"$ref": "#/$defs/a"}, "x": I}),
+            "b": obj({"n": {"$ref": "#/$defs/b"}, "x": {"minimum": 1}}),
+        },
     },
     "$ref linked list": {
         **p({"anyOf": [{"$ref": "#/$defs/l"}, NULL]}),
         "$defs": {"l": obj({"v": I, "next": {"anyOf": [{"$ref": "#/$defs/l"}, NULL], "default": None}}, ["v", "next"])},
     },
     "$ref never ending, optional": {
-        **obj({"a": I, "n": {"$ref": "#/$defs/n"}}, ["a"]), "$defs": {"n": obj({"n": {"$ref": "#/$defs/n"}}, ["n"])},
+        **obj({"a": I, "n": {"$ref": "#/$defs/n"}}, ["a"]),
+        "$defs": {"n": obj({"n": {"$ref": "#/$defs/n"}}, ["n"])},
     },
     "$ref never ending, items": {
-        **p(arr({"$ref": "#/$defs/n"})), "$defs": {"n": obj({"n": {"$ref": "#/$defs/n"}}, ["n"])},
+        **p(arr({"$ref": "#/$defs/n"})),
+        "$defs": {"n": obj({"n": {"$ref": "#/$defs/n"}}, ["n"])},
     },
     "$ref never ending, open": {
         **obj({"n": {"$ref": "#/$defs/n"}}, additionalProperties=True),
@@ -323,13 +372,25 @@ REFERENCES = {
     },
     "$ref JSON value": {
         **p({"$ref": "#/$defs/j"}),
-        "$defs": {"j": {"anyOf": [NULL, B, N, S, arr({"$ref": "#/$defs/j"}), {"type": "object", "additionalProperties": {"$ref": "#/$defs/j"}}]}},
+        "$defs": {
+            "j": {
+                "anyOf": [
+                    NULL,
+                    B,
+                    N,
+                    S,
+                    arr({"$ref": "#/$defs/j"}),
+                    {"type": "object", "additionalProperties": {"$ref": "#/$defs/j"}},
+                ]
+            }
+        },
     },
     "$ref with unevaluatedProperties": {
-        **p({"$ref": "#/$defs/x", "unevaluatedProperties": False, "properties": {"b": S}}), "$defs": {"x": obj({"a": I})},
+        **p({"$ref": "#/$defs/x", "unevaluatedProperties": False, "properties": {"b": S}}),
+        "$defs": {"x": obj({"a": I})},
     },
     "$dynamicRef": {**p({"$dynamicRef": "#x"}), "$defs": {"a": {"$dynamicAnchor": "x", "type": "integer"}}},
-}  # fmt: skip
+}
 
 DRAFT_7 = {"$schema": "http://json-schema.org/draft-07/schema#"}
 DRAFTS = {
@@ -340,51 +401,164 @@ DRAFTS = {
     "draft 7 prefixItems": {**DRAFT_7, **p(arr(I, prefixItems=[S]))},
     "draft 7 $ref siblings": {**DRAFT_7, **p({"$ref": "#/definitions/x", "minimum": 5}), "definitions": {"x": I}},
     "draft 7 dependencies": {**DRAFT_7, **obj({"a": I, "b": I}), "dependencies": {"a": ["b"]}},
-    "draft 7 id": {**DRAFT_7, "$id": "https://example.com/x.json", **p({"$ref": "#/definitions/x"}), "definitions": {"x": I}},
-    "draft 4": {"$schema": "http://json-schema.org/draft-04/schema#", **p({"type": "integer", "minimum": 0, "exclusiveMinimum": True})},
-    "draft 4 const": {"$schema": "http://json-schema.org/draft-04/schema#", **p({"const": 3, "maximum": 9, "exclusiveMaximum": False})},
-    "draft 2019": {"$schema": "https://json-schema.org/draft/2019-09/schema", **p({"type": "array", "items": [I, S], "unevaluatedItems": False})},
+    "draft 7 id": {
+        **DRAFT_7,
+        "$id": "https://example.com/x.json",
+        **p({"$ref": "#/definitions/x"}),
+        "definitions": {"x": I},
+    },
+    "draft 4": {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        **p({"type": "integer", "minimum": 0, "exclusiveMinimum": True}),
+    },
+    "draft 4 const": {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        **p({"const": 3, "maximum": 9, "exclusiveMaximum": False}),
+    },
+    "draft 2019": {
+        "$schema": "https://json-schema.org/draft/2019-09/schema",
+        **p({"type": "array", "items": [I, S], "unevaluatedItems": False}),
+    },
     "draft unknown": {"$schema": "https://example.com/mine", **p(I)},
-}  # fmt: skip
+}
 
 TOOLS = {
-    "weather": obj({"location": {"type": "string", "description": "City, e.g. Paris"},
-                    "unit": {"type": "string", "enum": ["celsius", "fahrenheit"], "default": "celsius"}}, ["location"]),
-    "search": obj({"query": {"type": "string", "minLength": 1}, "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 10},
-                   "filters": {"type": "array", "items": obj({"field": S, "op": {"enum": ["=", "<", ">"]}, "value": {"type": ["string", "number", "boolean"]}}, ["field", "op", "value"])}}, ["query"]),
-    "edit": obj({"path": S, "edits": arr(obj({"old_text": S, "new_text": S, "all": B}, ["old_text", "new_text"]), minItems=1)}, ["path", "edits"], additionalProperties=False, **DRAFT_7),
-    "calendar": obj({"title": S, "start": {"type": "string", "format": "date-time"}, "attendees": arr({"type": "string", "format": "email"}),
-                     "reminder": {"anyOf": [{"type": "integer", "minimum": 0}, NULL], "default": None, "title": "Reminder"}}, ["title", "start"]),
-    "shell": obj({"command": {"anyOf": [S, arr(S)]}, "timeout": {"type": "number", "exclusiveMinimum": 0, "maximum": 600},
-                  "env": {"type": "object", "additionalProperties": S}}, ["command"]),
+    "weather": obj(
+        {
+            "location": {"type": "string", "description": "City, e.g. Paris"},
+            "unit": {"type": "string", "enum": ["celsius", "fahrenheit"], "default": "celsius"},
+        },
+        ["location"],
+    ),
+    "search": obj(
+        {
+            "query": {"type": "string", "minLength": 1},
+            "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 10},
+            "filters": {
+                "type": "array",
+                "items": obj(
+                    {"field": S, "op": {"enum": ["=", "<", ">"]}, "value": {"type": ["string", "number", "boolean"]}},
+                    ["field", "op", "value"],
+                ),
+            },
+        },
+        ["query"],
+    ),
+    "edit": obj(
+        {"path": S, "edits": arr(obj({"old_text": S, "new_text": S, "all": B}, ["old_text", "new_text"]), minItems=1)},
+        ["path", "edits"],
+        additionalProperties=False,
+        **DRAFT_7,
+    ),
+    "calendar": obj(
+        {
+            "title": S,
+            "start": {"type": "string", "format": "date-time"},
+            "attendees": arr({"type": "string", "format": "email"}),
+            "reminder": {"anyOf": [{"type": "integer", "minimum": 0}, NULL], "default": None, "title": "Reminder"},
+        },
+        ["title", "start"],
+    ),
+    "shell": obj(
+        {
+            "command": {"anyOf": [S, arr(S)]},
+            "timeout": {"type": "number", "exclusiveMinimum": 0, "maximum": 600},
+            "env": {"type": "object", "additionalProperties": S},
+        },
+        ["command"],
+    ),
     "pydantic": {
         "$defs": {
-            "Address": {"properties": {"street": {"title": "Street", "type": "string"}, "zip": {"anyOf": [{"pattern": "^[0-9]{5}$", "type": "string"}, {"type": "null"}], "default": None, "title": "Zip"}},
-                        "required": ["street"], "title": "Address", "type": "object"},
+            "Address": {
+                "properties": {
+                    "street": {"title": "Street", "type": "string"},
+                    "zip": {
+                        "anyOf": [{"pattern": "^[0-9]{5}$", "type": "string"}, {"type": "null"}],
+                        "default": None,
+                        "title": "Zip",
+                    },
+                },
+                "required": ["street"],
+                "title": "Address",
+                "type": "object",
+            },
             "Colour": {"enum": ["red", "green"], "title": "Colour", "type": "string"},
         },
-        "properties": {"name": {"maxLength": 50, "minLength": 1, "title": "Name", "type": "string"}, "colour": {"$ref": "#/$defs/Colour", "default": "red"},
-                       "homes": {"items": {"$ref": "#/$defs/Address"}, "title": "Homes", "type": "array"},
-                       "tags": {"anyOf": [{"items": S, "type": "array"}, NULL], "default": None},
-                       "point": {"maxItems": 2, "minItems": 2, "prefixItems": [N, N], "type": "array"}},
-        "required": ["name", "homes"], "title": "Person", "type": "object",
+        "properties": {
+            "name": {"maxLength": 50, "minLength": 1, "title": "Name", "type": "string"},
+            "colour": {"$ref": "#/$defs/Colour", "default": "red"},
+            "homes": {"items": {"$ref": "#/$defs/Address"}, "title": "Homes", "type": "array"},
+            "tags": {"anyOf": [{"items": S, "type": "array"}, NULL], "default": None},
+            "point": {"maxItems": 2, "minItems": 2, "prefixItems": [N, N], "type": "array"},
+        },
+        "required": ["name", "homes"],
+        "title": "Person",
+        "type": "object",
     },
     "nested": obj({"a": obj({"b": obj({"c": obj({"d": arr(obj({"e": I}, ["e"]))}, ["d"])}, ["c"])}, ["b"])}, ["a"]),
-    "openapi": obj({"id": {"type": "integer", "format": "int64", "nullable": True}, "pet": {"allOf": [{"$ref": "#/definitions/Pet"}], "description": "d", "nullable": True}},
-                   ["pet"], definitions={"Pet": obj({"name": S, "tag": {"type": "string", "xml": {}}}, ["name"])}),
-    "zod": {**obj({"kind": {"type": "string", "const": "x"}, "n": {"type": "number", "multipleOf": 1}, "r": {"type": "object", "propertyNames": {"enum": ["a", "b"]}, "additionalProperties": S}},
-                  ["kind", "n", "r"]), "additionalProperties": False, "$schema": "https://json-schema.org/draft/2020-12/schema"},
-    "chart": obj({"series": arr(obj({"label": S, "points": arr({"type": "array", "prefixItems": [N, N], "items": False, "minItems": 2})}, ["points"])), "log": {"type": "boolean"}}, ["series"]),
-    "expression": {**p({"$ref": "#/$defs/e"}), "$defs": {"e": {"oneOf": [obj({"op": {"enum": ["and", "or"]}, "of": arr({"$ref": "#/$defs/e"}, minItems=1)}, ["op", "of"]), obj({"op": {"const": "is"}, "key": S}, ["op", "key"])]}}},
+    "openapi": obj(
+        {
+            "id": {"type": "integer", "format": "int64", "nullable": True},
+            "pet": {"allOf": [{"$ref": "#/definitions/Pet"}], "description": "d", "nullable": True},
+        },
+        ["pet"],
+        definitions={"Pet": obj({"name": S, "tag": {"type": "string", "xml": {}}}, ["name"])},
+    ),
+    "zod": {
+        **obj(
+            {
+                "kind": {"type": "string", "const": "x"},
+                "n": {"type": "number", "multipleOf": 1},
+                "r": {"type": "object", "propertyNames": {"enum": ["a", "b"]}, "additionalProperties": S},
+            },
+            ["kind", "n", "r"],
+        ),
+        "additionalProperties": False,
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+    },
+    "chart": obj(
+        {
+            "series": arr(
+                obj(
+                    {
+                        "label": S,
+                        "points": arr({"type": "array", "prefixItems": [N, N], "items": False, "minItems": 2}),
+                    },
+                    ["points"],
+                )
+            ),
+            "log": {"type": "boolean"},
+        },
+        ["series"],
+    ),
+    "expression": {
+        **p({"$ref": "#/$defs/e"}),
+        "$defs": {
+            "e": {
+                "oneOf": [
+                    obj({"op": {"enum": ["and", "or"]}, "of": arr({"$ref": "#/$defs/e"}, minItems=1)}, ["op", "of"]),
+                    obj({"op": {"const": "is"}, "key": S}, ["op", "key"]),
+                ]
+            }
+        },
+    },
     "no arguments": {"type": "object", "properties": {}, "additionalProperties": False},
     "many": obj({f"option_{i}": {"type": ["string", "null"]} for i in range(120)}, ["option_3"]),
-}  # fmt: skip
+}
 
 SCHEMAS = [
     (f"{group}: {name}", schema)
     for group, schemas in {
-        "types": TYPES, "values": VALUES, "numbers": NUMBERS, "strings": STRINGS, "arrays": ARRAYS, "objects": OBJECTS,
-        "choices": CHOICES, "references": REFERENCES, "drafts": DRAFTS, "tools": TOOLS,
+        "types": TYPES,
+        "values": VALUES,
+        "numbers": NUMBERS,
+        "strings": STRINGS,
+        "arrays": ARRAYS,
+        "objects": OBJECTS,
+        "choices": CHOICES,
+        "references": REFERENCES,
+        "drafts": DRAFTS,
+        "tools": TOOLS,
     }.items()
     for name, schema in schemas.items()
-]  # fmt: skip
+]

@@ -4,7 +4,6 @@ import math
 import random
 import re
 import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -31,12 +30,38 @@ WALLE = [
     for line, text in enumerate(file.read_text().splitlines(), 1)
 ]
 FORMATS = {
-    "date": "2026-01-31", "time": "10:20:30Z", "date-time": "2026-01-31T10:20:30Z", "duration": "P1DT2H",
-    "email": "a.b@example.com", "hostname": "example.com", "ipv4": "192.168.0.1", "ipv6": "2001:db8::1",
-    "uri": "https://example.com/a?b=c", "uuid": "123e4567-e89b-12d3-a456-426614174000",
-}  # fmt: skip
-WORDS = ["", "a", "x", "ab", "x_1", "xy", "é", 'q"', "a\\b", "a\nb", "日本語", "😀", "1", "ab12", "value-7", "red", "cat"]
+    "date": "2026-01-31",
+    "time": "10:20:30Z",
+    "date-time": "2026-01-31T10:20:30Z",
+    "duration": "P1DT2H",
+    "email": "a.b@example.com",
+    "hostname": "example.com",
+    "ipv4": "192.168.0.1",
+    "ipv6": "2001:db8::1",
+    "uri": "https://example.com/a?b=c",
+    "uuid": "123e4567-e89b-12d3-a456-426614174000",
+}
+WORDS = [
+    "",
+    "a",
+    "x",
+    "ab",
+    "x_1",
+    "xy",
+    "é",
+    'q"',
+    "a\\b",
+    "a\nb",
+    "日本語",
+    "😀",
+    "1",
+    "ab12",
+    "value-7",
+    "red",
+    "cat",
+]
 DEEPEST = 9
+FREE = r'[^"\\\x00-\x1f<]'
 
 
 class TooDeep(Exception):
@@ -135,8 +160,11 @@ class Writer:
         taken = self.random.randint(min(need, len(optional)), min(room, len(optional))) if depth < 4 else 0
         taken = max(taken, min(need, len(optional)))
         names = {*required, *self.random.sample(optional, taken)}
-        members = {json.dumps(name, ensure_ascii=False): self.write(declared[name], depth + 1)
-                   for name in declared if name in names}  # fmt: skip
+        members = {
+            json.dumps(name, ensure_ascii=False): self.write(declared[name], depth + 1)
+            for name in declared
+            if name in names
+        }
         wanted = max(least - len(members), self.random.randint(0, 2) if depth < 4 else 0) if others else 0
         for _ in range(30):
             if wanted <= 0 or len(members) >= most:
@@ -190,7 +218,9 @@ def changed(value, rng):
 
     def walk(item, holder):
         places.append(holder)
-        for key, part in list(item.items()) if isinstance(item, dict) else list(enumerate(item)) if isinstance(item, list) else []:
+        for key, part in (
+            list(item.items()) if isinstance(item, dict) else list(enumerate(item)) if isinstance(item, list) else []
+        ):
             walk(part, (item, key))
 
     walk(value, ((), None))
@@ -212,14 +242,18 @@ def other(item, rng):
     if isinstance(item, int | float):
         return rng.choice([item + 1, item - 1, -item, item * 1000 + 1, item / 2, item + 0.5, float(item), str(item)])
     if isinstance(item, str):
-        return rng.choice([item + "x", item[:-1], item * 3, item + "\n", item + '"', item.upper(), "0" + item, [item], 5])
+        return rng.choice(
+            [item + "x", item[:-1], item * 3, item + "\n", item + '"', item.upper(), "0" + item, [item], 5]
+        )
     if isinstance(item, list):
         return rng.choice([item[:-1], item + item, [*item, None], [*item, "x"], item[::-1], [item]])
     names = list(item)
     if names and rng.random() < 0.6:
         gone = rng.choice(names)
         less = {name: part for name, part in item.items() if name != gone}
-        return rng.choice([less, dict(reversed(item.items())), {**less, gone + "x": item[gone]}, {**less, gone: item[gone]}])
+        return rng.choice(
+            [less, dict(reversed(item.items())), {**less, gone + "x": item[gone]}, {**less, gone: item[gone]}]
+        )
     return {**item, rng.choice(["zz", "a", "b", "x_a", "n", "kind", "y", "é"]): rng.choice([1, "x", None, {}])}
 
 
@@ -335,9 +369,13 @@ def test_whatever_else_is_refused_has_a_reason(cases):
 
 
 NARROWED = {
-    "additionalProperties": "another key", "pattern": "pattern in full", "type": "types that are implied",
-    "minimum": "bounds within 64 bits", "maximum": "bounds within 64 bits", "enum": "numbers that are listed",
-}  # fmt: skip
+    "additionalProperties": "another key",
+    "pattern": "pattern in full",
+    "type": "types that are implied",
+    "minimum": "bounds within 64 bits",
+    "maximum": "bounds within 64 bits",
+    "enum": "numbers that are listed",
+}
 
 
 def reason(one, text, anchored):
@@ -365,7 +403,6 @@ def reason(one, text, anchored):
 
 
 def anchor(schema):
-    """A translated schema for a validator, which searches for patterns."""
     if isinstance(schema, list):
         return [anchor(part) for part in schema]
     if not isinstance(schema, dict) or "enum" in schema:
@@ -374,10 +411,15 @@ def anchor(schema):
     if "properties" in schema:
         made["properties"] = {name: anchor(part) for name, part in schema["properties"].items()}
     if isinstance(made.get("pattern"), str):
-        made["pattern"] = rf"\A(?:{made['pattern']})\Z"
+        made["pattern"] = whole(made["pattern"])
     if "patternProperties" in made:
-        made["patternProperties"] = {rf"\A(?:{key})\Z": part for key, part in made["patternProperties"].items()}
+        made["patternProperties"] = {whole(key): part for key, part in made["patternProperties"].items()}
     return made
+
+
+def whole(pattern):
+    """For a validator, which searches; the long set is written so that it compiles in no time."""
+    return rf"\A(?:{pattern.replace(patterns.ANY, FREE)})\Z"
 
 
 def repeats_key(text):
@@ -412,5 +454,400 @@ def in_order(value, orders):
         return all(in_order(item, orders) for item in value)
     if not isinstance(value, dict):
         return True
-    ranked = [[order.index(k) if k in order else len(order) for k in value] for order in [*orders, []] if set(order) & set(value)]
-    return (not ranked or any(ranks == sorted(ranks) for ranks in ranked)) and all(in_order(v, orders) for v in value.values())
+    ranked = [
+        [order.index(k) if k in order else len(order) for k in value]
+        for order in [*orders, []]
+        if set(order) & set(value)
+    ]
+    return (not ranked or any(ranks == sorted(ranks) for ranks in ranked)) and all(
+        in_order(v, orders) for v in value.values()
+    )
+
+
+def made(schema):
+    """A translated schema that holds all of its original."""
+    found = translate(schema)
+    assert found.limits == ()
+    return found.schema
+
+
+def limits(schema):
+    return {(limit.path, limit.keyword) for limit in translate(schema).limits}
+
+
+def closed(properties, required=(), **more):
+    needed = {"required": list(required)} if required else {}
+    return {"type": "object", "properties": properties, **needed, **more, "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"type": "object", "properties": {}}, {"type": "object", "additionalProperties": False}),
+        ({"type": "object"}, {"type": "object", "additionalProperties": {}}),
+        (obj({"a": I}, ["a"]), closed({"a": I}, ["a"])),
+        (obj({"a": I}, ["z"]), closed({"a": I, "z": {}}, ["z"])),
+        ({"properties": {"a": True}}, closed({"a": {}})),
+        (obj({"a": I, "b": False}), closed({"a": I})),
+        ({"type": ["object", "null"], "properties": {"a": I}}, {"anyOf": [closed({"a": I}), {"type": "null"}]}),
+        ({"minimum": 3}, {"type": "number", "minimum": 3}),
+        (
+            {"minLength": 2, "minimum": 3},
+            {"anyOf": [{"type": "string", "minLength": 2}, {"type": "number", "minimum": 3}]},
+        ),
+        ({"type": ["integer", "number"]}, N),
+        ({"type": "integer", "enum": [1, "a", 2.0, True]}, {"enum": [1, 2.0]}),
+        ({"enum": [1, 2], "const": 2.0}, {"enum": [2.0]}),
+        ({"enum": [0.5, 0.1, 2**80]}, {"anyOf": [{"enum": [0.5]}, {"type": "number", "minimum": 0.1, "maximum": 0.1}]}),
+        (
+            {"allOf": [{"type": "integer"}, {"minimum": 3}, {"minimum": 5, "maximum": 9}]},
+            {"type": "integer", "minimum": 5, "maximum": 9},
+        ),
+        ({"allOf": [{"type": ["integer", "string"]}, {"type": ["number", "null"]}]}, I),
+        ({"allOf": [{"enum": [1, True, "a"]}, {"enum": [1.0, "a"]}]}, {"enum": [1, "a"]}),
+        (
+            {"allOf": [obj({"a": I}, ["a"]), obj({"b": S, "a": {"minimum": 1}}, ["b"])]},
+            closed({"a": {"type": "integer", "minimum": 1}, "b": S}, ["a", "b"]),
+        ),
+        ({"allOf": [obj({"a": I}, additionalProperties=False), obj({"b": S})]}, closed({"a": I})),
+        (
+            {"allOf": [arr(I), {"prefixItems": [{"minimum": 3}]}]},
+            {"type": "array", "prefixItems": [{"type": "integer", "minimum": 3}], "items": I},
+        ),
+        (
+            {"type": "integer", "anyOf": [{"minimum": 3}, {"maximum": -3}]},
+            {"anyOf": [{"type": "integer", "minimum": 3}, {"type": "integer", "maximum": -3}]},
+        ),
+        (
+            {**obj({"a": I, "b": S}), "anyOf": [{"required": ["a"]}, {"required": ["b"]}]},
+            {"anyOf": [closed({"a": I, "b": S}, ["a"]), closed({"a": I, "b": S}, ["b"])]},
+        ),
+        ({"anyOf": [I, False]}, I),
+        ({"anyOf": [I, S], "allOf": [{"anyOf": [{"type": "integer"}, {"type": "null"}]}]}, I),
+        ({"type": "array"}, {"type": "array", "items": {}}),
+        ({"type": "array", "maxItems": 3}, {"type": "array", "items": {}, "maxItems": 3}),
+        ({"type": "array", "prefixItems": [I, S]}, {"type": "array", "prefixItems": [I, S], "items": {}}),
+        (
+            {"type": "array", "prefixItems": [I, S, B], "maxItems": 2},
+            {"type": "array", "prefixItems": [I, S], "items": False},
+        ),
+        ({"type": "array", "prefixItems": [I, False]}, {"type": "array", "prefixItems": [I], "items": False}),
+        (
+            {"type": "array", "prefixItems": [I], "unevaluatedItems": S},
+            {"type": "array", "prefixItems": [I], "items": S},
+        ),
+        (
+            {
+                "$schema": "http://json-schema.org/draft-07/schema#",
+                "type": "array",
+                "items": [I],
+                "additionalItems": False,
+            },
+            {"type": "array", "prefixItems": [I], "items": False},
+        ),
+        (
+            {
+                "$schema": "http://json-schema.org/draft-04/schema#",
+                "type": "integer",
+                "minimum": 0,
+                "exclusiveMinimum": True,
+            },
+            {"type": "integer", "minimum": 1},
+        ),
+        (obj({"a": I}, allOf=[obj({"b": S})], unevaluatedProperties=False), closed({"a": I, "b": S})),
+        (obj({"a": I}, allOf=[{"properties": {"b": S}, "unevaluatedProperties": False}]), closed({"b": S})),
+        (
+            {"type": "object", "propertyNames": {"enum": ["a", "b"]}, "additionalProperties": I},
+            closed({"a": I, "b": I}),
+        ),
+        (
+            {"type": "integer", "exclusiveMinimum": 1.5, "maximum": 1e30},
+            {"type": "integer", "minimum": 2, "maximum": 2**63 - 1},
+        ),
+        ({"type": "integer", "multipleOf": 5, "minimum": 1, "maximum": 20}, {"enum": [5, 10, 15, 20]}),
+        ({"type": "number", "multipleOf": 2}, {"type": "integer", "multipleOf": 2}),
+        ({"type": "number", "minimum": 5, "exclusiveMinimum": 5}, {"type": "number", "exclusiveMinimum": 5}),
+        ({"type": "number", "minimum": 2**53 + 1}, {"type": "number", "minimum": 2**53 + 2}),
+        ({"type": "string", "format": "color"}, S),
+        ({"type": "string", "format": "date", "pattern": "^2$"}, {"type": "string", "pattern": "2"}),
+        ({"type": "string", "format": "uri", "minLength": 1}, {"type": "string", "format": "uri"}),
+        ({"type": "string", "format": "uri", "maxLength": 9}, {"type": "string", "maxLength": 9}),
+        (
+            {"type": "string", "pattern": "^[a-z]{2,3}$", "minLength": 2},
+            {"type": "string", "pattern": "(?:[a-z]){2,3}"},
+        ),
+        ({"$ref": "#/$defs/x", "$defs": {"x": I}}, {"$ref": "#/$defs/d0", "$defs": {"d0": I}}),
+        (
+            {**p({"$ref": "#/$defs/x", "minimum": 5}), "$defs": {"x": I}},
+            {**closed({"p": {"$ref": "#/$defs/d0"}}, ["p"]), "$defs": {"d0": {"type": "integer", "minimum": 5}}},
+        ),
+        ({"oneOf": [{"const": "a", "title": "A"}, {"const": "b"}]}, {"anyOf": [{"enum": ["a"]}, {"enum": ["b"]}]}),
+        (
+            {**obj({"a": I, "n": {"$ref": "#/$defs/n"}}), "$defs": {"n": obj({"n": {"$ref": "#/$defs/n"}}, ["n"])}},
+            closed({"a": I}),
+        ),
+        (
+            {**arr({"$ref": "#/$defs/n"}), "$defs": {"n": arr({"$ref": "#/$defs/n"}, minItems=1)}},
+            {"type": "array", "items": False},
+        ),
+        (
+            obj({"a": obj({"x": I, "y": I}), "b": obj({"y": I, "x": I})}),
+            closed({"a": closed({"x": I, "y": I}), "b": closed({"y": I, "x": I}) | {"x-order": 1}}),
+        ),
+    ],
+)
+def test_what_has_an_equal_form_is_rewritten(schema, expected):
+    assert made(schema) == expected
+
+
+def test_keys_stand_in_the_order_in_which_they_are_declared():
+    schema = obj({"b": I, "a": I}, ["z"], allOf=[obj({"c": I, "b": {"minimum": 1}})])
+    assert list(made(schema)["properties"]) == ["b", "a", "c", "z"]
+
+
+def test_other_keys_are_told_from_the_declared_ones():
+    schema = made(obj({"a": I, "é": I, 'q"': I}, additionalProperties=S))
+    [(pattern, value)] = schema["patternProperties"].items()
+    assert value == S and schema["additionalProperties"] is False
+    for key in ("", "b", "ab", "é ", "aa"):
+        assert re.fullmatch(pattern, key)
+    for key in ("a", "é", 'q"', "\\u0061", "<"):
+        assert not re.fullmatch(pattern, key)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "schema"),
+    [
+        ("not", {"type": "string", "not": {"const": "a"}}),
+        ("if", {"type": "string", "if": {"minLength": 3}, "then": {"pattern": "^a"}}),
+        ("dependentRequired", obj({"a": I}, dependentRequired={"a": ["b"]})),
+        ("dependentSchemas", obj({"a": I}, dependentSchemas={"a": {"required": ["b"]}})),
+        ("uniqueItems", arr(I, uniqueItems=True)),
+        ("contains", arr(I, contains={"minimum": 3})),
+        ("$dynamicRef", {"$dynamicRef": "#x"}),
+        ("propertyNames", obj({"a": I}, propertyNames={"maxLength": 2}, additionalProperties=True)),
+        ("multipleOf", {"type": "number", "multipleOf": 0.5}),
+        ("multipleOf", {"type": "integer", "multipleOf": 5, "minimum": 0}),
+        ("minimum", {"type": "integer", "minimum": 2**63}),
+        ("minLength", {"type": "string", "minLength": 10**6}),
+        ("maxLength", {"type": "string", "maxLength": 3, "pattern": "^a+$"}),
+        ("minProperties", {"type": "object", "minProperties": 2}),
+        ("maxProperties", obj({f"p{i}": I for i in range(20)}, maxProperties=3)),
+        ("patternProperties", obj({"xa": S}, patternProperties={"^x": I})),
+        ("patternProperties", {"type": "object", "patternProperties": {"a": S, "b": I}}),
+        ("patternProperties", {"type": "object", "patternProperties": {"(?=a)": S}}),
+        (
+            "additionalProperties",
+            {"allOf": [obj({"a": I}, additionalProperties=False), {"patternProperties": {"^x": I}}]},
+        ),
+        ("additionalProperties", obj({"a" * 100: I}, additionalProperties=S)),
+        (
+            "unevaluatedProperties",
+            {"allOf": [{"anyOf": [obj({"a": I})], "unevaluatedProperties": False}, obj({"b": I})]},
+        ),
+        ("oneOf", {"oneOf": [I, N]}),
+        ("oneOf", {"oneOf": [{"const": 1}, {"const": 1.0}]}),
+        ("oneOf", {"type": "object", "oneOf": [{"properties": {"a": I}}, {"properties": {"b": I}}]}),
+    ],
+)
+def test_what_is_not_held_is_named_with_its_place(keyword, schema):
+    assert limits(schema) == {("", keyword)} or keyword == "unevaluatedProperties"
+    assert ("/properties/a~1b/items", keyword) in limits(obj({"a/b": arr(schema)}))
+    assert keyword in str(translate(schema).limits[0])
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "uniqueItems": True},
+        arr(I, uniqueItems=False),
+        {**S, "if": {"minLength": 2}},
+        obj({}, dependentRequired={}),
+        {"enum": ["a", "b"], "not": {"const": "b"}},
+        {"oneOf": [S, {"type": "null"}]},
+        {"oneOf": [obj({"k": {"const": "a"}}, ["k"]), obj({"k": {"enum": ["b", "c"]}}, ["k"])]},
+        {"oneOf": [obj({"k": I}, ["k"]), obj({"k": S}, ["k"])]},
+        {"oneOf": [obj({"a": I}, ["a"]), obj({"b": I}, ["b"])]},
+        {
+            "type": "object",
+            "required": ["k"],
+            "oneOf": [{"properties": {"k": {"const": "a"}}}, {"properties": {"k": {"const": "b"}}}],
+        },
+        {"oneOf": [{"enum": ["a"]}, {"type": "string", "minLength": 2}]},
+    ],
+)
+def test_what_says_nothing_more_is_no_limit(schema):
+    assert limits(schema) == set()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected", "shortest", "longest"),
+    [
+        ("^ab$", "ab", 2, 2),
+        ("^a", "aX*", 1, None),
+        ("a$", "X*a", 1, None),
+        ("a", "X*aX*", 1, None),
+        ("", "X*X*", 0, None),
+        ("^a|b$", "(?:aX*|X*b)", 1, None),
+        ("^(ab|c)$", "(?:ab|c)", 1, 2),
+        ("(^a$)|^bb$", "(?:a|bb)", 1, 2),
+        ("^ab?$", "a(?:|b)", 1, 2),
+        ("^(a|bc?)+?$", "(?:(?:a|b|bc))(?:(?:a|b|bc))*", 1, None),
+        ("^[ab]{2,9}\\d$", "(?:[a-b]){2,9}[0-9]", 3, 10),
+        ("^[^b-\U0010fffe]$", "[ -!#-;=-\\[\\]-a\U0010ffff]", 1, 1),
+        ("^[<a]<$", "[<a]<", 2, 2),
+        ("^\\.\\x41\\/$", "\\.A\\/", 3, 3),
+    ],
+)
+def test_a_pattern_is_written_for_whole_texts(pattern, expected, shortest, longest):
+    whole = patterns.whole(pattern)
+    assert (whole.text.replace(patterns.ANY, "X"), whole.shortest, whole.longest) == (expected, shortest, longest)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ('"', "escapes"),
+        ("\\\\", "escapes"),
+        ("a\nb", "escapes"),
+        ('["]', "escapes"),
+        ("(?=a)b", "assert"),
+        ("(a)\\1", "groupref"),
+        ("\\bab", "at"),
+        ("(?i)a", "flags"),
+        ("(?i:a)", "flags"),
+        ("x(^a|b)", "at"),
+        ("a{300}", "256 repetitions"),
+        ("(a{20}b){20}", "256 repetitions"),
+        ("^((ab|c){0,9}|d)$", "100 ways"),
+        ("([", "unterminated"),
+    ],
+)
+def test_a_pattern_that_cannot_be_held_says_why(pattern, why):
+    with pytest.raises(patterns.Unfollowed, match=why):
+        patterns.whole(pattern)
+
+
+def test_what_never_ends_is_taken_out():
+    endless, ends = {"$ref": "#/$defs/n"}, {"$ref": "#/$defs/l"}
+    definitions = {
+        "n": obj({"n": endless}, ["n"]),
+        "l": obj({"next": {"anyOf": [endless, ends, I]}, "all": arr(endless), "n": endless}, ["next"]),
+        "unused": I,
+    }
+    kept, root = finite(definitions, {"anyOf": [endless, ends]})
+    assert root == ends
+    assert kept == {"l": obj({"next": {"anyOf": [ends, I]}, "all": arr(False)}, ["next"])}
+    assert finite(definitions, arr(endless, minItems=1)) == ({}, False)
+    assert finite(
+        {"m": {"type": "object", "additionalProperties": {"$ref": "#/$defs/m"}, "minProperties": 1}},
+        {"$ref": "#/$defs/m"},
+    ) == ({}, False)
+
+
+def deep(levels, wrap):
+    schema = I
+    for _ in range(levels):
+        schema = wrap(schema)
+    return schema
+
+
+def defined(schema, **definitions):
+    return {**p(schema), "$defs": definitions}
+
+
+def ref(name):
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def pairs_of_references(wrap, levels=25):
+    return {f"d{i}": wrap(ref(f"d{i + 1}"), ref(f"d{i + 1}")) for i in range(levels)} | {f"d{levels}": I}
+
+
+REFUSED = {
+    "type dict": (p({"type": "dict"}), "the schema is none: .*'dict'"),
+    "no schema": ([1], "must be an object or a boolean, not list"),
+    "$ref missing": (p(ref("x")), r"/properties/p \$ref: '#/\$defs/x' is not there"),
+    "$ref remote": (p({"$ref": "https://example.com/x"}), "only references within the schema"),
+    "$ref to a list": (p({"$ref": "#/required"}), "the schema is none"),
+    "$ref to no schema": ({**p({"$ref": "#/x-y"}), "x-y": {"type": 5}}, "the schema is none"),
+    "$ref to itself": (defined(ref("a"), a=ref("a")), "refers to itself"),
+    "$ref circular": (
+        defined(ref("a"), a={**ref("b"), "minimum": 1}, b={**ref("a"), "maximum": 2}),
+        "refers to itself",
+    ),
+    "allOf circular": (defined(ref("a"), a={"allOf": [ref("a"), I]}), "refers to itself"),
+    "never ending": (defined(ref("a"), a=obj({"n": ref("a")}, ["n"])), "never ends"),
+    "enum empty": (p({"enum": []}), "/properties/p lists no value"),
+    "enum of another type": (p({"enum": ["a"], "type": "integer"}), "/properties/p lists no value"),
+    "enum checked by a missing $ref": (p({"enum": [1], **ref("x")}), "does not exist"),
+    "enum checked in a circle": (defined({"enum": [1], **ref("a")}, a=ref("a")), "cannot be checked"),
+    "false": (False, "/ is false"),
+    "required false": (obj({"a": False}, ["a"]), "/properties/a is false"),
+    "bounds": (p({"type": "integer", "minimum": 5, "maximum": 1}), "/properties/p has bounds that no integer"),
+    "narrow bounds": (p({"type": "number", "exclusiveMinimum": 5, "maximum": 5}), "no number is within"),
+    "no multiple": (p({"type": "integer", "multipleOf": 5, "minimum": 1, "maximum": 4}), "no integer is within"),
+    "lengths": (p({"type": "string", "minLength": 5, "maxLength": 1}), "no string is within"),
+    "items": (p(arr(I, minItems=3, maxItems=1)), "no array is within"),
+    "items without end": (p(arr(I, minItems=10**12)), "no array is within"),
+    "too many properties asked for": (obj({"a": I}, minProperties=2), "no object is within"),
+    "required beyond maxProperties": (obj({"a": I}, ["a"], maxProperties=0), "no object is within"),
+    "types apart": (p({"allOf": [I, S]}), "admits no type"),
+    "draft 3": ({"$schema": "http://json-schema.org/draft-03/schema#", "type": "object"}, "too old"),
+    "not a number": (p({"enum": [math.nan]}), "no JSON: it has the number nan"),
+    "infinite": (p({"maximum": math.inf}), "no JSON"),
+    "surrogate": (p({"enum": ["\ud800"]}), "no Unicode"),
+    "tuple": (p({"enum": (1,)}), "has a tuple"),
+    "$id within": (defined({"$id": "https://example.com/x", "items": ref("x")}, x=I), "has an \\$id"),
+    "deep 200": (deep(200, lambda s: obj({"x": s}, ["x"])), "80 levels"),
+    "deep 2000": (deep(2000, arr), "80 levels"),
+    "deep 100000": (deep(100_000, lambda s: {"not": s}), "80 levels"),
+    "deep 23 of two levels": (deep(23, lambda s: obj({"x": s}, ["x"])), "nests 47 levels of JSON"),
+    "deep 30": (deep(30, arr), "24 levels"),
+    "5000 properties": (obj({f"p{i}": S for i in range(5000)}), "2000 objects and lists"),
+    "enum of 20000": (p({"enum": list(range(20_000))}), "10000 values"),
+    "anyOf doubling": (p(deep(12, lambda s: {"anyOf": [s, arr(s)]})), "2000 objects and lists"),
+    "anyOf multiplying": (
+        {"allOf": [{"anyOf": [{"required": [f"a{i}"]}, {"required": [f"b{i}"]}]} for i in range(14)]},
+        "2000 parts",
+    ),
+    "enum checked by 2^25 references": (
+        defined({**ref("d0"), "enum": ["a"]}, **pairs_of_references(lambda a, b: {"anyOf": [a, b]})),
+        "5000 times",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_translated_is_refused_soon_in_one_line(name):
+    schema, said = REFUSED[name]
+    began = time.perf_counter()
+    with pytest.raises(InputError, match=said) as refused:
+        translate(schema)
+    assert time.perf_counter() - began < 3 and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        defined(ref("d0"), **pairs_of_references(lambda a, b: obj({"a": a, "b": b}, ["a", "b"]))),
+        defined(ref("d0"), **pairs_of_references(lambda a, b: {"anyOf": [a, b]})),
+        defined(ref("d0"), **pairs_of_references(lambda a, b: {"allOf": [a, b, {"minimum": 1}]}, 20)),
+        defined(
+            ref("a"),
+            a=obj({"c": {"allOf": [ref("a"), ref("b")]}}),
+            b=obj({"c": {"allOf": [ref("b"), obj({"c": ref("a")})]}}),
+        ),
+        p({"type": "string", "minLength": 10**6}),
+        p({"type": "string", "pattern": "^" + "(" * 90 + "a" + ")?" * 90 + "$"}),
+        obj({f"p{i}": S for i in range(1500)}, additionalProperties=True),
+        obj({f"q{i}": S for i in range(400)}, patternProperties={f"^p{i}": I for i in range(400)}),
+        p({"type": "string", "enum": [f"v{i}" for i in range(10_000)]}),
+        {"oneOf": [obj({"k": {"const": f"v{i}"}}, ["k"]) for i in range(300)]},
+        p(deep(8, lambda s: {"anyOf": [s, arr(s)]})),
+    ],
+)
+def test_what_is_large_is_translated_soon(schema):
+    began = time.perf_counter()
+    translate(schema)
+    assert time.perf_counter() - began < 3

@@ -193,13 +193,12 @@ def _ways_of(kind: str, value: Any) -> list[str]:
         return [way for count in range(least, int(most) + 1) for way in _ways(list(items) * count)]
     write = _CHARACTERS.get(kind)
     if write is None:
-        raise Unfollowed(kind.lower().replace("_", " "))
+        raise Unfollowed("flags" if kind == "SUBPATTERN" else kind.lower().replace("_", " "))
     return [write(value)]
 
 
 def _times(text: str, least: int, most: Any) -> str:
-    if text.startswith("(?:") or len(text) > 1:
-        text = f"(?:{text})"
+    text = f"(?:{text})"
     if most == parser.MAXREPEAT:
         return (text if least == 1 else f"{text}{{{least}}}" if least else "") + f"{text}*"
     return text + (f"{{{least}}}" if least == most else f"{{{least},{most}}}")

@@ -55,10 +55,10 @@ def _is_exact(value: Any) -> bool:
 
 
 def _is_decimal(value: Any) -> bool:
-    """Whether 17 digits spell a number otherwise than people do, and few decimals are enough."""
-    return (
-        isinstance(value, float) and format(value, ".17g") != repr(value) and Fraction(repr(value)) * DECIMALS % 1 == 0
-    )
+    """Whether a number has few decimals, and yet more with 17 digits."""
+    if not isinstance(value, float) or len(format(value, ".17g")) <= len(repr(value)):
+        return False
+    return Fraction(repr(value)) * DECIMALS % 1 == 0
 
 
 def number(said: Schema, kind: str, tell: Tell) -> Schema | bool:

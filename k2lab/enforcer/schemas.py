@@ -32,7 +32,10 @@ MOST_COUNTED_PROPERTIES = 16
 
 MOST_NODES = 2000
 DEEPEST = 24
-"""Levels of schemas within each other, each two of JSON; vLLM refuses a tag nested deeper than 80."""
+"""Schemas within each other."""
+
+MOST_LEVELS = 44
+"""Objects and lists within each other; vLLM takes 80 in a whole tag, of which eight calls in a row need 36."""
 
 MOST_ITEMS = (1 << 31) - 1
 MOST_CHOICES = 50
@@ -82,6 +85,7 @@ class _Translator:
         self._names: dict[str, str] = {}
         self._waiting: list[tuple[str, Schema, str]] = []
         self._flat_targets: dict[str, Any] = {}
+        self._orders: dict[frozenset[str], list[list[str]]] = {}
         self._made = 0
 
     def whole(self) -> Translated:
@@ -93,7 +97,10 @@ class _Translator:
         used, made = finite(definitions, root)
         if isinstance(made, bool):
             raise InputError(f"no finite value fits the schema: {'; '.join(self._nothing[:3]) or 'it never ends'}")
-        return Translated({**made, "$defs": used} if used else made, tuple(self._limits.values()))
+        whole = {**made, "$defs": used} if used else made
+        if _levels(whole) > MOST_LEVELS:
+            raise InputError(f"the schema nests {_levels(whole)} levels of JSON, vLLM takes {MOST_LEVELS}: use $defs")
+        return Translated(whole, tuple(self._limits.values()))
 
     def node(self, schema: Any, path: str, depth: int) -> Schema | bool:
         """One schema; ``False`` where nothing is valid."""
@@ -255,7 +262,14 @@ class _Translator:
         made |= {"properties": properties} if properties else {}
         made |= {"required": required} if required else {}
         made |= self._further(properties, others, rest, path, depth)
-        return self._counted(made, said, path)
+        return self._counted(made | self._order(list(properties)), said, path)
+
+    def _order(self, names: list[str]) -> Schema:
+        """A mark that tells an object from one with the same properties in another order, which the engine mixes up."""
+        orders = self._orders.setdefault(frozenset(names), [])
+        if names not in orders:
+            orders.append(names)
+        return {"x-order": orders.index(names)} if names != orders[0] else {}
 
     def _allowed(
         self, names: Any, declared: Schema, others: Schema, rest: Any, path: str
@@ -327,6 +341,13 @@ def _beside(rest: Schema, branch: Any) -> Any:
     if not rest or branch is False:
         return branch
     return Keywords({**rest, "allOf": [branch, *rest.get("allOf", ())]})
+
+
+def _levels(value: Any) -> int:
+    """How deep objects and lists stand within each other."""
+    if not isinstance(value, dict | list):
+        return 0
+    return 1 + max(map(_levels, value.values() if isinstance(value, dict) else value), default=0)
 
 
 def _asserts(keyword: str, said: Schema) -> bool:
