@@ -419,6 +419,11 @@ DRAFTS = {
         "$schema": "https://json-schema.org/draft/2019-09/schema",
         **p({"type": "array", "items": [I, S], "unevaluatedItems": False}),
     },
+    "draft 4 enum": {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        **p({"enum": [0, 1, 2], "minimum": 0, "exclusiveMinimum": True}),
+    },
+    "draft 7 enum": {**DRAFT_7, **p({"enum": [[], [1], ["a"]], "items": [S]})},
     "draft unknown": {"$schema": "https://example.com/mine", **p(I)},
 }
 

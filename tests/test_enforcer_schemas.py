@@ -363,7 +363,6 @@ def test_whatever_else_is_refused_has_a_reason(cases):
                 why = reason(one, text, anchored)
                 reasons[why] += 1
                 unexplained += [] if why else [(one.name, text, one.made.schema)]
-    print(dict(reasons), sum(len(one.tried) for one in cases))
     assert unexplained == []
     assert reasons["another key"] > 100 and reasons["order of keys"] > 20
 
@@ -691,7 +690,7 @@ def test_what_says_nothing_more_is_no_limit(schema):
         ("^a|b$", "(?:aX*|X*b)", 1, None),
         ("^(ab|c)$", "(?:ab|c)", 1, 2),
         ("(^a$)|^bb$", "(?:a|bb)", 1, 2),
-        ("^ab?$", "a(?:|b)", 1, 2),
+        ("^ab?$", "a(?:b|)", 1, 2),
         ("^(a|bc?)+?$", "(?:(?:a|b|bc))(?:(?:a|b|bc))*", 1, None),
         ("^[ab]{2,9}\\d$", "(?:[a-b]){2,9}[0-9]", 3, 10),
         ("^[^b-\U0010fffe]$", "[ -!#-;=-\\[\\]-a\U0010ffff]", 1, 1),

@@ -20,7 +20,7 @@ from typing import Any
 from k2lab import wire
 from k2lab.chat import Tool
 from k2lab.enforcer.guard import EXCLUDES, guard
-from k2lab.enforcer.order import orders
+from k2lab.enforcer.order import any_order
 from k2lab.enforcer.schemas import Limit, Translated, translate
 from k2lab.errors import InputError, UnsupportedError
 
@@ -31,6 +31,9 @@ MAX_CALLS = 8
 
 LARGEST_TAG_BYTES = 256 << 10
 """A server parses the tag anew with each request; beyond this that takes most of a second."""
+
+DEEPEST_TAG = 80
+"""vLLM 0.32.0 refuses a tag that is nested deeper: 64 levels for a schema and 16 for what is around it."""
 
 TEXT = {"type": "any_text", "excludes": ["<|tool_call", "<|im_"]}
 """Free text, in which no marker of a call or of a turn may be written; the end of the turn stays allowed."""
@@ -208,13 +211,9 @@ def _section(arguments: Mapping[str, Any], first_index: int, most: int) -> dict[
 
 def _call(name: str, schema: Mapping[str, Any], index: int) -> dict[str, Any]:
     begin = f"{wire.CALL_BEGIN}{wire.call_id(name, index)}{wire.ARGUMENT_BEGIN}"
-    body = _either([_json(order) for order in orders(dict(schema))])
-    return _sequence([_const(begin), body, _const(wire.CALL_END)])
-
-
-def _json(schema: Mapping[str, Any]) -> dict[str, Any]:
     options = {"max_whitespace_cnt": WHITE_SPACE, "excludes": list(EXCLUDES)}
-    return {"type": "json_schema", "json_schema": schema, **options}
+    body = {"type": "json_schema", "json_schema": any_order(dict(schema)), **options}
+    return _sequence([_const(begin), body, _const(wire.CALL_END)])
 
 
 def _structures(arguments: Mapping[str, Any], first_index: int, most: int) -> dict[str, Any] | None:
@@ -248,6 +247,16 @@ def _check_size(tag: Mapping[str, Any], tools: int, most: int) -> None:
             f"{tools} tools and {most} calls make a tag of {size >> 10} KiB, at most {LARGEST_TAG_BYTES >> 10} are"
             " compiled in reasonable time: offer fewer tools, or allow fewer calls (max_calls)"
         )
+    depth = _depth(tag)
+    if depth > DEEPEST_TAG:
+        raise InputError(
+            f"{most} calls nest the tag {depth} levels deep, vLLM takes {DEEPEST_TAG}: allow fewer (max_calls)"
+        )
+
+
+def _depth(value: Any) -> int:
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, parts), default=0)
 
 
 def _const(value: str) -> dict[str, Any]:

@@ -25,6 +25,9 @@ MOST_LOOKUPS = 5000
 BESIDE_OTHERS = {"then", "else", "exclusiveMinimum", "exclusiveMaximum"}
 """Keywords that some validators read together with another."""
 
+REWRITTEN = {"prefixItems", "exclusiveMinimum", "exclusiveMaximum"}
+"""Keywords that stand for others of earlier drafts once those were read."""
+
 MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 LISTS = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
 SINGLE = ("items", "additionalItems", "additionalProperties", "propertyNames", "contains", "not", "if", "then", "else",
@@ -118,7 +121,8 @@ class Document:
                 raise InputError(f"listed values refer to {pointer!r} and others more than {MOST_LOOKUPS} times")
             yield from follow(validator, pointer, instance, schema) or ()
 
-        return extend(self._class, {"$ref": counted})(self._root)
+        later = {key: value for key, value in validators.Draft202012Validator.VALIDATORS.items() if key in REWRITTEN}
+        return extend(self._class, {**later, **self._class.VALIDATORS, "$ref": counted})(self._root)
 
 
 def same(first: Any, second: Any) -> bool:

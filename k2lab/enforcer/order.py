@@ -15,27 +15,20 @@ MOST_PERMUTED = 4
 """Up to so many keys come in any order (4 keys have 24), more in the schema's."""
 
 
-def orders(schema: Schema) -> list[Schema]:
-    """Schemas of which one must hold: together they admit the keys of a translated object schema in every order.
+def any_order(schema: Schema) -> Schema:
+    """A translated object schema that admits its keys in every order; with more than :data:`MOST_PERMUTED` as it is.
 
-    With more than :data:`MOST_PERMUTED` keys that is the schema as it is. Within
-    one schema xgrammar 0.2.8 takes objects that differ in the order of their
-    properties alone for one and the same; their lists of required keys must
-    differ, so that each repeats its first key once more than the one before.
-    Without a required key each order is a schema of its own, which is costlier.
+    xgrammar 0.2.8 takes objects that differ in the order of their properties
+    alone for one and the same; a keyword that it does not know tells them apart.
     """
     properties = schema.get("properties", {})
     if not 2 <= len(properties) <= MOST_PERMUTED:
-        return [schema]
-    rest = {key: value for key, value in schema.items() if key not in ("properties", "required", "$defs")}
-    made = list(itertools.permutations(properties))
-    required = set(schema.get("required", ()))
-    if not required:
-        return [{**schema, "properties": {name: properties[name] for name in order}} for order in made]
+        return schema
     shared = {f"k{place}": value for place, value in enumerate(properties.values())}
     refs = {name: {"$ref": f"#/$defs/k{place}"} for place, name in enumerate(properties)}
-    one = []
-    for place, order in enumerate(made):
-        asked = [name for name in order if name in required]
-        one.append({**rest, "properties": {n: refs[n] for n in order}, "required": asked + asked[:1] * place})
-    return [{"anyOf": one, "$defs": {**schema.get("$defs", {}), **shared}}]
+    rest = {key: value for key, value in schema.items() if key not in ("properties", "$defs")}
+    orders = [
+        {**rest, "properties": {name: refs[name] for name in order}, "x-order": place}
+        for place, order in enumerate(itertools.permutations(properties))
+    ]
+    return {"anyOf": orders, "$defs": {**schema.get("$defs", {}), **shared}}

@@ -125,7 +125,7 @@ def _leaving(tree: dict[str, Any]) -> str:
     letters = sorted(letter for letter in tree if letter)
     ways = [_class(_without(FREE, [(ord(letter), ord(letter)) for letter in letters])) + ANY + "*"]
     ways += [_letter(ord(letter)) + _leaving(tree[letter]) for letter in letters]
-    return f"(?:{'|'.join(ways)})" if "" in tree else f"(?:|{'|'.join(ways)})"
+    return _either(ways if "" in tree else [*ways, ""])
 
 
 def _letters(tree: dict[str, Any]) -> int:
@@ -205,7 +205,7 @@ def _times(text: str, least: int, most: Any) -> str:
 
 
 def _either(ways: list[str]) -> str:
-    ways = list(dict.fromkeys(ways))
+    ways = sorted(dict.fromkeys(ways), key=bool, reverse=True)  # nothing stands last, xgrammar 0.1 reads it there alone
     return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
 
 
