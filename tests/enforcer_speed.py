@@ -6,20 +6,22 @@ write the same tokens. ``distinct``: each with a tool list of its own, so that e
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 from pathlib import Path
 
-from k2lab import lab
+from k2lab import engine
 from k2lab.bench import runner, samples, store
 from k2lab.bench.arm import Arm
 from k2lab.bench.metrics import usage
 from k2lab.bench.runner import Limits
 from k2lab.bench.verdicts import judge_all
 from k2lab.ladder import MAX_CALLS, MAX_STRING
+from k2lab.nano import folders
 
-SERVER = "0.32.0 current"
+ENGINE = "0.32.0"
+NO_CACHE = ("--no-enable-prefix-caching",)
+"""Otherwise the arm that comes second finds its prompts half computed."""
 SEVERAL = 20
 
 
@@ -40,8 +42,10 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--concurrency", type=int, default=32)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, lab.serving([SERVER]) as urls:
-        folder, url = Path(name), urls[SERVER]
+    found = engine.resolve(ENGINE)
+    served = engine.serving(found.python, ENGINE, folders.assemble("current"), flags=[*found.flags, *NO_CACHE])
+    with tempfile.TemporaryDirectory() as name, served as server:
+        folder, url = Path(name), server.base_url
         arms = {
             "off": Arm("off", url, "k2-nano", repair="ids"),
             "pinned": Arm(
@@ -58,10 +62,8 @@ def main():
             rates = {arm: [] for arm in arms}
             tokens = {}
             for number in range(options.rounds):
-                for place, arm in enumerate(arms if number % 2 == 0 else reversed(arms)):
-                    # a word in the system text keeps an arm from being answered out of the other's prefix cache
-                    fresh = [with_system(line, f"{kind} {number} {place}") for line in chosen]
-                    _, tokens[arm], seconds = once(folder, fresh, arms[arm], options.concurrency, f"{kind}-{arm}")
+                for arm in arms if number % 2 == 0 else reversed(arms):
+                    _, tokens[arm], seconds = once(folder, chosen, arms[arm], options.concurrency, f"{kind}-{arm}")
                     rates[arm].append(tokens[arm] / seconds)
             ratios = [b / a for a, b in zip(rates["off"], rates["pinned"], strict=True)]
             print(
@@ -70,14 +72,6 @@ def main():
                 f" ratio median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}",
                 flush=True,
             )
-
-
-def with_system(line, word):
-    request = json.loads(line)
-    request["messages"] = [{"role": "system", "content": f"You are a careful assistant. {word}"}] + [
-        message for message in request["messages"] if message["role"] != "system"
-    ]
-    return json.dumps(request) + "\n"
 
 
 if __name__ == "__main__":

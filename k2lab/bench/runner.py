@@ -28,8 +28,8 @@ from k2lab.bench.samples import Sample, Samples
 from k2lab.bench.store import Done
 from k2lab.errors import EndpointError, InputError
 
-CHUNK = 64
-"""Requests that are prepared and looked up at a time."""
+CHUNK = 16
+"""Requests that are prepared and looked up at a time: answers that come meanwhile wait, so no more than a few ms."""
 
 BATCH, BATCH_S = 256, 0.25
 """Results that are written at a time, and how long one waits for others."""

@@ -37,7 +37,6 @@ CREATE TABLE runs (
 CREATE TABLE requests (
     run_id INTEGER NOT NULL, data_index INTEGER NOT NULL, key TEXT NOT NULL, sent TEXT NOT NULL, original TEXT,
     PRIMARY KEY (run_id, data_index)) WITHOUT ROWID;
-CREATE INDEX requests_key ON requests (key);
 CREATE TABLE results (
     run_id INTEGER NOT NULL, data_index INTEGER NOT NULL, trial INTEGER NOT NULL, status TEXT NOT NULL,
     finish_reason TEXT, response TEXT, failure TEXT, http_status INTEGER, duration_ms REAL NOT NULL, first_ms REAL,
@@ -230,6 +229,7 @@ class Store:
         earlier = [r.run_id for r in self.runs() if r.arm == run.arm and r.run_id != run.run_id]
         if not earlier:
             return taken
+        self._db.execute("CREATE INDEX IF NOT EXISTS requests_key ON requests (key)")  # most files never need it
         marks = ",".join("?" * len(earlier))
         columns = ",".join(f"r.{name}" for name in RESULT_COLUMNS[1:] if name != "data_index")
         for item in prepared:
