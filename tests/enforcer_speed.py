@@ -1,8 +1,9 @@
 """What the pinned tag costs: completion tokens a second beside a free server, in turns on one vLLM 0.32.0.
 
 Run by ``make enforce-speed``. The requests are those of k2-nano's set whose free answer is valid, so that both arms
-write the same tokens. ``distinct``: each with a tool list of its own, so that each needs a grammar of its own.
-``repeated``: a few conversations again and again, as the turns of agents do, whose grammars are compiled once.
+write the same tokens. ``distinct``: each with a tool list of its own that the server has not seen, so that each needs
+a grammar of its own. ``repeated``: a few conversations again and again, as the turns of agents do. Then the same
+requests one at a time, each sent twice in a row: a grammar that is compiled once costs nothing the second time.
 """
 
 import argparse
@@ -25,53 +26,80 @@ NO_CACHE = ("--no-enable-prefix-caching",)
 SEVERAL = 20
 
 
-def once(folder, lines, arm, concurrency, name):
-    """Ask every line; returns completion tokens and seconds."""
-    asked, out = folder / f"{name}.jsonl", folder / f"{name}.db"
-    asked.write_text("".join(lines))
-    went = runner.run(samples.open_samples(asked), arm, out, limits=Limits(concurrency=concurrency))
-    with store.reading(out) as file:
-        found = list(judge_all(file.results(file.run_of(arm.name))))
-    out.unlink()
-    return found, usage(found)["completion_tokens"], went.elapsed_s
+class Bench:
+    """The two arms on one server."""
+
+    def __init__(self, folder, url, concurrency):
+        self.folder, self.concurrency = folder, concurrency
+        tag = {"enforce": "pinned", "max_calls": MAX_CALLS, "max_string": MAX_STRING}
+        self.arms = {
+            name: Arm(name, url, "k2-nano", repair="ids", **more) for name, more in (("off", {}), ("pinned", tag))
+        }
+
+    def ask(self, lines, arm, concurrency=None):
+        """Every line asked afresh: the judged results, and seconds."""
+        asked, out = self.folder / "asked.jsonl", self.folder / "run.db"
+        asked.write_text("".join(lines))
+        limits = Limits(concurrency=concurrency or self.concurrency)
+        went = runner.run(samples.open_samples(asked), self.arms[arm], out, limits=limits)
+        with store.reading(out) as file:
+            found = list(judge_all(file.results(file.run_of(arm))))
+        out.unlink()
+        assert all(item.answered for item in found)
+        return found, went.elapsed_s
+
+    def in_turns(self, kind, parts):
+        """Each part through both arms, the first of which changes: tokens a second, and their ratio."""
+        rates, tokens = {arm: [] for arm in self.arms}, dict.fromkeys(self.arms, 0)
+        for number, lines in enumerate(parts):
+            for arm in self.arms if number % 2 == 0 else reversed(self.arms):
+                found, seconds = self.ask(lines, arm)
+                made = usage(found)["completion_tokens"]
+                tokens[arm] += made
+                rates[arm].append(made / seconds)
+        ratios = [b / a for a, b in zip(rates["off"], rates["pinned"], strict=True)]
+        print(
+            f"{kind:9} {sum(map(len, parts))} requests in {len(parts)} rounds;"
+            f" tokens {tokens['off']} off, {tokens['pinned']} pinned;"
+            f" tokens/s {statistics.median(rates['off']):.0f} off, {statistics.median(rates['pinned']):.0f} pinned;"
+            f" ratio median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}",
+            flush=True,
+        )
+
+    def twice(self, lines):
+        """Each request sent twice in a row, nothing else at the same time: median milliseconds of first and second."""
+        for arm in self.arms:
+            found, _ = self.ask([line for line in lines for _ in range(2)], arm, concurrency=1)
+            first, second = ([item.duration_ms for item in found][place::2] for place in (0, 1))
+            print(
+                f"{arm:9} first {statistics.median(first):.0f} ms, again {statistics.median(second):.0f} ms", flush=True
+            )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=600)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--requests", type=int, default=600, help="of each round")
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--concurrency", type=int, default=32)
     options = parser.parse_args()
     found = engine.resolve(ENGINE)
     served = engine.serving(found.python, ENGINE, folders.assemble("current"), flags=[*found.flags, *NO_CACHE])
     with tempfile.TemporaryDirectory() as name, served as server:
-        folder, url = Path(name), server.base_url
-        arms = {
-            "off": Arm("off", url, "k2-nano", repair="ids"),
-            "pinned": Arm(
-                "pinned", url, "k2-nano", repair="ids", enforce="pinned", max_calls=MAX_CALLS, max_string=MAX_STRING
-            ),
-        }
-        path, _ = samples.write_nano(folder / "set", options.requests)
+        bench = Bench(Path(name), server.base_url, options.concurrency)
+        path, _ = samples.write_nano(Path(name) / "set", options.requests * (options.rounds + 1))
         lines = path.read_text().splitlines(keepends=True)
-        free, _, _ = once(folder, lines, arms["off"], options.concurrency, "first")
-        valid = [lines[item.data_index - 1] for item in free if not item.verdict.calls or item.verdict.sound]
-        calling = [lines[item.data_index - 1] for item in free if item.verdict.sound][:SEVERAL]
-        sets = {"distinct": valid, "repeated": calling * (len(valid) // len(calling))}
-        for kind, chosen in sets.items():
-            rates = {arm: [] for arm in arms}
-            tokens = {}
-            for number in range(options.rounds):
-                for arm in arms if number % 2 == 0 else reversed(arms):
-                    _, tokens[arm], seconds = once(folder, chosen, arms[arm], options.concurrency, f"{kind}-{arm}")
-                    rates[arm].append(tokens[arm] / seconds)
-            ratios = [b / a for a, b in zip(rates["off"], rates["pinned"], strict=True)]
-            print(
-                f"{kind:9} {len(chosen)} requests, tokens {tokens['off']} off, {tokens['pinned']} pinned;"
-                f" tokens/s {statistics.median(rates['off']):.0f} off, {statistics.median(rates['pinned']):.0f} pinned;"
-                f" ratio median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}",
-                flush=True,
-            )
+        free, _ = bench.ask(lines, "off")
+        sound = {item.data_index for item in free if item.verdict.sound}
+        valid = sound | {item.data_index for item in free if not item.verdict.calls}
+        parts = [
+            [lines[index - 1] for index in range(start + 1, start + options.requests + 1) if index in valid]
+            for start in range(0, len(lines), options.requests)
+        ]
+        bench.in_turns("distinct", parts[:-1])
+        unseen = [lines[index - 1] for index in sorted(sound) if index > options.requests * options.rounds]
+        bench.twice(unseen[:SEVERAL])
+        several = unseen[SEVERAL : 2 * SEVERAL] * (options.requests // SEVERAL)
+        bench.in_turns("repeated", [several] * options.rounds)
 
 
 if __name__ == "__main__":
