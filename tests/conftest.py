@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from k2lab import chat, cli, paths
+from k2lab import chat, cli, engine, paths
 from k2lab.chat import Conversation
 
 settings.register_profile("k2lab", deadline=None)  # two cores, shared with live servers
@@ -98,3 +98,20 @@ def k2lab_stdin() -> Callable[..., str]:
         return done.stdout.decode()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def accepted() -> Iterator[Callable[[object, list[str]], list[bool]]]:
+    """Which texts the grammar of a tag takes as whole answers; one engine's interpreter answers for all tests."""
+    worker = [str(engine.resolve("0.32.0").python), str(ROOT / "tests" / "grammar_worker.py")]
+    with subprocess.Popen(worker, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def ask(tag: object, texts: list[str]) -> list[bool]:
+            process.stdin.write(json.dumps({"tag": tag, "texts": texts}) + "\n")
+            process.stdin.flush()
+            answer = json.loads(process.stdout.readline())
+            assert "error" not in answer, answer
+            return answer["accepted"]
+
+        yield ask
+        process.stdin.close()

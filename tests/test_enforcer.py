@@ -37,23 +37,6 @@ def said(*calls, first=3, text=""):
     return wire.format_calls(calls, text, first_index=first)
 
 
-@pytest.fixture(scope="module")
-def accepted():
-    """Which texts the grammar of a tag takes as whole answers; one engine's interpreter answers for all tests."""
-    worker = [str(engine.resolve("0.32.0").python), str(ROOT / "tests" / "grammar_worker.py")]
-    with subprocess.Popen(worker, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-
-        def ask(tag, texts):
-            process.stdin.write(json.dumps({"tag": tag, "texts": texts}) + "\n")
-            process.stdin.flush()
-            answer = json.loads(process.stdout.readline())
-            assert "error" not in answer, answer
-            return answer["accepted"]
-
-        yield ask
-        process.stdin.close()
-
-
 MARKED = wire.SECTION_BEGIN + wire.SECTION_END
 ANSWERS = {
     "one": said(WEATHER),
@@ -98,13 +81,23 @@ def test_the_grammar_takes_right_answers_and_no_other(accepted, name):
     assert {answer for answer, ok in zip(ANSWERS, found, strict=True) if ok} == wanted
 
 
+THOUGHT = f"call {wire.SECTION_BEGIN} or not? {{</think>\n"
+THINKING = {  # what comes before the answer, and whether the answer may then be the call, or text
+    "no": {"": True, THOUGHT: False, f"<think>{THOUGHT}": False},
+    "may": {"": True, THOUGHT: False, f"<think>{THOUGHT}": True},
+    "begun": {"": False, THOUGHT: True},
+}
+
+
 @pytest.mark.live
-def test_a_thinking_model_thinks_freely_first(accepted):
-    plain = enforce(TOOLS, first_index=3).tag
-    thinking = enforce(TOOLS, first_index=3, thinking=True).tag
-    text = f"<think>call {wire.SECTION_BEGIN} or not? {{</think>\n" + ANSWERS["one"]
-    assert accepted(plain, [text]) == [False]
-    assert accepted(thinking, [text, ANSWERS["one"], "Hello."]) == [True, True, True]
+@pytest.mark.parametrize("thinking", THINKING)
+def test_a_thinking_model_thinks_freely_first(accepted, thinking):
+    wanted = THINKING[thinking]
+    for choice, answers in {"auto": ("one", "text alone"), "required": ("one",)}.items():
+        tag = enforce(TOOLS, first_index=3, thinking=thinking, tool_choice=choice).tag
+        for answer in answers:
+            assert accepted(tag, [before + ANSWERS[answer] for before in wanted]) == list(wanted.values())
+        assert not any(accepted(tag, [before + ANSWERS["undeclared"] for before in wanted]))
 
 
 @pytest.mark.live

@@ -205,6 +205,10 @@ def sample(pattern, rng):
             return "".join(items(inner) for _ in range(rng.randint(low, min(int(high), low + 3))))
         if kind == "BRANCH":
             return items(rng.choice(value[1]))
+        if kind == "AT":
+            return ""
+        if kind == "NOT_LITERAL":
+            return rng.choice([letter for letter in "aé >日😀" if ord(letter) != value])
         assert kind == "SUBPATTERN", kind
         return items(value[3])
 
@@ -571,6 +575,10 @@ def closed(properties, required=(), **more):
         ({"type": "string", "format": "date", "pattern": "^2$"}, {"type": "string", "pattern": "2"}),
         ({"type": "string", "format": "uri", "minLength": 1}, {"type": "string", "format": "uri"}),
         ({"type": "string", "format": "uri", "maxLength": 9}, {"type": "string", "maxLength": 9}),
+        (
+            {"type": "string", "format": "uri", "minLength": 1, "maxLength": 9},
+            {"type": "string", "minLength": 1, "maxLength": 9},
+        ),
         (
             {"type": "string", "pattern": "^[a-z]{2,3}$", "minLength": 2},
             {"type": "string", "pattern": "(?:[a-z]){2,3}"},

@@ -58,7 +58,7 @@ class Arm:
     ``enforce``: ``pinned`` sends our structural tag with each request,
     ``pinned-structures`` the older form of it; the ``server-`` ones say that the
     server was started with that level of vLLM's own enforcement. ``max_calls``,
-    ``max_string`` and ``loosen`` are those of :func:`k2lab.enforcer.enforce`.
+    ``max_string``, ``loosen`` and ``thinking`` are those of :func:`k2lab.enforcer.enforce`.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Arm:
     max_calls: int = enforcer.MAX_CALLS
     max_string: int | None = None
     loosen: bool = False
+    thinking: enforcer.Thinking = "no"
 
     def __post_init__(self) -> None:
         checked_url(self.base_url)
@@ -133,7 +134,12 @@ class Arm:
 
     @property
     def _tag_options(self) -> dict[str, Any]:
-        return {"max_calls": self.max_calls, "max_string": self.max_string, "loosen": self.loosen}
+        return {
+            "max_calls": self.max_calls,
+            "max_string": self.max_string,
+            "loosen": self.loosen,
+            "thinking": self.thinking,
+        }
 
     def _repaired(self, data_index: int, request: Mapping[str, Any]) -> list[Any]:
         conversation = _conversation(data_index, request)

@@ -10,7 +10,7 @@ import click
 
 from k2lab import chat, engine, paths
 from k2lab.cli.bench import bench
-from k2lab.cli.common import BASE_URL, CONVERSATION, FLAG, MODEL, SOURCE_HELP, TRUST, print_json
+from k2lab.cli.common import BASE_URL, CONVERSATION, FLAG, MODEL, SOURCE_HELP, THINKING, TRUST, print_json
 from k2lab.errors import K2LabError
 
 
@@ -188,7 +188,7 @@ def repair(conversation: Path, model: str) -> None:
 @click.option("--max-calls", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option("--max-string", type=click.IntRange(min=1), default=None,
               help="Characters of a string that its schema leaves unbounded.")  # fmt: skip
-@click.option("--thinking", is_flag=True, help="The answer may begin with <think>...</think>, which stays free.")
+@THINKING
 @click.option("--loosen", is_flag=True, help="Go on where the grammar cannot hold a part of a schema.")
 @click.option("--old-form", is_flag=True, help="The form that vLLM 0.11.0 takes.")
 def enforce(tools: Path, history: Path | None, tool_choice: str, old_form: bool, **options: Any) -> None:

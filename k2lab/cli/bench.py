@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, TRUST, print_json
+from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, THINKING, TRUST, print_json
 from k2lab.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def samples(folder: Path, count: int, seed: int) -> None:
 @click.option("--max-string", type=click.IntRange(min=1), default=None,
               help="Characters of a string that its schema leaves unbounded, when pinned.")  # fmt: skip
 @click.option("--loosen", is_flag=True, help="When pinned, go on where the grammar cannot hold a part of a schema.")
+@THINKING
 @click.option("--extra-body", default="{}", help="A JSON object put over each request.", metavar="JSON")
 @click.option("--source", default=None, help=f"Render by hand and ask /completions: {SOURCE_HELP}")
 @TRUST
@@ -200,6 +201,7 @@ def _arm(base_url: str, model: str | None, arm: str, **options: Any) -> Any:
         max_calls=options["max_calls"],
         max_string=options["max_string"],
         loosen=options["loosen"],
+        thinking=options["thinking"],
     )
 
 

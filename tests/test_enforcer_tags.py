@@ -1,0 +1,59 @@
+"""The whole tag as it is sent, for every schema of the catalogue: guarded strings, keys in any order, one call."""
+
+import json
+import random
+
+import pytest
+from jsonschema import Draft202012Validator
+from jsonschema.validators import validator_for
+
+from k2lab import wire
+from k2lab.enforcer import enforce
+from k2lab.enforcer.guard import guard
+from k2lab.enforcer.schemas import translate
+from k2lab.errors import InputError
+from tests.schemas import SCHEMAS, p
+from tests.test_enforcer_schemas import WALLE, Writer, blamed, changed
+
+UNWRITABLE = {"objects: odd names", "objects: additional to odd names"}
+"""Schemas with a property that begins like a marker."""
+
+
+def parameters(schema):
+    """A schema as a tool's: itself where it is about objects or has references, else as a property's."""
+    is_object = isinstance(schema, dict) and (schema.get("type") == "object" or "$ref" in json.dumps(schema))
+    return {"type": "object", **schema} if is_object else p(schema)
+
+
+def call(arguments):
+    inside = f"{wire.CALL_BEGIN}functions.f:0{wire.ARGUMENT_BEGIN}{arguments}{wire.CALL_END}"
+    return wire.SECTION_BEGIN + inside + wire.SECTION_END
+
+
+@pytest.mark.live
+def test_the_whole_tag_takes_what_a_schema_admits_and_nothing_invalid(accepted):
+    refused, missed, wrong, valid, invalid = set(), [], [], 0, 0
+    for name, schema in [*SCHEMAS, *WALLE]:
+        asked, rng = parameters(schema), random.Random(name)
+        tool = {"type": "function", "function": {"name": "f", "parameters": asked}}
+        try:
+            made = enforce([tool], max_calls=1, tool_choice="required", loosen=True)
+        except InputError:
+            refused.add(name)
+            continue
+        writer = Writer(guard(translate(asked).schema), name)
+        written = list(dict.fromkeys(writer.text() for _ in range(12)))
+        values = [json.loads(text) for text in written]
+        tried = [json.dumps(changed(rng.choice(values), rng), ensure_ascii=False) for _ in range(24)]
+        found = accepted(made.tag, [call(text) for text in [*written, *tried]])
+        missed += [(name, text) for text, ok in zip(written, found, strict=False) if not ok]
+        judge = validator_for(asked, default=Draft202012Validator)(asked)
+        named = {item.limit.keyword for item in made.limits}
+        valid += len(written)
+        for text, ok in zip(tried, found[len(written) :], strict=True):
+            value = json.loads(text)
+            if not judge.is_valid(value):
+                invalid += 1
+                wrong += [(name, text)] if ok and not named >= blamed(judge, value, named) else []
+    assert (missed, wrong) == ([], []) and refused <= UNWRITABLE
+    assert valid > 2000 and invalid > 2000
