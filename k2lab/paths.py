@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import platformdirs
@@ -25,6 +27,16 @@ def cache_dir() -> Path:
     """The user's cache folder for k2lab, or ``K2LAB_CACHE``; not created."""
     given = os.environ.get("K2LAB_CACHE")
     return Path(given).expanduser().resolve() if given else Path(platformdirs.user_cache_dir("k2lab", appauthor=False))
+
+
+def results_dir(out: str) -> Path:
+    """Where a notebook keeps its results: ``out``, or where that is empty a folder that goes with this process."""
+    return Path(out) if out else Path(_temporary().name)
+
+
+@cache
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="k2lab-")
 
 
 def shown(path: str | os.PathLike[str]) -> str:

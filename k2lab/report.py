@@ -26,6 +26,9 @@ from k2lab.errors import InputError, ReportError
 RECORD_TYPE = "application/vnd.k2lab.result+json"
 """The MIME type under which a notebook leaves a result for the summary."""
 
+FILE_SUFFIX, FOLDERS = "_file", ("out", "source")
+"""Names of parameters that are paths: a relative one is the caller's, while a notebook runs in its own folder."""
+
 LOCAL_TAG, SERVER_TAG = "local-engines", "own-server"
 """Cells that need k2lab's own engines, and cells that need the reader's server."""
 
@@ -113,14 +116,20 @@ def defaults(notebook: Any) -> dict[str, Any]:
 
 
 def typed(given: Iterable[tuple[str, str]], known: Mapping[str, Any], notebook: str) -> dict[str, Any]:
-    """All parameters: the defaults, and over them the given texts read as the type of the default."""
+    """All parameters: the defaults, and over them the given texts read as the type of the default; paths absolute."""
     values = dict(known)
     for name, text in given:
         if name not in known:
             raise InputError(f"{notebook} has no parameter {name!r}: it has {', '.join(sorted(known)) or 'none'}")
-        value = _read(name, text, known[name])
+        value = _read(name, _absolute(name, text), known[name])
         values[name] = {**known[name], **value} if isinstance(value, dict) else value
     return values
+
+
+def _absolute(name: str, text: str) -> str:
+    """A path that does not depend on the folder; a source that is no folder, such as ``hub:REPO@SHA``, stays."""
+    is_path = name.endswith(FILE_SUFFIX) or (name in FOLDERS and (name != "source" or Path(text).is_dir()))
+    return str(Path(text).absolute()) if text and is_path else text
 
 
 def _read(name: str, text: str, default: Any) -> Any:

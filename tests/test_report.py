@@ -48,6 +48,17 @@ def test_parameters_are_read_as_the_type_of_their_default():
     assert made == {"n": 7, "name": "7", "share": 2.0, "flag": False, "servers": {"a": "http://x", "b": ""}}
 
 
+def test_relative_paths_are_those_of_the_caller(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    known = {"samples_file": "", "out": "", "source": "", "model": ""}
+    given = [("samples_file", "a/s.jsonl"), ("out", "runs"), ("source", "model"), ("model", "model")]
+    wanted = {"samples_file": "a/s.jsonl", "out": "runs", "source": "model"}
+    made = report.typed(given, known, "nb")
+    assert made == {name: str(tmp_path / path) for name, path in wanted.items()} | {"model": "model"}
+    assert report.typed([("source", "hub:a/b@c"), ("out", "")], known, "nb") == {**known, "source": "hub:a/b@c"}
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

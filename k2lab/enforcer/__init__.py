@@ -133,10 +133,12 @@ def attach(request: Mapping[str, Any], *, old_form: bool = False, **options: Any
     made = dict(request)
     tools = [_without_strict(tool) for tool in request.get("tools") or ()]
     choice = request.get("tool_choice") or ("auto" if tools else "none")
-    known = {"parallel": request.get("parallel_tool_calls") is not False}
-    made_for = enforce(
-        tools, tool_choice=choice, **known, **{"first_index": calls_so_far(request["messages"]), **options}
-    )
+    settings: dict[str, Any] = {
+        "parallel": request.get("parallel_tool_calls") is not False,
+        "first_index": calls_so_far(request["messages"]),
+        **options,
+    }
+    made_for = enforce(tools, tool_choice=choice, **settings)
     form = made_for.structures if old_form else made_for.tag
     if old_form and (choice not in ("auto", "none") or form is None):
         raise UnsupportedError("the older form of structural tags cannot force a call: use a later vLLM")
