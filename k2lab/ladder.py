@@ -56,8 +56,8 @@ PARSER = Rung(
 )
 """Beside the ladder: differs from the fourth rung in the parser alone."""
 
-MAX_CALLS, MAX_STRING = 3, 24
-"""What k2-nano's answers need: two calls at most, and strings of up to twenty characters."""
+MAX_CALLS, MAX_STRING = 2, 16
+"""What k2-nano's answers need: two calls at most, and strings of up to fifteen characters."""
 
 ROOM = 512
 """Tokens for an answer of the enforced arms: more than the longest that the pinned tag admits k2-nano to write."""

@@ -120,6 +120,7 @@ def test_the_unpinned_index_is_shown_without_a_model():
         ([], {"tool_choice": "required"}, "no tool is declared"),
         ([tool("a")], {"max_calls": 0}, "must not be below"),
         ([tool("a")], {"max_calls": 60}, "60 calls nest the tag"),
+        ([tool("a")], {"max_string": 129}, "max_string must be from 1 to 128"),
         ([tool("a", {"$ref": "#"})], {}, "tool 'a': .*without end"),
         ([tool("a", {"properties": {"x": {"$ref": "#/$defs/y"}}})], {}, "'#/\\$defs/y' is not there"),
         ([tool("a", {"properties": {"s": {"type": "string", "minLength": 10**6}}})], {}, "minLength"),
@@ -202,6 +203,8 @@ def test_up_to_four_keys_come_in_any_order():
     whole = any_order({"type": "object", "properties": {"a": {"type": "null"}, "b": {}}, "required": ["a"]})
     assert [list(order["properties"]) for order in whole["anyOf"]] == [["a", "b"], ["b", "a"]]
     assert [order["required"] for order in whole["anyOf"]] == [["a"]] * 2 and whole["$defs"]["k0"] == {"type": "null"}
+    twins = any_order({"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}}})
+    assert twins["$defs"] == {"k0": {"type": "null"}}
     five = {"type": "object", "properties": {name: {} for name in "abcde"}}
     assert any_order(five) == five
 

@@ -15,8 +15,8 @@ from k2lab.errors import InputError
 from tests.schemas import SCHEMAS, p
 from tests.test_enforcer_schemas import WALLE, Writer, blamed, changed
 
-UNWRITABLE = {"objects: odd names", "objects: additional to odd names"}
-"""Schemas with a property that begins like a marker."""
+NO_ARGUMENTS = {"objects: odd names", "objects: additional to odd names", "TestAnyOf 4"}
+"""Schemas with a property that begins like a marker, and one that no object fits."""
 
 
 def parameters(schema):
@@ -55,5 +55,30 @@ def test_the_whole_tag_takes_what_a_schema_admits_and_nothing_invalid(accepted):
             if not judge.is_valid(value):
                 invalid += 1
                 wrong += [(name, text)] if ok and not named >= blamed(judge, value, named) else []
-    assert (missed, wrong) == ([], []) and refused <= UNWRITABLE
+    assert (missed, wrong) == ([], []) and refused <= NO_ARGUMENTS
     assert valid > 2000 and invalid > 2000
+
+
+BOUNDS = (
+    {},
+    {"minLength": 2},
+    {"maxLength": 128},
+    {"maxLength": 129},
+    {"minLength": 1, "maxLength": 500},
+    {"pattern": "^[^b]{0,200}$"},
+    {"pattern": "^.{130}"},
+    {"pattern": "a"},
+    {"format": "uri-reference", "maxLength": 100},
+)
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("bounds", BOUNDS, ids=str)
+def test_no_bound_lets_a_string_pass_that_is_none(accepted, bounds):
+    tool = {"type": "function", "function": {"name": "f", "parameters": p({"type": "string", **bounds})}}
+    tag = enforce([tool], max_calls=1, tool_choice="required", loosen=True).tag
+    pad = "a" * 130 if "130" in str(bounds) else "aa"
+    broken = ["\n", "\\q", "\\", "\t", f"{wire.CALL_END}"]
+    texts = [call(f'{{"p": "{pad}{part}{end}"}}') for part in broken for end in ("", pad)]
+    assert not any(accepted(tag, texts))
+    assert accepted(tag, [call(f'{{"p": "{pad}"}}')]) == [True]

@@ -21,6 +21,7 @@ from k2lab import wire
 from k2lab.chat import Tool
 from k2lab.enforcer.guard import EXCLUDES, guard
 from k2lab.enforcer.order import any_order
+from k2lab.enforcer.scalars import LONGEST_STRING
 from k2lab.enforcer.schemas import Limit, Translated, translate
 from k2lab.errors import InputError, UnsupportedError
 
@@ -103,6 +104,10 @@ def enforce(
     """
     if first_index < 0 or max_calls < 1:
         raise InputError(f"first_index and max_calls must not be below 0 and 1: {first_index} and {max_calls}")
+    if max_string is not None and not 0 < max_string <= LONGEST_STRING:
+        raise InputError(
+            f"max_string must be from 1 to {LONGEST_STRING}, what the grammar counts rightly: {max_string}"
+        )
     offered = _chosen(_by_name(tools), tool_choice)
     arguments, limits = _arguments(offered, max_string)
     if limits and not loosen:
@@ -209,8 +214,9 @@ def _translated(schema: str) -> Translated:
 
 def _section(arguments: Mapping[str, Any], first_index: int, most: int) -> dict[str, Any]:
     calls: dict[str, Any] | None = None
+    ordered = {name: any_order(dict(schema)) for name, schema in arguments.items()}
     for index in reversed(range(first_index, first_index + most)):
-        one = _either([_call(name, schema, index) for name, schema in arguments.items()])
+        one = _either([_call(name, schema, index) for name, schema in ordered.items()])
         calls = _sequence([one, _optional(calls)]) if calls else one
     return _sequence([_const(wire.SECTION_BEGIN), *([calls] if calls else []), _const(wire.SECTION_END)])
 
@@ -218,7 +224,7 @@ def _section(arguments: Mapping[str, Any], first_index: int, most: int) -> dict[
 def _call(name: str, schema: Mapping[str, Any], index: int) -> dict[str, Any]:
     begin = f"{wire.CALL_BEGIN}{wire.call_id(name, index)}{wire.ARGUMENT_BEGIN}"
     options = {"max_whitespace_cnt": WHITE_SPACE, "excludes": list(EXCLUDES)}
-    body = {"type": "json_schema", "json_schema": any_order(dict(schema)), **options}
+    body = {"type": "json_schema", "json_schema": schema, **options}
     return _sequence([_const(begin), body, _const(wire.CALL_END)])
 
 

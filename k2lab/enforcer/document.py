@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -51,7 +52,6 @@ class Document:
         if any("$id" in part for part in _parts(root) if part is not root and _refers(part)):
             raise InputError("a schema within the schema has an $id and references: they cannot be followed")
         self._lookups = 0
-        self._validator = self._counting()
         self._asserted = frozenset(self._class.VALIDATORS) | BESIDE_OTHERS
         self._references_stand_alone = "unevaluatedItems" not in self._class.VALIDATORS
 
@@ -102,14 +102,19 @@ class Document:
             raise InputError(f"{str(error)[:200]}: a listed value cannot be checked") from None
 
     def _check(self, schema: Any) -> None:
+        from jsonschema import Draft202012Validator
         from jsonschema.exceptions import SchemaError
 
+        if self._class is Draft202012Validator and _surely_valid(schema):
+            return
         try:
             self._class.check_schema(schema, format_checker=None)  # an odd $id does no harm
         except SchemaError as error:
             raise InputError(f"the schema is none: {error.json_path}: {error.message[:200]}") from None
 
-    def _counting(self) -> Any:
+    @cached_property
+    def _validator(self) -> Any:
+        """For listed values, which most schemas have few of or none; it counts the references that it follows."""
         from jsonschema import validators
 
         extend: Any = validators.extend
@@ -199,6 +204,16 @@ def _parts(root: Any) -> Iterator[Schema]:
             waiting += [value for key in SINGLE if isinstance(value := schema.get(key), dict)]
             waiting += [item for key in LISTS if isinstance(value := schema.get(key), list) for item in value]
             waiting += [item for key in MAPS if isinstance(value := schema.get(key), dict) for item in value.values()]
+
+
+def _surely_valid(schema: Any) -> bool:
+    """What jsonschema-rs finds valid; its no is left to jsonschema, which takes a hundred times as long to say why."""
+    import jsonschema_rs
+
+    try:
+        return jsonschema_rs.meta.is_valid(schema)
+    except Exception:  # a $schema that it does not know
+        return False
 
 
 def _refers(schema: Schema) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 
+from k2lab.enforcer.document import same
 from k2lab.enforcer.finite import Schema
 
 MOST_PERMUTED = 4
@@ -24,11 +25,18 @@ def any_order(schema: Schema) -> Schema:
     properties = schema.get("properties", {})
     if not 2 <= len(properties) <= MOST_PERMUTED:
         return schema
-    shared = {f"k{place}": value for place, value in enumerate(properties.values())}
-    refs = {name: {"$ref": f"#/$defs/k{place}"} for place, name in enumerate(properties)}
+    shared: Schema = {}
+    refs = {name: {"$ref": f"#/$defs/{_named(value, shared)}"} for name, value in properties.items()}
     rest = {key: value for key, value in schema.items() if key not in ("properties", "$defs")}
     orders = [
         {**rest, "properties": {name: refs[name] for name in order}, "x-order": place}
         for place, order in enumerate(itertools.permutations(properties))
     ]
     return {"anyOf": orders, "$defs": {**schema.get("$defs", {}), **shared}}
+
+
+def _named(schema: Schema, shared: Schema) -> str:
+    """The name of a definition, the same for equal schemas: the engine then compiles one."""
+    name = next((name for name, other in shared.items() if same(schema, other)), f"k{len(shared)}")
+    shared.setdefault(name, schema)
+    return name
