@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from k2lab.stats import Share, share
 
@@ -100,16 +100,10 @@ def share_pairs(values: Mapping[str, Mapping[str, Share]], ax: Axes | None = Non
         ax.text(0.0, row - 0.34, label, va="bottom", fontsize=9)
     _bare(ax, len(values), xlabel)
     ax.set_xlim(0, 1.01)
-    handles, labels = _first_of_each(ax)
-    ax.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    found = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    names = [name for name in dict.fromkeys(name for arm in values.values() for name in arm) if name in found]
+    ax.legend([found[name] for name in names], names, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     return ax
-
-
-def _first_of_each(ax: Axes) -> tuple[list[Any], list[str]]:
-    found: dict[str, Any] = {}
-    for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-        found.setdefault(label, handle)
-    return list(found.values()), list(found)
 
 
 def share_curves(

@@ -141,6 +141,12 @@ def test_what_cannot_be_enforced_is_said_in_one_line_within_a_second(tools, opti
     assert time.monotonic() - began < 1 and "\n" not in str(refused.value)
 
 
+def test_many_tools_give_up_orders_of_keys_before_they_are_refused():
+    three = {"type": "object", "properties": {name: {"type": "string"} for name in "abc"}}
+    assert [enforce([tool(f"tool_{i}", three) for i in range(n)]).any_order for n in (1, 5, 30, 60)] == [4, 4, 2, 1]
+    assert enforce([tool(f"tool_{i}", three) for i in range(30)], max_calls=1).any_order == 4
+
+
 def test_500_tools_can_be_held_to_one_call():
     began = time.monotonic()
     made = enforce([tool(f"tool_{i}", CITY) for i in range(500)], max_calls=1)
@@ -234,6 +240,10 @@ def test_the_tag_is_printed_by_the_command_line(k2lab, tmp_path):
     assert refused.returncode == 1 and "tool_choice names 'nothing'" in refused.stderr
     tools.write_text(json.dumps([tool("label", {"properties": {"x": {"not": {}}}})]))
     assert "label: /properties/x not" in k2lab("enforce", "--tools", tools).stderr
+    many = {"type": "object", "properties": {name: {} for name in "abc"}}
+    tools.write_text(json.dumps([tool(f"tool_{i}", many) for i in range(30)]))
+    assert "more than 2 keys have them in their schema's order" in k2lab("enforce", "--tools", tools).stderr
+    tools.write_text(json.dumps([tool("label", {"properties": {"x": {"not": {}}}})]))
     loosened = k2lab("enforce", "--tools", tools, "--loosen")
     assert loosened.returncode == 0 and "loosened: label" in loosened.stderr
 

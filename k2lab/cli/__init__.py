@@ -197,6 +197,7 @@ def enforce(tools: Path, history: Path | None, tool_choice: str, old_form: bool,
     It goes into a request as structured_outputs.structural_tag, with tool_choice auto.
     """
     from k2lab import enforcer
+    from k2lab.enforcer.order import MOST_PERMUTED
 
     offered = chat.load_tools(tools)
     first_index = enforcer.calls_so_far(chat.load(history).messages) if history else 0
@@ -205,6 +206,9 @@ def enforce(tools: Path, history: Path | None, tool_choice: str, old_form: bool,
     made = enforcer.enforce(offered, tool_choice=choice, first_index=first_index, **options)
     for limit in made.limits:
         click.echo(f"k2lab: loosened: {limit}", err=True)
+    if made.any_order < MOST_PERMUTED:
+        held = f"tools with more than {made.any_order} keys have them in their schema's order"
+        click.echo(f"k2lab: {held}, as all orders would make too large a tag: --max-calls lowers its size", err=True)
     print_json(made.structures if old_form else made.tag)
 
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from k2lab import wire
 from k2lab.chat import Tool
 from k2lab.enforcer.guard import EXCLUDES, guard
-from k2lab.enforcer.order import any_order
+from k2lab.enforcer.order import MOST_PERMUTED, any_order
 from k2lab.enforcer.scalars import LONGEST_STRING
 from k2lab.enforcer.schemas import Limit, Translated, translate
 from k2lab.errors import InputError, UnsupportedError
@@ -32,6 +32,9 @@ MAX_CALLS = 8
 
 LARGEST_TAG_BYTES = 256 << 10
 """A server parses the tag anew with each request; beyond this that takes most of a second."""
+
+LARGEST_ANY_ORDER_BYTES = 64 << 10
+"""Orders of keys that make a tag larger are given up: parsing so much takes 20 ms, and vLLM 0.32.0 does it twice."""
 
 DEEPEST_TAG = 80
 """vLLM 0.32.0 refuses a tag that is nested deeper: 64 levels for a schema and 16 for what is around it."""
@@ -64,18 +67,24 @@ class ToolLimit:
 
 @dataclass(frozen=True)
 class Enforcement:
-    """A structural tag for one request; ``structures`` is the form that vLLM before its grammar's rewrite takes."""
+    """A structural tag for one request; ``structures`` is the form that vLLM before its grammar's rewrite takes.
+
+    A tool with up to ``any_order`` keys may have them in any order, others have
+    them in their schema's.
+    """
 
     tag: Mapping[str, Any]
     structures: Mapping[str, Any] | None
     first_index: int
     max_calls: int
+    any_order: int
     limits: tuple[ToolLimit, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """``{"tag", "first_index", "max_calls", "limits"}``."""
+        """The fields but for ``structures``, each limit as ``{"tool", "path", "keyword", "reason"}``."""
         limits = [{"tool": item.tool, **vars(item.limit)} for item in self.limits]
-        return {"tag": self.tag, "first_index": self.first_index, "max_calls": self.max_calls, "limits": limits}
+        names = ("tag", "first_index", "max_calls", "any_order")
+        return {**{name: getattr(self, name) for name in names}, "limits": limits}
 
 
 def enforce(
@@ -114,12 +123,13 @@ def enforce(
         listed = "; ".join(map(str, limits))
         raise UnsupportedError(f"the grammar would let invalid arguments pass, loosen these parts or refuse: {listed}")
     most = 1 if not parallel or isinstance(tool_choice, Mapping) else max_calls
-    section = _section(arguments, first_index, most) if arguments else None
+    ordered, permuted = _ordered(arguments, most)
+    section = _section(ordered, first_index, most) if ordered else None
     must = tool_choice == "required" or isinstance(tool_choice, Mapping)
     parts = [*([] if must else [TEXT]), *([section if must else _optional(section)] if section else [])]
     tag = {"type": "structural_tag", "format": _sequence([*_reasoning(thinking), *parts])}
     _check_size(tag, len(offered), most)
-    return Enforcement(tag, _structures(arguments, first_index, most), first_index, most, tuple(limits))
+    return Enforcement(tag, _structures(arguments, first_index, most), first_index, most, permuted, tuple(limits))
 
 
 def calls_so_far(messages: Sequence[Mapping[str, Any]]) -> int:
@@ -212,11 +222,19 @@ def _translated(schema: str) -> Translated:
     return translate(json.loads(schema))
 
 
+def _ordered(arguments: Mapping[str, Any], most: int) -> tuple[dict[str, Any], int]:
+    """Arguments with their keys in any order, for tools of up to as many keys as the size of the tag allows."""
+    for permuted in range(MOST_PERMUTED, 1, -1):
+        made = {name: any_order(schema, permuted) for name, schema in arguments.items()}
+        if most * len(json.dumps(made)) <= LARGEST_ANY_ORDER_BYTES:
+            return made, permuted
+    return dict(arguments), 1
+
+
 def _section(arguments: Mapping[str, Any], first_index: int, most: int) -> dict[str, Any]:
     calls: dict[str, Any] | None = None
-    ordered = {name: any_order(dict(schema)) for name, schema in arguments.items()}
     for index in reversed(range(first_index, first_index + most)):
-        one = _either([_call(name, schema, index) for name, schema in ordered.items()])
+        one = _either([_call(name, schema, index) for name, schema in arguments.items()])
         calls = _sequence([one, _optional(calls)]) if calls else one
     return _sequence([_const(wire.SECTION_BEGIN), *([calls] if calls else []), _const(wire.SECTION_END)])
 

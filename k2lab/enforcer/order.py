@@ -16,14 +16,14 @@ MOST_PERMUTED = 4
 """Up to so many keys come in any order (4 keys have 24), more in the schema's."""
 
 
-def any_order(schema: Schema) -> Schema:
-    """A translated object schema that admits its keys in every order; with more than :data:`MOST_PERMUTED` as it is.
+def any_order(schema: Schema, most: int = MOST_PERMUTED) -> Schema:
+    """A translated object schema that admits its keys in every order; with more than ``most`` as it is.
 
     xgrammar 0.2.8 takes objects that differ in the order of their properties
     alone for one and the same; a keyword that it does not know tells them apart.
     """
     properties = schema.get("properties", {})
-    if not 2 <= len(properties) <= MOST_PERMUTED:
+    if not 2 <= len(properties) <= most:
         return schema
     shared: Schema = {}
     refs = {name: {"$ref": f"#/$defs/{_named(value, shared)}"} for name, value in properties.items()}
