@@ -81,22 +81,23 @@ def test_the_grammar_takes_right_answers_and_no_other(accepted, name):
     assert {answer for answer, ok in zip(ANSWERS, found, strict=True) if ok} == wanted
 
 
-THOUGHT = f"call {wire.SECTION_BEGIN} or not? {{</think>\n"
-THINKING = {  # what comes before the answer, and whether the answer may then be the call, or text
+THOUGHT, CALLING = "call search:0 or not? {</think>\n", f"call {wire.SECTION_BEGIN}</think>"
+THINKING = {  # what comes before a call that must come, and whether it may
     "no": {"": True, THOUGHT: False, f"<think>{THOUGHT}": False},
     "may": {"": True, THOUGHT: False, f"<think>{THOUGHT}": True},
-    "begun": {"": False, THOUGHT: True},
+    "begun": {"": False, THOUGHT: True, f"<think>{THOUGHT}": True},
 }
 
 
 @pytest.mark.live
 @pytest.mark.parametrize("thinking", THINKING)
-def test_a_thinking_model_thinks_freely_first(accepted, thinking):
+def test_a_thinking_model_thinks_freely_first_and_calls_nothing_meanwhile(accepted, thinking):
     wanted = THINKING[thinking]
-    for choice, answers in {"auto": ("one", "text alone"), "required": ("one",)}.items():
-        tag = enforce(TOOLS, first_index=3, thinking=thinking, tool_choice=choice).tag
-        for answer in answers:
-            assert accepted(tag, [before + ANSWERS[answer] for before in wanted]) == list(wanted.values())
+    must, can = (enforce(TOOLS, first_index=3, thinking=thinking, tool_choice=c).tag for c in ("required", "auto"))
+    assert accepted(must, [before + ANSWERS["one"] for before in wanted]) == list(wanted.values())
+    assert all(accepted(can, [before + ANSWERS["text alone"] for before, may in wanted.items() if may]))
+    for tag in (must, can):
+        assert not any(accepted(tag, [before + ANSWERS["one"] for before in (CALLING, f"<think>{CALLING}")]))
         assert not any(accepted(tag, [before + ANSWERS["undeclared"] for before in wanted]))
 
 

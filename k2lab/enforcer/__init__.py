@@ -101,11 +101,13 @@ def enforce(
     """The tag for a request.
 
     ``first_index`` is the number of calls in the history (:func:`calls_so_far`).
-    ``thinking`` tells where reasoning stands in which anything may be written; a
-    vLLM that runs with a reasoning parser begins the grammar behind it by
-    itself, and wants ``no``. ``max_string`` bounds the characters of strings, and
-    with it the size of numbers, that the schema leaves unbounded: a model that is
-    made to fill one in which it has nothing to say may write on until it is cut
+    ``thinking`` tells where reasoning stands, in which anything may be written
+    but a marker: nothing would hold a call that is begun there. A vLLM that runs
+    with a reasoning parser begins the grammar behind the reasoning by itself,
+    wants ``no``, and holds nothing where the reasoning never ends, unless it was
+    told ``enable_in_reasoning``. ``max_string`` bounds the characters of strings,
+    and with it the size of numbers, that the schema leaves unbounded: a model that
+    is made to fill one in which it has nothing to say may write on until it is cut
     off. ``loosen`` goes on where the grammar cannot hold a
     part of a schema; without it that raises :class:`UnsupportedError` with each
     tool, path and keyword. Raises :class:`InputError` for tools or a choice
@@ -267,7 +269,7 @@ def _reasoning(thinking: Thinking) -> list[dict[str, Any]]:
     if thinking == "no":
         return []
     begin = "" if thinking == "begun" else BEGIN_THINKING
-    free = {"type": "tag", "begin": begin, "content": {"type": "any_text"}, "end": END_THINKING}
+    free = {"type": "tag", "begin": begin, "content": TEXT, "end": END_THINKING}
     return [free if thinking == "begun" else _optional(free), {"type": "regex", "pattern": "\\s*"}]
 
 

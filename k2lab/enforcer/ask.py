@@ -16,6 +16,9 @@ PROBE_TOOL = {"type": "function", "function": {"name": "k2lab_probe", "parameter
 PROBE_INDEX = 77
 """No server comes to this index by itself in a conversation without a history."""
 
+PROBE_TOKENS = 1024
+"""An enforced call needs thirty; a thinking model thinks first."""
+
 
 def chat(
     endpoint: Endpoint,
@@ -48,7 +51,11 @@ def form_of(endpoint: Endpoint) -> Form:
     both forms, ignores them, or puts a tag of its own beside ours.
     """
     talk = Conversation.of([{"role": "user", "content": "Call the tool."}], [PROBE_TOOL])
-    ask: dict[str, Any] = {"first_index": PROBE_INDEX, "max_calls": 1, "params": {"max_tokens": 64, "temperature": 0}}
+    ask: dict[str, Any] = {
+        "first_index": PROBE_INDEX,
+        "max_calls": 1,
+        "params": {"max_tokens": PROBE_TOKENS, "temperature": 0},
+    }
     try:
         reply = chat(endpoint, talk, tool_choice="required", **ask)
     except StatusError as error:
@@ -61,8 +68,9 @@ def form_of(endpoint: Endpoint) -> Form:
     if not called:
         raise UnsupportedError(f"{endpoint.base_url} ignores structured_outputs: it does not enforce")
     raise UnsupportedError(
-        f"{endpoint.base_url} answered the id {called[0]!r} where functions.k2lab_probe:{PROBE_INDEX} was asked for:"
-        " it ignores the tag, or runs a grammar of its own (start vLLM with --tool-strict-level auto)"
+        f"{endpoint.base_url} answered the id {called[0]!r} where functions.k2lab_probe:{PROBE_INDEX} was asked for: it"
+        " ignores the tag, runs a grammar of its own (start vLLM with --tool-strict-level auto), or waits for the end"
+        " of a reasoning that never came (start it with --structured-outputs-config.enable_in_reasoning=True)"
     )
 
 
