@@ -1,7 +1,9 @@
-"""Conversations: messages and tools, loaded, validated and never mutated.
+"""Conversations: messages, tools and the parameters of a request, loaded, validated and never mutated.
 
 The shapes are those of the OpenAI chat API: a message is a mapping with a
-``role``; a tool is ``{"type": "function", "function": {"name": ...}}``.
+``role``; a tool is ``{"type": "function", "function": {"name": ...}}``. A whole
+chat request is a conversation, too: what it holds beside messages and tools are
+its parameters.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "_input"}
 
 @dataclass(frozen=True)
 class Conversation:
-    """Messages in order and the tools on offer.
+    """Messages in order, the tools on offer, and the other fields of a request by name.
 
     The mappings inside are shared, not copied: take :meth:`to_json` for a
     value that may be changed.
@@ -32,33 +34,53 @@ class Conversation:
 
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, messages: Iterable[Mapping[str, Any]], tools: Iterable[Mapping[str, Any]] | None = None
+        cls,
+        messages: Iterable[Mapping[str, Any]],
+        tools: Iterable[Mapping[str, Any]] | None = None,
+        parameters: Mapping[str, Any] | None = None,
     ) -> Conversation:
         """Validate and freeze; raises :class:`ConversationError` with the place of the fault."""
         frozen_messages = tuple(_message(index, item) for index, item in enumerate(_list("messages", messages)))
         if not frozen_messages:
             raise ConversationError("messages is empty: a conversation needs at least one message")
         frozen_tools = tuple(_tool(index, item) for index, item in enumerate(_list("tools", tools or ())))
-        return cls(frozen_messages, frozen_tools)
+        return cls(frozen_messages, frozen_tools, _parameters(parameters or {}))
 
     def to_json(self) -> dict[str, Any]:
-        """A deep copy as plain JSON data: ``{"messages": [...], "tools": [...]}``."""
-        return {"messages": copy.deepcopy(list(self.messages)), "tools": copy.deepcopy(list(self.tools))}
+        """A deep copy as plain JSON data: ``{"messages": [...], "tools": [...]}`` and the parameters beside them."""
+        data = {"messages": list(self.messages), "tools": list(self.tools), **self.parameters}
+        return copy.deepcopy(data)
+
+    @property
+    def template_kwargs(self) -> Mapping[str, Any]:
+        """Variables for the chat template: the request's ``chat_template_kwargs``."""
+        return self.parameters.get("chat_template_kwargs") or {}
+
+    def with_messages(self, messages: Iterable[Mapping[str, Any]]) -> Conversation:
+        """Other messages with the same tools and parameters; validated as :meth:`of` does."""
+        return Conversation.of(messages, self.tools, self.parameters)
+
+    def with_template_kwargs(self, kwargs: Mapping[str, Any]) -> Conversation:
+        """Further variables for the chat template, over those that the request has."""
+        if not kwargs:
+            return self
+        return replace(self, parameters={**self.parameters, "chat_template_kwargs": {**self.template_kwargs, **kwargs}})
 
     def tool_names(self) -> tuple[str, ...]:
         """Names of the declared tools, in order."""
         return tuple(tool["function"]["name"] for tool in self.tools)
 
     def prefix(self, length: int) -> Conversation:
-        """The first ``length`` messages with the same tools."""
-        return Conversation(self.messages[:length], self.tools)
+        """The first ``length`` messages with the same tools and parameters."""
+        return replace(self, messages=self.messages[:length])
 
 
 def load(path: str | Path) -> Conversation:
-    """Read a conversation file: ``{"messages": [...], "tools": [...]}``, or a bare list of messages."""
+    """Read a conversation file: a chat request, or ``{"messages": [...], "tools": [...]}``, or a list of messages."""
     path = Path(path)
     data = _read_json(path, "conversation")
     try:
@@ -79,14 +101,33 @@ def load_tools(path: str | Path) -> tuple[Tool, ...]:
 
 
 def parse(data: object) -> Conversation:
-    """A conversation from decoded JSON."""
+    """A conversation from decoded JSON.
+
+    An ``extra_body``, which the openai client puts over the fields of the request, is put over them here.
+    """
     if isinstance(data, list):
         return Conversation.of(data)
     if not isinstance(data, Mapping):
         raise ConversationError(f'expected {{"messages": [...], "tools": [...]}}, found {_kind(data)}')
     if "messages" not in data:
         raise ConversationError('no "messages": expected {"messages": [...], "tools": [...]}')
-    return Conversation.of(data["messages"], data.get("tools"))
+    fields = {**data, **_object("extra_body", data.get("extra_body"))}
+    parameters = {key: value for key, value in fields.items() if key not in ("messages", "tools", "extra_body")}
+    return Conversation.of(fields["messages"], fields.get("tools"), parameters)
+
+
+CHAT_ONLY = frozenset(
+    {"messages", "tools", "tool_choice", "parallel_tool_calls", "response_format", "stream", "stream_options",
+     "chat_template", "chat_template_kwargs", "add_generation_prompt", "continue_final_message", "documents",
+     "reasoning_effort", "thinking", "functions", "function_call", "modalities"}
+)  # fmt: skip
+"""What a chat request may hold and a plain completion cannot: it is in the prompt already, or lost with it."""
+
+PROMPT_PARAMETERS = frozenset(
+    {"chat_template", "chat_template_kwargs", "add_generation_prompt", "continue_final_message", "documents",
+     "reasoning_effort", "thinking"}
+)  # fmt: skip
+"""What may shape the prompt of a chat request beside its messages and tools, on one server or another."""
 
 
 def text_of(message: Mapping[str, Any]) -> str:
@@ -112,6 +153,17 @@ def _list(name: str, value: object) -> Sequence[Any]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise ConversationError(f"{name} must be a list, found {_kind(value)}")
     return list(value)
+
+
+def _object(name: str, value: object) -> Mapping[str, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise ConversationError(f"{name} must be an object, found {_kind(value)}")
+    return value or {}
+
+
+def _parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    _object("chat_template_kwargs", parameters.get("chat_template_kwargs"))
+    return dict(parameters)
 
 
 def _message(index: int, message: object) -> Message:

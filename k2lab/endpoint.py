@@ -11,12 +11,12 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from k2lab.chat import Conversation
+from k2lab.chat import PROMPT_PARAMETERS, Conversation
 from k2lab.errors import EndpointError, InputError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -110,14 +110,17 @@ class Endpoint:
             return None
 
     def chat(self, conversation: Conversation, **params: Any) -> Reply:
-        """``/chat/completions``; ``params`` are those of the API, vLLM's own among them."""
-        data = conversation.to_json()
-        body = {"model": self.model, "messages": data["messages"], **params}
-        if data["tools"]:
-            body["tools"] = data["tools"]
+        """``/chat/completions``, not streamed; ``params`` go over those that the conversation has as a request."""
         started = time.perf_counter()
-        answer = self._post_or_get(f"{self.base_url}/chat/completions", body)
+        answer = self._post_or_get(f"{self.base_url}/chat/completions", self._body(conversation, params))
         return _chat_reply(answer, started)
+
+    def _body(self, conversation: Conversation, params: Mapping[str, Any]) -> dict[str, Any]:
+        body = {key: value for key, value in conversation.to_json().items() if key not in ("stream", "stream_options")}
+        if not body["tools"]:
+            del body["tools"]
+        named = self._model or conversation.parameters.get("model")
+        return {**body, "model": str(named) if named else self.model, **params}
 
     def complete(self, prompt: str | Sequence[int], **params: Any) -> Reply:
         """``/completions`` of a rendered prompt: the same model without the server's chat layer.
@@ -146,10 +149,7 @@ class Endpoint:
 
     def tokenize(self, conversation: Conversation, **params: Any) -> list[int]:
         """vLLM's ``/tokenize`` of a chat request; raises :class:`UnsupportedError` where there is none."""
-        data = conversation.to_json()
-        body = {"model": self.model, "messages": data["messages"], **params}
-        if data["tools"]:
-            body["tools"] = data["tools"]
+        body = self._body(_prompt_of(conversation), params)
         return [int(token) for token in self._own("/tokenize", body)["tokens"]]
 
     def detokenize(self, ids: Sequence[int]) -> str:
@@ -166,7 +166,7 @@ class Endpoint:
     def prompt_ids(self, conversation: Conversation, **params: Any) -> PromptIds:
         """The ids of the prompt that the server itself makes: ``return_token_ids``, else ``/tokenize``."""
         try:
-            reply = self.chat(conversation, max_tokens=1, return_token_ids=True, **params)
+            reply = self.chat(_prompt_of(conversation), max_tokens=1, return_token_ids=True, **params)
             if reply.prompt_ids is not None:
                 return PromptIds(reply.prompt_ids, "return_token_ids")
         except EndpointError as error:
@@ -266,6 +266,12 @@ def checked_url(base_url: str) -> str:
     if parts.username or parts.password:
         raise InputError(f"keep keys out of the base URL: set {KEY_VARIABLE} instead")
     return base_url.rstrip("/")
+
+
+def _prompt_of(conversation: Conversation) -> Conversation:
+    """The conversation with those of its parameters alone that may shape its prompt."""
+    kept = {"model", *PROMPT_PARAMETERS}
+    return replace(conversation, parameters={k: v for k, v in conversation.parameters.items() if k in kept})
 
 
 def _chat_reply(answer: Mapping[str, Any], started: float) -> Reply:

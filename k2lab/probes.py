@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from k2lab import templates
 from k2lab.chat import Conversation
-from k2lab.diff import Diff, common_prefix, diff
+from k2lab.diff import Diff, Divergence, common_prefix, diff
 from k2lab.endpoint import Endpoint
 from k2lab.errors import UnsupportedError
 from k2lab.render import Rendering, render
@@ -30,6 +30,16 @@ PART_LITERAL = re.compile(r"\[\{'type': 'text', 'text': .*?\}\]", re.DOTALL)
 EMPTY_CONTENT_FIX = (
     "serve a template that renders both kinds of content (Kimi-K2-Instruct-0905 from commit 94a4053e on), start vLLM "
     "with --chat-template-content-format string, or send null instead of '' (k2lab repair)"
+)
+
+
+BARE_FIX = (
+    "serve the checkpoint with its own tokenizer code (vLLM and SGLang: --trust-remote-code), or send /completions a "
+    "prompt that was rendered right (k2lab complete)"
+)
+OTHER_PROMPT_FIX = (
+    "see all differences with k2lab diff; then compare the server's template, tokenizer code, content format and flags "
+    "with the source's, and the request's chat_template_kwargs"
 )
 
 
@@ -86,8 +96,7 @@ def generation_prompt(
         return Finding(problem, "unknown", found.how)
     aligned = _diff(found.ids, right, source, conversation)
     if found.ids[-len(suffix) :] == suffix:
-        rest = "the whole prompt is equal" if aligned.equal else "the prompt differs elsewhere"
-        return Finding(problem, "absent", f"the prompt ends with ids {list(suffix)}; {rest}", "", aligned)
+        return Finding(problem, "absent", f"the prompt ends with ids {list(suffix)}", "", aligned)
     evidence = f"the prompt ends with id {found.ids[-1]} and lacks ids {list(suffix)}"
     return Finding(problem, "present", evidence, GENERATION_PROMPT_FIX, aligned)
 
@@ -121,7 +130,32 @@ def empty_content(
     return Finding(problem, "present", evidence, EMPTY_CONTENT_FIX, aligned)
 
 
-ALL = (generation_prompt, empty_content)
+def same_prompt(endpoint: Endpoint, source: Source | str | Path, conversation: Conversation, **params: Any) -> Finding:
+    """Whether the server's prompt differs anywhere from the source's, and where first.
+
+    A missing generation prompt alone is :func:`generation_prompt`'s to tell.
+    ``params`` go with the request.
+    """
+    problem = "another prompt than the source's"
+    right = render(source, conversation)
+    if right.token_ids is None:
+        return Finding(problem, "unknown", "the source has no tokenizer: without it no ids can be compared")
+    found = endpoint.prompt_ids(conversation, **params)
+    if found.ids is None:
+        return Finding(problem, "unknown", found.how)
+    aligned = _diff(found.ids, right, source, conversation)
+    if aligned.first is None:
+        return Finding(problem, "absent", f"all {len(found.ids)} ids are equal", "", aligned)
+    if found.ids == render(source, conversation, add_generation_prompt=False).token_ids:
+        return Finding(problem, "absent", "nothing but the generation prompt is missing", "", aligned)
+    place = _place(aligned.first, _opened(source))
+    if found.ids == render(source, conversation, bare=True).token_ids:
+        told = "the server rendered the bare template, its tools were not prepared as the model's tokenizer does it"
+        return Finding(problem, "present", f"{told}: {place}", BARE_FIX, aligned)
+    return Finding(problem, "present", place, OTHER_PROMPT_FIX, aligned)
+
+
+ALL = (generation_prompt, empty_content, same_prompt)
 """Every probe that asks a server about a conversation."""
 
 
@@ -162,6 +196,18 @@ def generation_prompt_grid(
         for in_signature, (endpoint, folder) in by_signature.items()
         for in_template in (False, True)
     ]
+
+
+def _place(first: Divergence, tokenizer: Tokenizer) -> str:
+    """The first difference in words."""
+    sides = [
+        "nothing" if token is None else f"id {token} {tokenizer.decode([token])!r}"
+        for token in (first.left, first.right)
+    ]
+    whose = first.owner.name if first.owner.message is None else f"messages[{first.owner.message}] ({first.owner.name})"
+    return (
+        f"the first difference is at token {first.index}, in {whose}: the server has {sides[0]}, the source {sides[1]}"
+    )
 
 
 def _diff(server: tuple[int, ...], right: Rendering, source: Source | str | Path, conversation: Conversation) -> Diff:

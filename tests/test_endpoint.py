@@ -1,52 +1,18 @@
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from k2lab import probes
+from k2lab.chat import Conversation
 from k2lab.endpoint import Endpoint, in_parallel
 from k2lab.engine.server import free_port
 from k2lab.errors import EndpointError, InputError, UnsupportedError
 from k2lab.nano import folders
 from k2lab.render import render
 
-ANSWER = {
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}}],
-    "usage": {"completion_tokens": 1},
-}
-
-
-@pytest.fixture
-def plain_server():
-    """A server with the OpenAI API and nothing of vLLM's; ``answers`` maps a path to (status, body)."""
-    answers = {"/v1/chat/completions": (200, ANSWER), "/v1/models": (200, {"object": "list", "data": [{"id": "m"}]})}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.rfile.read(int(self.headers.get("content-length", 0)))
-            status, body = answers.get(self.path, (404, {"error": {"message": "Not Found"}}))
-            data = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/v1", answers
-    server.shutdown()
-    server.server_close()
-
 
 def test_a_server_without_vllms_features_degrades_with_a_word(plain_server, talk):
-    endpoint = Endpoint(plain_server[0])
+    endpoint = Endpoint(plain_server.url)
     assert endpoint.model == "m" and endpoint.version() is None
     assert endpoint.chat(talk).content == "hi"
     found = endpoint.prompt_ids(talk)
@@ -58,11 +24,24 @@ def test_a_server_without_vllms_features_degrades_with_a_word(plain_server, talk
 
 
 def test_a_server_that_refuses_unknown_parameters_is_asked_otherwise(plain_server, talk):
-    url, answers = plain_server
+    url, answers = plain_server.url, plain_server.answers
     answers["/v1/chat/completions"] = (400, {"error": {"message": "Unrecognized request argument: return_token_ids"}})
     answers["/tokenize"] = (200, {"tokens": [1, 2, 3]})
     found = Endpoint(url).prompt_ids(talk)
     assert (found.ids, found.how) == ((1, 2, 3), "/tokenize")
+
+
+def test_a_whole_request_goes_out_as_it_stands(plain_server, talk):
+    url = plain_server.url
+    fields = {"temperature": 0.3, "chat_template_kwargs": {"thinking": False}, "tool_choice": "required"}
+    asked = Conversation.of(talk.messages, talk.tools, {**fields, "stream": True, "model": "theirs"})
+    Endpoint(url).chat(asked, max_tokens=7)
+    sent = plain_server.received[-1]
+    assert sent == {**talk.to_json(), **fields, "model": "theirs", "max_tokens": 7}
+    Endpoint(url, "mine").prompt_ids(asked)
+    sent = plain_server.received[-2]
+    assert sent["chat_template_kwargs"] == {"thinking": False} and sent["model"] == "mine"
+    assert "tool_choice" not in sent and "temperature" not in sent  # which shape no prompt
 
 
 @pytest.mark.parametrize(
@@ -78,7 +57,7 @@ def test_a_server_that_refuses_unknown_parameters_is_asked_otherwise(plain_serve
     ],
 )
 def test_every_refusal_is_one_line(plain_server, talk, status, body, said):
-    url, answers = plain_server
+    url, answers = plain_server.url, plain_server.answers
     answers["/v1/chat/completions"] = (status, body)
     with pytest.raises(EndpointError, match=said) as caught:
         Endpoint(url, "m").chat(talk)
@@ -86,7 +65,7 @@ def test_every_refusal_is_one_line(plain_server, talk, status, body, said):
 
 
 def test_the_key_is_never_shown(plain_server, talk, monkeypatch):
-    url, answers = plain_server
+    url, answers = plain_server.url, plain_server.answers
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
     answers["/v1/chat/completions"] = (401, {"error": {"message": "key sk-very-secret is wrong"}})
     endpoint = Endpoint(url, "m")

