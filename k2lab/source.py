@@ -271,8 +271,8 @@ def _module(folder: Path, entry: str) -> str:
     match = CLASS_REFERENCE.fullmatch(entry)
     if match is None:
         raise SourceError(
-            f"auto_map of {folder} names {entry!r}, code that lies elsewhere: it is not run, whatever the consent; an entry"
-            " is module.Class"
+            f"auto_map of {folder} names {entry!r}, code that lies elsewhere: it is not run, whatever the consent;"
+            " an entry is module.Class"
         )
     return f"{match['module']}.py"
 
