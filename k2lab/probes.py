@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +38,10 @@ EMPTY_CONTENT_FIX = (
 BARE_FIX = (
     "serve the checkpoint with its own tokenizer code (vLLM and SGLang: --trust-remote-code), or send /completions a "
     "prompt that was rendered right (k2lab complete)"
+)
+REWRITTEN_FIX = (
+    "vLLM (0.11.0, 0.32.0) decodes the arguments, and the template prints them with ', ' and ': ' between; send them "
+    "so, and the prompt is the same everywhere"
 )
 OTHER_PROMPT_FIX = (
     "see all differences with k2lab diff; then compare the server's template, tokenizer code, content format and flags "
@@ -152,6 +158,9 @@ def same_prompt(endpoint: Endpoint, source: Source | str | Path, conversation: C
     if found.ids == render(source, conversation, bare=True).token_ids:
         told = "the server rendered the bare template, its tools were not prepared as the model's tokenizer does it"
         return Finding(problem, "present", f"{told}: {place}", BARE_FIX, aligned)
+    if found.ids == render(source, _with_decoded_arguments(conversation)).token_ids:
+        told = "the server wrote the arguments of earlier calls anew, with other white space"
+        return Finding(problem, "present", f"{told}: {place}", REWRITTEN_FIX, aligned)
     return Finding(problem, "present", place, OTHER_PROMPT_FIX, aligned)
 
 
@@ -208,6 +217,16 @@ def _place(first: Divergence, tokenizer: Tokenizer) -> str:
     return (
         f"the first difference is at token {first.index}, in {whose}: the server has {sides[0]}, the source {sides[1]}"
     )
+
+
+def _with_decoded_arguments(conversation: Conversation) -> Conversation:
+    """The arguments of earlier calls as objects, which a template prints as JSON of its own."""
+    messages = conversation.to_json()["messages"]
+    for message in messages:
+        for call in message.get("tool_calls") or ():
+            with contextlib.suppress(TypeError, ValueError, KeyError, RecursionError):
+                call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+    return conversation.with_messages(messages)
 
 
 def _diff(server: tuple[int, ...], right: Rendering, source: Source | str | Path, conversation: Conversation) -> Diff:

@@ -126,6 +126,16 @@ def test_a_server_that_renders_the_bare_template_is_told_so(kimi, plain_server, 
     assert same.state == "present" and "bare template" in same.evidence and "--trust-remote-code" in same.fix
 
 
+def test_a_server_that_writes_earlier_arguments_anew_is_told_so(plain_server):
+    call = {"id": "functions.f:0", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
+    messages = [{"role": "user", "content": "Go"}, {"role": "assistant", "content": None, "tool_calls": [call]}]
+    talk = Conversation.of(messages, [tool({"type": "object"})])
+    source = open_source(folders.assemble("current"))
+    ids = source.tokenizer.encode(render(source, talk).text.replace('{"a":1}', '{"a": 1}'))
+    same = findings(plain_server, source, talk, ids)[-1]
+    assert same.state == "present" and "messages[1]" in same.evidence and "arguments of earlier calls" in same.evidence
+
+
 TOOL = {"type": "function", "function": {"parameters": {"type": "object", "properties": {}}, "name": "b"}}
 
 
