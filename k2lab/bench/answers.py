@@ -38,7 +38,7 @@ Unjudged = Literal[
     "broken_schema", "tools_not_in_the_file", "tool_choice_of_an_undeclared_tool", "tool_choice_of_an_unknown_form"
 ]
 
-WORDS: Mapping[AnswerFault | Unjudged, str] = {
+WORDS: Mapping[str, str] = {
     "no_finish_reason": "it does not say why it ended",
     "unknown_finish_reason": "none of the API's",
     "no_calls": "ended as a tool call, and calls nothing",
@@ -52,13 +52,14 @@ WORDS: Mapping[AnswerFault | Unjudged, str] = {
     "repetition_in_reasoning": "the same few characters over and over to the end",
     "another_tool_than_tool_choice_allows": "named, or listed in allowed_tools",
     "broken_schema": "a called tool's own schema is none: the request's fault",
-    "tools_not_in_the_file": "its request is a prompt as text, so tools and history are not known",
+    "tools_not_in_the_file": "the request there lacks what the model was given, such as a prompt as text",
     "tool_choice_of_an_undeclared_tool": "no answer can keep it: the request's fault",
 }
 """What a name alone does not say."""
 
 CUT_SHORT = ("length", "content_filter")
-FINISH_REASONS = ("stop", "tool_calls", "function_call", *CUT_SHORT)
+CALLING = ("tool_calls", "function_call")
+FINISH_REASONS = ("stop", *CALLING, *CUT_SHORT)
 """Those of OpenAI's chat API."""
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")
@@ -77,9 +78,8 @@ more often than that is a repetition, too.
 """
 
 OTHER_SPELLINGS = re.compile(
-    r'<\|open\|>call\s+tool="'  # K3
-    r"|functions\.[\w.-]+:\d{1,9}\s*\{"  # K2 whose markers were stripped
-    r'|<tool_call>\s*(?:\{\s*"|<function=)'  # Qwen's and Hermes' format
+    r'<\|open\|>call tool="'  # K3
+    r'|<tool_call>\s{0,16}(?:\{\s{0,16}"|<function=)'  # Qwen's and Hermes' format
 )
 
 
@@ -101,9 +101,9 @@ class Said:
         return self.finish_reason in CUT_SHORT
 
     @property
-    def names(self) -> tuple[Any, ...]:
-        """The names that its calls give."""
-        return tuple(function_of(call).get("name") for call in self.calls)
+    def names(self) -> tuple[str, ...]:
+        """The names that its calls give, empty for none."""
+        return tuple(map(_name, self.calls))
 
 
 @dataclass(frozen=True)
@@ -133,13 +133,15 @@ def said(response: Mapping[str, Any]) -> Said:
 
 
 def is_raw(request: Mapping[str, Any]) -> bool:
-    """Whether a request holds its prompt as text, and so neither tools nor history."""
-    return "prompt" in request and "messages" not in request
+    """Whether a request holds its prompt as text, or nothing: neither tools nor history can be seen."""
+    return request.get("messages") is None
 
 
 def faults(request: Mapping[str, Any], answer: Said) -> tuple[AnswerFault, ...]:
     """All that is wrong with an answer as a whole, each named once."""
-    return tuple(dict.fromkeys([*_of_ending(request, answer), *_of_texts(request, answer), *_of_choice(request, answer)]))
+    return tuple(
+        dict.fromkeys([*_of_ending(request, answer), *_of_texts(request, answer), *_of_choice(request, answer)])
+    )
 
 
 def unjudged(request: Mapping[str, Any], names: Mapping[str, Any]) -> Unjudged | None:
@@ -178,13 +180,11 @@ def choice_of(request: Mapping[str, Any]) -> Choice:
 def leaked(text: str) -> bool:
     """Whether a call stands in a text.
 
-    Found are K2's sections and calls, whole or not, though not a marker that is
-    only talked of; K2's bare ``functions.NAME:0{``; K3's ``<|open|>call tool=``;
-    and ``<tool_call>`` with a call within.
+    Found are K2's calls, between markers or without (:func:`k2lab.wire.holds_call`),
+    though not what is only talked of; K3's ``<|open|>call tool="``; and
+    ``<tool_call>`` with the beginning of a call within.
     """
-    if "<|tool_call" in text and wire.parse(text).calls:
-        return True
-    return OTHER_SPELLINGS.search(text) is not None
+    return wire.holds_call(text) or OTHER_SPELLINGS.search(text) is not None
 
 
 def repeats(text: str) -> bool:
@@ -204,7 +204,7 @@ def _of_ending(request: Mapping[str, Any], answer: Said) -> Iterator[AnswerFault
         yield "no_finish_reason"
     elif reason not in FINISH_REASONS:
         yield "unknown_finish_reason"
-    if reason == "tool_calls" and not answer.calls:
+    if reason in CALLING and not answer.calls and not answer.old_call:
         yield "no_calls"
     named_stop = reason == "stop" and choice_of(request).mode == "named"
     if answer.calls and reason != "tool_calls" and not answer.cut_short and not named_stop:
@@ -214,14 +214,15 @@ def _of_ending(request: Mapping[str, Any], answer: Said) -> Iterator[AnswerFault
 
 
 def _of_texts(request: Mapping[str, Any], answer: Said) -> Iterator[AnswerFault]:
-    if not (answer.calls or answer.cut_short or answer.old_call or answer.finish_reason == "tool_calls"):
+    in_reasoning = any(leaked(text) for text in answer.reasoning)
+    if not (answer.calls or answer.cut_short or answer.old_call or answer.finish_reason in CALLING or in_reasoning):
         content, reasoned = _thought(answer)
         if not content.strip() and not answer.refusal.strip():
             yield "empty_but_for_reasoning" if reasoned else "empty_answer"
     read_from_it = is_raw(request) and answer.calls  # K2VV's runner leaves the text from which it read the calls
     if leaked(answer.content) and not read_from_it:
         yield "call_leaked_into_content"
-    if any(leaked(text) for text in answer.reasoning):
+    if in_reasoning:
         yield "call_leaked_into_reasoning"
     if repeats(answer.content):
         yield "repetition_in_content"

@@ -69,7 +69,8 @@ def load(file: Store, path: Path, arm: str, summary: Path | None = None) -> Load
     """
     results = [_result(line) for line in _latest(path)]
     counts = metrics.k2vv(judge_all(results)), metrics.usage(judge_all(results))
-    stored, note = _stored_summary(summary or path.with_name("summary.json"), *counts)
+    beside = path.with_name("summary.json")
+    stored, note = _stored_summary(summary or beside, *counts) if summary or beside.is_file() else (None, "")
     if note and summary:
         raise InputError(note)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -208,20 +209,18 @@ def _moved(moment: str, by_ms: float) -> str:
 
 
 def _stored_summary(path: Path, counts: K2vv, usage: Mapping[str, int]) -> tuple[dict[str, Any] | None, str]:
-    """A summary of K2VV's runner that agrees with the results, or ``None`` and why not; no file is no reason."""
+    """A summary of K2VV's runner that agrees with the results; or ``None``, and why it is not taken."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None, "" if path.name == "summary.json" else f"no summary {path}"
     except (OSError, ValueError, RecursionError) as error:
-        return None, f"summary {path} cannot be read: {getattr(error, 'strerror', None) or error}"
-    if not isinstance(stored, dict):
-        return None, f"summary {path} is no JSON object"
+        return None, f"summary {path} is not taken: {getattr(error, 'strerror', None) or error}"
+    if not isinstance(stored, dict) or "success_count" not in stored:
+        return None, f"summary {path} is not taken: it has no success_count; is it K2VV's?"
     wanted = {**{name: getattr(counts, name) for name in SUMMARY_FIELDS}, "usage": dict(usage)}
     for name, value in wanted.items():
-        if stored.get(name) != value:
-            why = f"its {name} is {str(stored.get(name))[:100]}, that of the lines {value}"
-            return None, f"summary {path} is not of these results and is left out: {why}"
+        if name in stored and stored[name] != value:
+            why = f"its {name} is {str(stored[name])[:100]}, that of the results {value}"
+            return None, f"summary {path} is not taken, as it is of other results: {why}"
     return stored, ""
 
 

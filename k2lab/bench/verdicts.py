@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -102,7 +102,6 @@ def judge_all(results: Iterable[Result]) -> Iterator[Judged]:
     """A verdict for each stored result; the valid of K2VV's own runner where it gave one."""
     for result in results:
         response = result.response or {}
-        verdict = judge(result.asked, response)
         stored = (result.line or {}).get("tool_calls_valid")
         yield Judged(
             result.data_index,
@@ -110,7 +109,7 @@ def judge_all(results: Iterable[Result]) -> Iterator[Judged]:
             result.status == "success",
             result.finish_reason,
             result.failure,
-            replace(verdict, k2vv_valid=stored) if isinstance(stored, bool) else verdict,
+            judge(result.asked, response, stored if isinstance(stored, bool) else None),
             called(response),
             messages_of(result.asked),
             result.duration_ms,
@@ -121,15 +120,20 @@ def judge_all(results: Iterable[Result]) -> Iterator[Judged]:
         )
 
 
-def judge(request: Mapping[str, Any], response: Mapping[str, Any]) -> Verdict:
-    """An answer in the shape of ``/chat/completions`` against the tools and the history of its request."""
+def judge(request: Mapping[str, Any], response: Mapping[str, Any], stored: bool | None = None) -> Verdict:
+    """An answer in the shape of ``/chat/completions`` against the tools and the history of its request.
+
+    ``stored`` is the verdict that K2VV's runner gave. Where that is valid and
+    the request has no tools, they were left out of the file.
+    """
     said = answers.said(response)
-    known = None if answers.is_raw(request) else _tools(request.get("tools"))
+    left_out = answers.is_raw(request) or (stored is True and not request.get("tools"))
+    known = None if left_out else _tools(request.get("tools"))
     earlier = sum(_length(message.get("tool_calls")) for message in request.get("messages") or ())
     calls = tuple(_call_verdict(call, known, earlier + place) for place, call in enumerate(said.calls))
     reasons = (answers.unjudged(request, known or {}), *(call.unjudged for call in calls))
     return Verdict(
-        _k2vv_verdict(request, said),
+        _k2vv_verdict(request, said) if stored is None else stored,
         calls,
         answers.faults(request, said),
         tuple(dict.fromkeys(reason for reason in reasons if reason)),
@@ -159,7 +163,7 @@ def messages_of(request: Mapping[str, Any]) -> str:
     """A digest of a request's messages, K2VV's role ``_input`` read as ``system``; of its text where it is raw."""
     messages = [{**m, "role": "system"} if m.get("role") == "_input" else m for m in request.get("messages") or ()]
     raw = answers.is_raw(request)
-    text = json.dumps(request["prompt"] if raw else messages, sort_keys=True)
+    text = json.dumps(request.get("prompt") if raw else messages, sort_keys=True)
     return RAW * raw + hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
