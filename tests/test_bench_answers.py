@@ -41,7 +41,7 @@ def found(answer, **asked):
     return set(judge(request(**asked), answer).faults)
 
 
-@pytest.mark.parametrize("content", [None, "", " \n\t", [], [{"type": "text", "text": " "}]])
+@pytest.mark.parametrize("content", [None, "", " \n\t", [], [{"type": "text", "text": " "}], "<|im_end|>\n"])
 def test_an_answer_without_text_or_call_is_empty_whatever_stands_for_nothing(content):
     assert found(response(content=content)) == {"empty_answer"}
     assert found(response(content=content, reasoning_content=" \n")) == {"empty_answer"}
@@ -201,6 +201,21 @@ def test_a_tool_choice_that_cannot_be_read_or_kept_is_the_requests_fault():
     for asked in ({"tool_choice": named}, {"tool_choice": "required", "tools": []}):
         verdict = judge(request(**asked), response(content="Four metres."))
         assert verdict.unjudged == ("tool_choice_of_an_undeclared_tool",)
+
+
+def test_a_plain_completion_is_not_held_against_a_tool_choice_that_was_not_sent():
+    for asked, calls, unjudged in (
+        ({"tool_choice": "required"}, (), ("tool_choice_not_sent",)),
+        ({"tool_choice": "none"}, (call(),), ("tool_choice_not_sent",)),
+        ({"parallel_tool_calls": False}, BOTH, ("tool_choice_not_sent",)),
+        ({"parallel_tool_calls": False}, (call(),), ()),
+        ({"tool_choice": "auto"}, BOTH, ()),
+    ):
+        verdict = judge(request(**asked), response(*calls, content="Four metres."), plain=True)
+        assert (verdict.faults, verdict.unjudged) == ((), unjudged)
+    sent = {"model": "m", "prompt": "How high?", "tool_choice": "required"}
+    one = Result(1, 0, "success", "stop", response(content="Four."), None, 5.0, None, None, None, "", sent, sent)
+    assert next(iter(judge_all([one]))).verdict.unjudged == ("tool_choice_not_sent",)
 
 
 def test_a_named_call_may_end_with_stop_as_openais_api_and_vllm_end_it():

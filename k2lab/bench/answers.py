@@ -35,7 +35,11 @@ AnswerFault = Literal[
     "several_calls_despite_parallel_tool_calls_false",
 ]
 Unjudged = Literal[
-    "broken_schema", "tools_not_in_the_file", "tool_choice_of_an_undeclared_tool", "tool_choice_of_an_unknown_form"
+    "broken_schema",
+    "tools_not_in_the_file",
+    "tool_choice_not_sent",
+    "tool_choice_of_an_undeclared_tool",
+    "tool_choice_of_an_unknown_form",
 ]
 
 WORDS: Mapping[str, str] = {
@@ -53,6 +57,7 @@ WORDS: Mapping[str, str] = {
     "another_tool_than_tool_choice_allows": "named, or listed in allowed_tools",
     "broken_schema": "a called tool's own schema is none: the request's fault",
     "tools_not_in_the_file": "the request there lacks what the model was given, such as a prompt as text",
+    "tool_choice_not_sent": "nor parallel_tool_calls: a plain completion has neither",
     "tool_choice_of_an_undeclared_tool": "no answer can keep it: the request's fault",
 }
 """What a name alone does not say."""
@@ -76,6 +81,9 @@ terminal's 132 columns, a googol has 100 noughts, base64's padding is two, and
 a list of equal values ends with its bracket. What a user wants to be repeated
 more often than that is a repetition, too.
 """
+
+MARKER = re.compile(r"<\|[a-z_]{1,40}\|>")
+"""Kimi's markers, which say nothing where they are all that there is."""
 
 OTHER_SPELLINGS = re.compile(
     r'<\|open\|>call tool="'  # K3
@@ -137,22 +145,26 @@ def is_raw(request: Mapping[str, Any]) -> bool:
     return request.get("messages") is None
 
 
-def faults(request: Mapping[str, Any], answer: Said) -> tuple[AnswerFault, ...]:
-    """All that is wrong with an answer as a whole, each named once."""
-    return tuple(
-        dict.fromkeys([*_of_ending(request, answer), *_of_texts(request, answer), *_of_choice(request, answer)])
-    )
+def faults(request: Mapping[str, Any], answer: Said, *, plain: bool) -> tuple[AnswerFault, ...]:
+    """All that is wrong with an answer as a whole. ``plain``: it answers a plain completion, which has no choice."""
+    of_choice = () if plain else _of_choice(request, answer)
+    return (*_of_ending(request, answer), *_of_texts(request, answer), *of_choice)
 
 
-def unjudged(request: Mapping[str, Any], names: Mapping[str, Any]) -> Unjudged | None:
-    """Why an answer cannot be held against the request's ``tool_choice``; ``names`` are the declared tools."""
+def unjudged(
+    request: Mapping[str, Any], answer: Said, tools: Mapping[str, Any] | None, *, plain: bool
+) -> Unjudged | None:
+    """Why an answer cannot be held against the request's ``tool_choice``; ``tools`` by name, where they are known."""
     choice = choice_of(request)
+    if plain:
+        parallel = len(answer.calls) > 1 and request.get("parallel_tool_calls") is False
+        return "tool_choice_not_sent" if parallel or choice != Choice("auto") else None
     if choice.mode == "unknown":
         return "tool_choice_of_an_unknown_form"
-    if is_raw(request) or choice.mode not in ("named", "required"):
+    if tools is None or choice.mode not in ("named", "required"):
         return None
-    asked = choice.allowed if choice.allowed is not None else frozenset(names)
-    return None if asked & frozenset(names) else "tool_choice_of_an_undeclared_tool"
+    asked = choice.allowed if choice.allowed is not None else frozenset(tools)
+    return None if asked & frozenset(tools) else "tool_choice_of_an_undeclared_tool"
 
 
 def choice_of(request: Mapping[str, Any]) -> Choice:
@@ -217,7 +229,7 @@ def _of_texts(request: Mapping[str, Any], answer: Said) -> Iterator[AnswerFault]
     in_reasoning = any(leaked(text) for text in answer.reasoning)
     if not (answer.calls or answer.cut_short or answer.old_call or answer.finish_reason in CALLING or in_reasoning):
         content, reasoned = _thought(answer)
-        if not content.strip() and not answer.refusal.strip():
+        if not MARKER.sub("", content).strip() and not answer.refusal.strip():
             yield "empty_but_for_reasoning" if reasoned else "empty_answer"
     read_from_it = is_raw(request) and answer.calls  # K2VV's runner leaves the text from which it read the calls
     if leaked(answer.content) and not read_from_it:

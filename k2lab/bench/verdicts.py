@@ -109,7 +109,12 @@ def judge_all(results: Iterable[Result]) -> Iterator[Judged]:
             result.status == "success",
             result.finish_reason,
             result.failure,
-            judge(result.asked, response, stored if isinstance(stored, bool) else None),
+            judge(
+                result.asked,
+                response,
+                stored=stored if isinstance(stored, bool) else None,
+                plain=answers.is_raw(result.request),
+            ),
             called(response),
             messages_of(result.asked),
             result.duration_ms,
@@ -120,22 +125,25 @@ def judge_all(results: Iterable[Result]) -> Iterator[Judged]:
         )
 
 
-def judge(request: Mapping[str, Any], response: Mapping[str, Any], stored: bool | None = None) -> Verdict:
+def judge(
+    request: Mapping[str, Any], response: Mapping[str, Any], *, stored: bool | None = None, plain: bool = False
+) -> Verdict:
     """An answer in the shape of ``/chat/completions`` against the tools and the history of its request.
 
     ``stored`` is the verdict that K2VV's runner gave. Where that is valid and
-    the request has no tools, they were left out of the file.
+    the request has no tools, they were left out of the file. ``plain`` says that
+    the request was sent as a plain completion, without its ``tool_choice``.
     """
     said = answers.said(response)
     left_out = answers.is_raw(request) or (stored is True and not request.get("tools"))
     known = None if left_out else _tools(request.get("tools"))
     earlier = sum(_length(message.get("tool_calls")) for message in request.get("messages") or ())
     calls = tuple(_call_verdict(call, known, earlier + place) for place, call in enumerate(said.calls))
-    reasons = (answers.unjudged(request, known or {}), *(call.unjudged for call in calls))
+    reasons = (answers.unjudged(request, said, known, plain=plain), *(call.unjudged for call in calls))
     return Verdict(
         _k2vv_verdict(request, said) if stored is None else stored,
         calls,
-        answers.faults(request, said),
+        answers.faults(request, said, plain=plain),
         tuple(dict.fromkeys(reason for reason in reasons if reason)),
         said.cut_short,
     )
