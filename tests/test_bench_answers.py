@@ -2,6 +2,8 @@ import json
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from k2lab import views, wire
 from k2lab.bench import answers, client, metrics, store
@@ -13,6 +15,19 @@ SCHEMA = {"type": "object", "properties": {"river": {"type": "string"}}, "requir
 TOOLS = [{"type": "function", "function": {"name": name, "parameters": SCHEMA}} for name in ("gauge", "flood_map")]
 LEVEL = [("gauge", {"river": "Elbe"})]
 SECTION = wire.format_calls(LEVEL)
+FIELDS = (
+    "message",
+    "finish_reason",
+    "content",
+    "text",
+    "reasoning",
+    "tool_calls",
+    "function",
+    "name",
+    "arguments",
+    "id",
+)
+FIELDS += ("type", "allowed_tools", "tools", "mode", "refusal", "function_call", "parameters")
 NAMED = {"type": "function", "function": {"name": "gauge"}}
 
 
@@ -231,6 +246,25 @@ def test_an_ending_that_is_missing_or_odd_is_named_and_one_in_the_old_field_too(
     old = response(finish="function_call", function_call={"name": "gauge", "arguments": "{}"})
     assert found(old) == {"call_in_the_old_field"} and not found(old, functions=[{"name": "gauge"}])
     assert found(response(finish="function_call")) == {"no_calls"}
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "stop", "none", "gauge", SECTION]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(ANYTHING, ANYTHING, ANYTHING, ANYTHING)
+def test_whatever_stands_in_an_answer_or_a_tool_choice_a_verdict_is_given(choice, message, tool_choice, tools):
+    asked = request(tool_choice=tool_choice, tools=tools)
+    whole = {"choices": [choice]}
+    inner = {"choices": [{"message": message, "finish_reason": tool_choice}]}
+    for answer in (whole, inner, {"choices": choice}, {"choices": message, "usage": choice}):
+        for plain in (False, True):
+            verdict = judge(asked, answer, plain=plain)
+            assert not (verdict.sound and (verdict.faults or verdict.unjudged))
+            assert len(set(verdict.faults)) == len(verdict.faults)
 
 
 def result(index, answer, *, asked=None, trial=0, line=None):

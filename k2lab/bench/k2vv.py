@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from k2lab.bench import metrics, store
-from k2lab.bench.metrics import K2vv, Reference
+from k2lab.bench.metrics import Reference
 from k2lab.bench.store import IMPORTED, Result, Run, Store
 from k2lab.bench.verdicts import called, judge, judge_all, messages_of
 from k2lab.errors import InputError
@@ -68,9 +68,8 @@ def load(file: Store, path: Path, arm: str, summary: Path | None = None) -> Load
     raises :class:`InputError`, one that merely lies there is left with a note.
     """
     results = [_result(line) for line in _latest(path)]
-    counts = metrics.k2vv(judge_all(results)), metrics.usage(judge_all(results))
     beside = path.with_name("summary.json")
-    stored, note = _stored_summary(summary or beside, *counts) if summary or beside.is_file() else (None, "")
+    stored, note = _stored_summary(summary or beside, results) if summary or beside.is_file() else (None, "")
     if note and summary:
         raise InputError(note)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -208,7 +207,7 @@ def _moved(moment: str, by_ms: float) -> str:
         return moment
 
 
-def _stored_summary(path: Path, counts: K2vv, usage: Mapping[str, int]) -> tuple[dict[str, Any] | None, str]:
+def _stored_summary(path: Path, results: Iterable[Result]) -> tuple[dict[str, Any] | None, str]:
     """A summary of K2VV's runner that agrees with the results; or ``None``, and why it is not taken."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
@@ -216,8 +215,9 @@ def _stored_summary(path: Path, counts: K2vv, usage: Mapping[str, int]) -> tuple
         return None, f"summary {path} is not taken: {getattr(error, 'strerror', None) or error}"
     if not isinstance(stored, dict) or "success_count" not in stored:
         return None, f"summary {path} is not taken: it has no success_count; is it K2VV's?"
-    wanted = {**{name: getattr(counts, name) for name in SUMMARY_FIELDS}, "usage": dict(usage)}
-    for name, value in wanted.items():
+    judged = list(judge_all(results))
+    counts = asdict(metrics.k2vv(judged))
+    for name, value in ({name: counts[name] for name in SUMMARY_FIELDS} | {"usage": metrics.usage(judged)}).items():
         if name in stored and stored[name] != value:
             why = f"its {name} is {str(stored[name])[:100]}, that of the results {value}"
             return None, f"summary {path} is not taken, as it is of other results: {why}"
