@@ -29,8 +29,9 @@ from k2lab.stats import Share
 MARKER = re.compile(r"&lt;\|[a-z_]+\|&gt;")
 STATE_SIGN = {"present": "✗", "absent": "✓", "unknown": "?"}
 CONTEXT = 3
-OTHER_CLOCK = (
-    "* as the imported file has them: K2-Vendor-Verifier's runner also counts the wait for a free place among its"
+ANOTHERS_RESULTS = (
+    "imported: K2-Vendor-Verifier's numbers count the verdicts of the file, where it has them.\n"
+    "* milliseconds as the file has them: K2-Vendor-Verifier's runner also counts the wait for a free place among its"
     " concurrent requests, and retries. Do not set them beside k2lab's."
 )
 
@@ -187,7 +188,7 @@ def bench_summaries(summaries: Sequence[Summary]) -> View:
     parts = [
         table([_k2vv_row(item) for item in summaries], "K2-Vendor-Verifier's numbers (k2vv)"),
         table([_strict_row(item) for item in summaries], "The same answers, strictly (strict)"),
-        *([_note(OTHER_CLOCK)] if any(item.imported and item.durations_ms for item in summaries) else []),
+        *([_note(ANOTHERS_RESULTS)] if any(item.imported for item in summaries) else []),
         _fault_table(summaries),
     ]
     folded = [
@@ -233,7 +234,7 @@ def joined(*parts: View) -> View:
 
 
 def _note(words: str) -> View:
-    return View(f'<p class="quiet">{escape(words)}</p>', words)
+    return View("".join(f'<p class="quiet">{escape(line)}</p>' for line in words.splitlines()), words)
 
 
 def _label(item: Summary) -> str:
