@@ -14,7 +14,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from k2lab.bench.metrics import Comparison
+from k2lab.bench import answers
+from k2lab.bench.metrics import Comparison, Strict
 from k2lab.bench.runner import Progress
 from k2lab.bench.summary import Summary
 from k2lab.diff import Diff, Hunk
@@ -28,6 +29,11 @@ from k2lab.stats import Share
 MARKER = re.compile(r"&lt;\|[a-z_]+\|&gt;")
 STATE_SIGN = {"present": "✗", "absent": "✓", "unknown": "?"}
 CONTEXT = 3
+ANOTHERS_RESULTS = (
+    "imported: K2-Vendor-Verifier's numbers count the verdicts of the file, where it has them.\n"
+    "* milliseconds as the file has them: K2-Vendor-Verifier's runner also counts the wait for a free place among its"
+    " concurrent requests, and retries. Do not set them beside k2lab's."
+)
 
 
 @dataclass(frozen=True)
@@ -177,9 +183,12 @@ def parser_matrix(answers: Iterable[Answer]) -> View:
 
 def bench_summaries(summaries: Sequence[Summary]) -> View:
     """Arms of a benchmark, a row each: K2VV's numbers, the strict ones, why calls are invalid, and trials folded."""
+    if not summaries:
+        return View("<p>No arm has results.</p>", "No arm has results.")
     parts = [
         table([_k2vv_row(item) for item in summaries], "K2-Vendor-Verifier's numbers (k2vv)"),
         table([_strict_row(item) for item in summaries], "The same answers, strictly (strict)"),
+        *([_note(ANOTHERS_RESULTS)] if any(item.imported for item in summaries) else []),
         _fault_table(summaries),
     ]
     folded = [
@@ -224,10 +233,18 @@ def joined(*parts: View) -> View:
     return View("".join(part.html for part in parts), "\n\n".join(part.text for part in parts))
 
 
+def _note(words: str) -> View:
+    return View("".join(f'<p class="quiet">{escape(line)}</p>' for line in words.splitlines()), words)
+
+
+def _label(item: Summary) -> str:
+    return f"{item.arm} (imported)" if item.imported else item.arm
+
+
 def _k2vv_row(item: Summary) -> dict[str, Any]:
     counts, trigger = item.k2vv, item.trigger
     row: dict[str, Any] = {
-        "arm": item.arm,
+        "arm": _label(item),
         "requests": item.requests,
         "failed": counts.failure_count,
         "stop": counts.finish_stop,
@@ -247,7 +264,7 @@ def _k2vv_row(item: Summary) -> dict[str, Any]:
 def _strict_row(item: Summary) -> dict[str, Any]:
     counts, times = item.strict, item.durations_ms
     row = {
-        "arm": item.arm,
+        "arm": _label(item),
         "calling": counts.calling,
         "sound": counts.sound,
         "unjudged": counts.unjudged,
@@ -256,25 +273,35 @@ def _strict_row(item: Summary) -> dict[str, Any]:
     if item.trigger:
         row["same calls as the reference"] = _percent(item.trigger.same_calls)
     row["completion tokens"] = item.usage["completion_tokens"]
-    row["ms median / p95"] = f"{times['median']:.0f} / {times['p95']:.0f}" if times else "none"
+    mark = " *" if item.imported else ""
+    row["ms median / p95"] = f"{times['median']:.0f} / {times['p95']:.0f}{mark}" if times else "none"
     return row
 
 
 def _fault_table(summaries: Sequence[Summary]) -> View:
-    """Calls by what is wrong with them, answers by what is wrong with them, failed requests by the kind of failure."""
+    """What is wrong, or cannot be said, and in how many calls, answers or requests of each arm; all trials."""
     faults: dict[str, dict[str, int]] = {}
     for item in summaries:
-        strict = item.strict
-        for what, counts in (
-            ("call", strict.call_faults),
-            ("answer", strict.answer_faults),
-            ("request", strict.unanswered),
-        ):
-            for name, count in counts.items():
-                faults.setdefault(f"{what}: {name.replace('_', ' ')}", {})[item.arm] = count
+        for strict, where in ((item.strict, ""), *((later, ", later trials") for later in item.later)):
+            for name, count in _faults(strict):
+                arms = faults.setdefault(name + where, {})
+                arms[item.arm] = arms.get(item.arm, 0) + count
     rows = [{"what is wrong": name, **{item.arm: counts.get(item.arm, 0) for item in summaries}}
             for name, counts in sorted(faults.items())]  # fmt: skip
     return table(rows, "Why") if rows else View("<p>Nothing is wrong.</p>", "Nothing is wrong.")
+
+
+def _faults(strict: Strict) -> Iterable[tuple[str, int]]:
+    for what, counts in (
+        ("call", strict.call_faults),
+        ("answer", strict.answer_faults),
+        ("answer cut short", strict.cut_short),
+        ("not judged", strict.not_judged),
+        ("request", strict.unanswered),
+    ):
+        for name, count in counts.items():
+            words = answers.WORDS.get(name)
+            yield f"{what}: {name.replace('_', ' ')}" + (f" ({words})" if words else ""), count
 
 
 def _percent(value: Share) -> str:

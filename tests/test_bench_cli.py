@@ -63,6 +63,37 @@ def test_what_is_exported_can_be_imported_and_is_a_reference(k2lab, stub, asked,
     assert several.returncode == 1 and "choose one with --arm: there is a, official" in several.stderr
 
 
+REPORTS = {
+    "81-empty-answers": {"empty_answer": 1, "empty_but_for_reasoning": 1},
+    "82-leaked-section-in-content": {"call_leaked_into_content": 1, "call_leaked_into_reasoning": 1},
+    "83-tool-choice-none": {"calls_despite_tool_choice_none": 1},
+    "85-tool-choice-named": {"another_tool_than_tool_choice_allows": 1},
+}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_the_failure_of_a_report_is_counted_and_said(k2lab, shared, tmp_path, name):
+    run = tmp_path / "r.db"
+    assert k2lab("bench", "import", run, shared / "reports" / name / "results.jsonl", "--arm", "a").returncode == 0
+    strict = json.loads(k2lab("bench", "summary", run, "--json").stdout)[0]["strict"]
+    assert strict["answer_faults"] == REPORTS[name]
+    assert strict["call_faults"] == ({"arguments_not_json": 1} if name.startswith("85") else {})
+    text = k2lab("bench", "summary", run).stdout
+    assert "Nothing is wrong." not in text and all(fault.replace("_", " ") in text for fault in REPORTS[name])
+
+
+def test_a_summary_that_is_not_of_the_results_is_said_and_one_named_so_is_refused(k2lab, tmp_path):
+    line = {"data_index": 1, "request": {"messages": [{"role": "user", "content": "hi"}]}, "status": "failed"}
+    (tmp_path / "results.jsonl").write_text(json.dumps(line))
+    (tmp_path / "summary.json").write_text(json.dumps({"success_count": 5}))
+    words = ("bench", "import", tmp_path / "r.db", tmp_path / "results.jsonl", "--arm", "a")
+    done = k2lab(*words)
+    said = "is not taken, as it is of other results: its success_count is 5, that of the results 0"
+    assert done.returncode == 0 and "a: 1 results" in done.stdout and said in done.stderr
+    refused = k2lab(*words, "--summary", tmp_path / "summary.json")
+    assert refused.returncode == 1 and said in refused.stderr and refused.stderr.count("\n") == 1
+
+
 def test_the_same_command_again_asks_nothing_twice(k2lab, stub, asked, tmp_path):
     run = tmp_path / "run.db"
     for limit in (2, 6, 6):

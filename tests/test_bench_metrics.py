@@ -30,9 +30,9 @@ def call(name="weather", arguments='{"city": "Paris"}', call_id=None):
     return {"id": made, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def answer(*calls, finish="tool_calls"):
-    message = {"role": "assistant", "content": "", "tool_calls": list(calls)}
-    usage = {"prompt_tokens": 7, "completion_tokens": 3}
+def answer(*calls, finish="tool_calls", content=""):
+    message = {"role": "assistant", "content": content, "tool_calls": list(calls)}
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     return {"choices": [{"index": 0, "message": message, "finish_reason": finish}], "usage": usage}
 
 
@@ -70,11 +70,11 @@ def test_every_fault_of_a_call_is_told_by_its_name_beside_k2vvs_verdict(name):
 
 
 def test_an_answer_is_judged_by_how_it_ends_too():
-    assert judge(ASKED, answer()).fault == "no_calls"
+    assert judge(ASKED, answer()).faults == ("no_calls",)
     assert judge(ASKED, answer()).k2vv_valid is None
     stopped = judge(ASKED, answer(call(), finish="stop"))
-    assert stopped.fault == "calls_without_the_reason" and not stopped.sound and stopped.k2vv_valid is None
-    assert judge(ASKED, answer(finish="stop")).fault is None
+    assert stopped.faults == ("calls_without_the_reason",) and not stopped.sound and stopped.k2vv_valid is None
+    assert judge(ASKED, answer(finish="stop", content="Hi.")).faults == ()
 
 
 def test_a_tools_broken_schema_is_the_requests_fault_not_the_models():
@@ -106,7 +106,7 @@ def test_the_numbers_of_k2vv_by_hand():
         result(3, answer(call("search"))),
         result(4, answer()),  # ends as a tool call, calls nothing: an error
         result(5, answer(call(), finish="stop")),  # a stop is a stop, whatever it calls
-        result(6, answer(finish="stop")),
+        result(6, answer(finish="stop", content="Hi.")),
         result(7, answer(finish="length")),
         result(8, answer(call("broken", "{}"))),
         result(9, None, failure="timeout: too long"),
@@ -121,6 +121,7 @@ def test_the_numbers_of_k2vv_by_hand():
     assert (strictly.answers, strictly.calling, strictly.sound, strictly.unjudged) == (8, 5, 1, 1)
     assert strictly.call_faults == {"wrong_index": 1, "undeclared_tool": 1}
     assert strictly.answer_faults == {"no_calls": 1, "calls_without_the_reason": 1}
+    assert strictly.cut_short == {"length": 1} and strictly.not_judged == {"broken_schema": 1}
     assert strictly.unanswered == {"timeout": 1}
 
 
@@ -218,7 +219,7 @@ def test_an_export_comes_back_as_it_was_and_gives_the_same_numbers(tmp_path):
     with store.reading(tmp_path / "a.db") as file:
         lines, summary = k2vv.export(file, run, tmp_path / "one")
     with store.writing(tmp_path / "b.db") as file:
-        again = k2vv.load(file, lines, "b")
+        again = k2vv.load(file, lines, "b").run
         lines_2, summary_2 = k2vv.export(file, again, tmp_path / "two")
     assert lines.read_text() == lines_2.read_text()
     one, two = json.loads(summary.read_text()), json.loads(summary_2.read_text())
@@ -310,7 +311,7 @@ def test_k2_nanos_set_is_the_same_for_a_seed_and_its_labels_are_all_right(tmp_pa
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
     assert samples.open_samples(one[0]).count == 120
     with store.writing(tmp_path / "l.db") as file:
-        run = k2vv.load(file, one[1], "labels")
+        run = k2vv.load(file, one[1], "labels").run
         judged = list(judge_all(file.results(run)))
     reference = k2vv.reference(one[1])
     trigger = metrics.trigger(judged, reference)

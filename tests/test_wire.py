@@ -227,3 +227,20 @@ def test_one_hostile_call_is_read(arguments):
     head = wire.SECTION_BEGIN + wire.CALL_BEGIN + "functions.search:0" + wire.ARGUMENT_BEGIN
     calls = wire.parse(head + arguments, TOOLS).calls
     assert calls and not calls[0].usable
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ('I look. functions.search:0{"a": 1}', True),
+        ("functions.now:3 {}", True),
+        (wire.format_calls([("search", {"a": 1})]), True),
+        (f"search:0{wire.ARGUMENT_BEGIN}{{}}", True),
+        ("", False),
+        ("The id is functions.search:0, and {} are its arguments.", False),
+        ('Write `functions.search:0{"a": 1}` for it.', False),
+        (f"A section opens with {wire.SECTION_BEGIN} in this format.", False),
+    ],
+)
+def test_a_call_that_leaked_into_a_text_is_seen(text, held):
+    assert wire.holds_call(text) is held

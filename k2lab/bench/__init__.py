@@ -2,5 +2,6 @@
 
 ``samples`` reads requests, ``arm`` says how they are sent, ``client`` sends one,
 ``runner`` sends them all, ``store`` keeps every answer, ``verdicts`` judges one
-answer, ``metrics`` counts them, ``k2vv`` exchanges them with K2-Vendor-Verifier.
+answer and its calls, ``answers`` what is wrong with it as a whole, ``metrics``
+counts them, ``k2vv`` exchanges them with K2-Vendor-Verifier.
 """

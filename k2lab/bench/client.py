@@ -244,20 +244,26 @@ def as_chat(answer: Mapping[str, Any], tools: Any) -> dict[str, Any]:
     """A plain completion read as the chat answer that a server with a tolerant parser makes of it.
 
     A call that names a tool and has arguments is a call, right or wrong; what is
-    malformed stays content. The raw text is kept as ``completion``.
+    malformed stays content, but for a call that the end of the room cut off.
+    The raw text is kept as ``completion``.
     """
     choice = _choice(answer)
     text = choice.get("text")
     if not isinstance(text, str):
         raise Failed(Failure("garbage", "a completion without a text"))
     parsed = wire.parse(text, tools)
-    calls = [
-        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments_raw}}
-        for call in parsed.calls
-        if call.name and call.status not in ("malformed", "truncated")
-    ]
-    message = {"role": "assistant", "content": parsed.content, "tool_calls": calls or None}
-    finish = "tool_calls" if calls and choice.get("finish_reason") == "stop" else choice.get("finish_reason")
+    finish = choice.get("finish_reason")
+    calls, content = [], parsed.content or ""
+    for call in parsed.calls:
+        if call.name and call.status not in ("malformed", "truncated"):
+            function = {"name": call.name, "arguments": call.arguments_raw}
+            calls.append({"id": call.id, "type": "function", "function": function})
+        elif call.status != "truncated" or finish != "length":
+            content += call.raw
+    message: dict[str, Any] = {"role": "assistant", "content": content or None, "tool_calls": calls or None}
+    if parsed.reasoning:
+        message["reasoning_content"] = parsed.reasoning
+    finish = "tool_calls" if calls and finish == "stop" else finish
     return {**answer, "choices": [{"index": 0, "message": message, "finish_reason": finish, "completion": text}]}
 
 

@@ -1,18 +1,25 @@
-"""Exchange with K2-Vendor-Verifier: its results.jsonl and summary.json, read and written."""
+"""Exchange with K2-Vendor-Verifier: its results.jsonl and summary.json, read and written.
+
+K2VV's ``last_run_at`` is when a request *ended*, and its ``duration_ms`` runs
+from when the request was queued: the wait for a place among those at once and
+every retry are in it (its ``process_request`` and ``send_request``). What it
+wrote is kept whole and comes out again as it was.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from k2lab.bench import metrics, store
 from k2lab.bench.metrics import Reference
-from k2lab.bench.store import Result, Run, Store
+from k2lab.bench.store import IMPORTED, Result, Run, Store
 from k2lab.bench.verdicts import called, judge, judge_all, messages_of
 from k2lab.errors import InputError
 
@@ -20,12 +27,25 @@ SUMMARY_FIELDS = ("success_count", "failure_count", "finish_stop", "finish_tool_
                   "finish_others_detail", "schema_validation_error_count", "successful_tool_call_count")  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """What an import brought: ``note`` says why the summary beside the results was not taken, if it was not."""
+
+    run: Run
+    results: int
+    note: str = ""
+
+
 def export(file: Store, run: Run, folder: Path, *, trial: int = 0) -> tuple[Path, Path]:
     """Write one trial of an arm as ``results.jsonl`` and ``summary.json``; returns both paths.
 
-    Where a prompt was rendered by hand, ``request`` is the chat request that it stands for.
+    Where a prompt was rendered by hand, ``request`` is the chat request that it
+    stands for. An imported arm comes out as it came in. Raises
+    :class:`InputError` for one that an older k2lab imported, which kept less.
     """
     results, summary = folder / "results.jsonl", folder / "summary.json"
+    if run.imported and any(result.line is None for result in itertools.islice(file.results(run), 1)):
+        raise InputError(f"arm {run.arm!r} was imported by an older k2lab, which kept less of it: import it again")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with results.open("w", encoding="utf-8") as lines:
@@ -39,23 +59,31 @@ def export(file: Store, run: Run, folder: Path, *, trial: int = 0) -> tuple[Path
     return results, summary
 
 
-def load(file: Store, path: Path, arm: str) -> Run:
-    """Take a result file of K2VV into the store as an arm; the latest line of a ``data_index`` counts."""
-    latest: dict[int, Mapping[str, Any]] = {}
-    for line in read(path):
-        latest[line["data_index"]] = line
+def load(file: Store, path: Path, arm: str, summary: Path | None = None) -> Loaded:
+    """Take a result file of K2VV into the store as an arm; the latest line of a ``data_index`` counts, as there.
+
+    ``summary`` is what its runner wrote beside them, by default a
+    ``summary.json`` in the same folder: from it come the times of the whole.
+    One that counts otherwise than the lines belongs to another run: a named one
+    raises :class:`InputError`, one that merely lies there is left with a note.
+    """
+    results = [_result(line) for line in _latest(path)]
+    beside = path.with_name("summary.json")
+    stored, note = _stored_summary(summary or beside, results) if summary or beside.is_file() else (None, "")
+    if note and summary:
+        raise InputError(note)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    model = next((str(line["request"].get("model") or "") for line in latest.values()), "")
-    config = {"endpoint": f"imported from {path.name}", "model": model, "sha256": digest}
+    model = next((str(result.request.get("model") or "") for result in results), "")
+    config = {"endpoint": f"{IMPORTED}{path.name}", "model": model, "sha256": digest, "summary": stored}
     run = file.begin(arm, config, path.name, digest)
-    file.load(run, (_result(line) for line in latest.values()))
-    return run
+    file.load(run, results)
+    return Loaded(run, len(results), note)
 
 
 def reference(path: Path) -> dict[int, Reference]:
     """What an official run, or a label, does with each request of a result file."""
     found = {}
-    for line in read(path):
+    for line in _latest(path):
         response = line.get("response") or {}
         messages = messages_of(line["request"])
         found[line["data_index"]] = Reference(line.get("finish_reason"), called(response), messages)
@@ -82,6 +110,16 @@ def read(path: Path) -> Iterator[Mapping[str, Any]]:
         raise InputError(f"cannot read results {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
+def _latest(path: Path) -> list[Mapping[str, Any]]:
+    """One line for each ``data_index``: that with the latest ``last_run_at``, of equal ones the last."""
+    found: dict[int, Mapping[str, Any]] = {}
+    for line in read(path):
+        earlier = found.get(line["data_index"])
+        if earlier is None or str(line.get("last_run_at") or "") >= str(earlier.get("last_run_at") or ""):
+            found[line["data_index"]] = line
+    return list(found.values())
+
+
 def request_hash(request: Mapping[str, Any]) -> str:
     """K2VV's hash of a request: MD5 of its JSON with sorted keys, letters unescaped."""
     text = json.dumps(request, sort_keys=True, ensure_ascii=False)
@@ -97,10 +135,19 @@ def _checked(path: Path, number: int, text: str) -> Mapping[str, Any]:
         raise InputError(f"results {path}, line {number} has no data_index: is it a result file of K2VV?")
     if not isinstance(line.get("request"), dict) or not isinstance(line.get("response") or {}, dict):
         raise InputError(f"results {path}, line {number}: request and response must be objects")
+    messages = line["request"].get("messages") or []
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+        raise InputError(f"results {path}, line {number}: the messages of a request must be objects in a list")
+    for name, kinds in (("finish_reason", str), ("duration_ms", int | float), ("last_run_at", str)):
+        if not isinstance(line.get(name), kinds | None):
+            raise InputError(f"results {path}, line {number}: {name} cannot be {str(line[name])[:80]!r}")
     return line
 
 
 def _line(result: Result) -> dict[str, Any]:
+    if result.line is not None:
+        answer = {"response": result.response} if _is_kept(result.line, result.response) else {}
+        return {**result.line, "request": result.request, **answer}
     request = result.request if "messages" in result.request else result.asked
     valid = judge(result.asked, result.response or {}).k2vv_valid
     return {
@@ -110,7 +157,7 @@ def _line(result: Result) -> dict[str, Any]:
         "status": result.status,
         "finish_reason": result.finish_reason,
         "tool_calls_valid": valid,
-        "last_run_at": result.last_run_at,
+        "last_run_at": _moved(result.started_at, result.duration_ms),
         "duration_ms": int(result.duration_ms),
         "hash": request_hash(request),
     }
@@ -118,26 +165,68 @@ def _line(result: Result) -> dict[str, Any]:
 
 def _result(line: Mapping[str, Any]) -> Result:
     response = line.get("response") or {}
-    usage = response.get("usage") or {}
+    usage = response.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
     answered = line.get("status") == "success"
+    duration_ms = float(line.get("duration_ms") or 0)
+    kept = {**line, "request": None}
     return Result(
         line["data_index"],
         0,
         "success" if answered else "failed",
         line.get("finish_reason"),
         response if answered else None,
-        None if answered else str(response.get("error")),
-        float(line.get("duration_ms") or 0),
+        None if answered else _failure(response),
+        duration_ms,
         None,
         store.count_of(usage.get("prompt_tokens")),
         store.count_of(usage.get("completion_tokens")),
-        str(line.get("last_run_at") or ""),
+        _moved(line.get("last_run_at") or "", -duration_ms),
         line["request"],
         line["request"],
+        {**kept, "response": None} if _is_kept(line, response) else kept,
     )
 
 
+def _is_kept(line: Mapping[str, Any], response: Mapping[str, Any] | None) -> bool:
+    """Whether a line's response is stored as the answer that it is, and not with the rest of the line."""
+    return line.get("status") == "success" and bool(response)
+
+
+def _failure(response: Mapping[str, Any]) -> str:
+    """Kind and reason in one line: K2VV writes ``error_type`` and ``error_message``, earlier ``error`` alone."""
+    said = str(response.get("error_message") or response.get("error") or "no reason given")
+    return f"{response['error_type']}: {said}" if response.get("error_type") else said
+
+
+def _moved(moment: str, by_ms: float) -> str:
+    """A time in ISO 8601 so much later; what is none stays as it is."""
+    try:
+        return (datetime.fromisoformat(moment) + timedelta(milliseconds=by_ms)).isoformat()
+    except (ValueError, OverflowError):
+        return moment
+
+
+def _stored_summary(path: Path, results: Iterable[Result]) -> tuple[dict[str, Any] | None, str]:
+    """A summary of K2VV's runner that agrees with the results; or ``None``, and why it is not taken."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        return None, f"summary {path} is not taken: {getattr(error, 'strerror', None) or error}"
+    if not isinstance(stored, dict) or "success_count" not in stored:
+        return None, f"summary {path} is not taken: it has no success_count; is it K2VV's?"
+    judged = list(judge_all(results))
+    counts = asdict(metrics.k2vv(judged))
+    for name, value in ({name: counts[name] for name in SUMMARY_FIELDS} | {"usage": metrics.usage(judged)}).items():
+        if name in stored and stored[name] != value:
+            why = f"its {name} is {str(stored[name])[:100]}, that of the results {value}"
+            return None, f"summary {path} is not taken, as it is of other results: {why}"
+    return stored, ""
+
+
 def _summary(file: Store, run: Run, trial: int) -> dict[str, Any]:
+    if trial == 0 and run.config.get("summary"):
+        return dict(run.config["summary"])
     results = [result for result in judge_all(file.results(run)) if result.trial == trial]
     counts = asdict(metrics.k2vv(results))
     started, finished = _span(file, run, trial)
@@ -158,7 +247,7 @@ def _span(file: Store, run: Run, trial: int) -> tuple[datetime | None, datetime 
     for result in file.results(run):
         if result.trial == trial:
             try:
-                begun = datetime.fromisoformat(result.last_run_at)
+                begun = datetime.fromisoformat(result.started_at)
             except ValueError:  # of an imported file
                 continue
             ended = begun + timedelta(milliseconds=result.duration_ms)

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from k2lab.bench.verdicts import Judged
+from k2lab.bench.verdicts import RAW, Judged
 from k2lab.errors import InputError
 from k2lab.stats import McNemar, Share, mcnemar, share
 
 FAILURE_KINDS = ("connect", "disconnect", "timeout", "status", "garbage", "incomplete")
-"""How a stored failure begins; that of an imported result may begin otherwise."""
+"""How a stored failure begins."""
+
+ERROR_TYPE = re.compile(r"[A-Z][A-Za-z]+")
+"""How that of an imported result may begin: K2VV's ``error_type``, the name of a Python class."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +59,22 @@ class K2vv:
 
 @dataclass(frozen=True)
 class Strict:
-    """The same answers, strictly. Calls are counted by the first fault of each, answers by theirs."""
+    """The same answers, strictly. Calls are counted by the first fault of each, answers by all of theirs."""
 
     answers: int
     calling: int
     """Answers with at least one call, whatever their finish reason says."""
     sound: int
-    """Of those, answers that end as a tool call and in which every call is declared, valid and rightly numbered."""
+    """Of those, answers without a fault in which every call is declared, valid, rightly numbered and asked for."""
     unjudged: int
-    """Answers with a call of a tool whose own schema is broken: the request's fault, not the model's."""
+    """Of those that call, answers of which something cannot be judged, and not for the model's fault."""
     calls: int
     call_faults: Mapping[str, int]
     answer_faults: Mapping[str, int]
+    cut_short: Mapping[str, int]
+    """Answers that did not end by themselves, by finish reason: ``length``, ``content_filter``."""
+    not_judged: Mapping[str, int]
+    """All answers of which something cannot be judged, by the reason."""
     unanswered: Mapping[str, int]
     """Failed requests by the kind of failure."""
 
@@ -191,24 +199,38 @@ def k2vv(results: Iterable[Judged]) -> K2vv:
 
 def strict(results: Iterable[Judged]) -> Strict:
     """Every fault counted as what it is."""
-    answers = calling = sound = unjudged = calls = 0
+    counts: Counter[str] = Counter()
     call_faults: Counter[str] = Counter()
     answer_faults: Counter[str] = Counter()
+    cut_short: Counter[str] = Counter()
+    not_judged: Counter[str] = Counter()
     unanswered: Counter[str] = Counter()
     for result in results:
         if not result.answered:
-            kind = str(result.failure).split(":")[0]
-            unanswered[kind if kind in FAILURE_KINDS else "other"] += 1
+            unanswered[_kind(result.failure)] += 1
             continue
         verdict = result.verdict
-        answers += 1
-        calling += bool(verdict.calls)
-        sound += verdict.sound
-        unjudged += not verdict.judged
-        calls += len(verdict.calls)
+        counts["answers"] += 1
+        counts["calling"] += bool(verdict.calls)
+        counts["sound"] += verdict.sound
+        counts["unjudged"] += bool(verdict.calls) and not verdict.judged
+        counts["calls"] += len(verdict.calls)
         call_faults.update(call.fault for call in verdict.calls if call.fault)
-        answer_faults.update([verdict.fault] if verdict.fault else [])
-    return Strict(answers, calling, sound, unjudged, calls, dict(call_faults), dict(answer_faults), dict(unanswered))
+        answer_faults.update(verdict.faults)
+        cut_short.update([str(result.finish_reason)] if verdict.cut_short else [])
+        not_judged.update(verdict.unjudged)
+    return Strict(
+        counts["answers"],
+        counts["calling"],
+        counts["sound"],
+        counts["unjudged"],
+        counts["calls"],
+        dict(call_faults),
+        dict(answer_faults),
+        dict(cut_short),
+        dict(not_judged),
+        dict(unanswered),
+    )
 
 
 def trigger(results: Iterable[Judged], reference: Mapping[int, Reference]) -> Trigger:
@@ -222,10 +244,7 @@ def trigger(results: Iterable[Judged], reference: Mapping[int, Reference]) -> Tr
         wanted = reference.get(result.data_index)
         if wanted is None:
             continue
-        if wanted.messages != result.messages:
-            raise InputError(
-                f"data_index {result.data_index}: the reference has other messages; it belongs to other samples"
-            )
+        _check_asked(result, wanted.messages, "the reference has other messages; it belongs to other samples")
         calls, should = result.finish_reason == "tool_calls", wanted.finish_reason == "tool_calls"
         counts[calls, should] += 1
         same += calls and should and result.calls == wanted.calls
@@ -263,8 +282,7 @@ def compare(
         other = others.get((one.data_index, one.trial))
         if other is None:
             continue
-        if one.messages != other.messages:
-            raise InputError(f"data_index {one.data_index}: the two arms were asked something else")
+        _check_asked(one, other.messages, "the two arms were asked something else")
         pair = judge_right(one), judge_right(other)
         outcomes[pair] += 1
         if pair[0] != pair[1]:
@@ -281,16 +299,15 @@ def compare(
 
 
 def describe(result: Judged) -> str:
-    """What became of a request in a few words: the ending, and the first fault with its detail."""
+    """What became of a request in a few words: the ending, the first faulty call, and what is wrong with the whole."""
     if not result.answered:
         return f"failed: {result.failure}"
-    faulty = next((call for call in result.verdict.calls if call.fault), None)
-    if faulty is not None:
-        return f"{result.finish_reason}: {faulty.fault} {faulty.name}: {faulty.detail}"
-    if result.verdict.fault:
-        return f"{result.finish_reason}: {result.verdict.fault}"
-    names = ", ".join(call.name for call in result.verdict.calls)
-    return f"{result.finish_reason}: {names}" if names else str(result.finish_reason)
+    verdict = result.verdict
+    faulty = next((call for call in verdict.calls if call.fault), None)
+    wrong: list[str] = [f"{faulty.fault} {faulty.name}: {faulty.detail}"] if faulty else []
+    wrong += [*verdict.faults, *(f"not judged: {reason}" for reason in verdict.unjudged)]
+    said = "; ".join(wrong) or ", ".join(call.name for call in verdict.calls)
+    return f"{result.finish_reason}: {said}" if said else str(result.finish_reason)
 
 
 def durations_ms(results: Iterable[Judged]) -> dict[str, float]:
@@ -306,12 +323,12 @@ def durations_ms(results: Iterable[Judged]) -> dict[str, float]:
 
 
 def usage(results: Iterable[Judged]) -> dict[str, int]:
-    """Tokens that the server counted, K2VV's three sums."""
-    prompt = completion = 0
+    """Tokens that the server counted, K2VV's three sums: the total is what the server calls so, not a sum of ours."""
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    counts = Counter(dict.fromkeys(names, 0))
     for result in results:
-        prompt += result.prompt_tokens or 0
-        completion += result.completion_tokens or 0
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+        counts.update({name: getattr(result, name) or 0 for name in names})
+    return dict(counts)
 
 
 def same_as(reference: Mapping[int, Reference]) -> Callable[[Judged], bool]:
@@ -336,6 +353,20 @@ def to_json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _check_asked(result: Judged, messages: str, otherwise: str) -> None:
+    if result.messages == messages:
+        return
+    if result.messages.startswith(RAW) != messages.startswith(RAW):
+        otherwise = "one side has messages, the other a prompt as text: whether both ask the same cannot be told"
+    raise InputError(f"data_index {result.data_index}: {otherwise}")
+
+
+def _kind(failure: str | None) -> str:
+    """How a failure begins, where that names a kind."""
+    head, colon, _ = str(failure).partition(":")
+    return head if head in FAILURE_KINDS or (colon and ERROR_TYPE.fullmatch(head)) else "other"
 
 
 def _f1(jaccard: float) -> float:

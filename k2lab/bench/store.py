@@ -5,7 +5,8 @@ by run, ``data_index`` and trial, and belongs to the key of the request that was
 sent. A changed configuration or samples file makes a new run; an answer of an
 earlier run of the same arm is taken over only under the same key. What is
 written stays written (WAL, a transaction for each batch); a second writer is
-refused.
+refused. A file of an older format is read as it is, and brought up to date when
+it is written.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ from k2lab.bench.arm import Prepared, digest_of
 from k2lab.bench.client import Attempt
 from k2lab.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
+UPGRADES = {1: "ALTER TABLE results ADD COLUMN line TEXT;"}
+"""What brings a file of an older format to the next one."""
+
 APPLICATION_ID = 0x6B326C61  # "k2la"
 
 SCHEMA = """
@@ -40,12 +44,16 @@ CREATE TABLE requests (
 CREATE TABLE results (
     run_id INTEGER NOT NULL, data_index INTEGER NOT NULL, trial INTEGER NOT NULL, status TEXT NOT NULL,
     finish_reason TEXT, response TEXT, failure TEXT, http_status INTEGER, duration_ms REAL NOT NULL, first_ms REAL,
-    prompt_tokens INTEGER, completion_tokens INTEGER, attempts INTEGER NOT NULL, last_run_at TEXT NOT NULL,
+    prompt_tokens INTEGER, completion_tokens INTEGER, attempts INTEGER NOT NULL, last_run_at TEXT NOT NULL, line TEXT,
     PRIMARY KEY (run_id, data_index, trial));
 CREATE TABLE attempts (
     run_id INTEGER NOT NULL, data_index INTEGER NOT NULL, trial INTEGER NOT NULL, started_at TEXT NOT NULL,
     duration_ms REAL NOT NULL, http_status INTEGER, failure TEXT, retry_after_s REAL);
 """
+
+
+IMPORTED = "imported from "
+"""How the endpoint of such a run begins."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,11 @@ class Run:
     started_at: str
     finished_at: str | None
 
+    @property
+    def imported(self) -> bool:
+        """Whether its results were got elsewhere and read from a file."""
+        return str(self.config.get("endpoint")).startswith(IMPORTED)
+
 
 @dataclass(frozen=True)
 class Done:
@@ -72,7 +85,11 @@ class Done:
 
 @dataclass(frozen=True)
 class Result:
-    """A stored result with its request: ``request`` as it was sent, ``asked`` before a repair or a rendering."""
+    """A stored result with its request: ``request`` as it was sent, ``asked`` before a repair or a rendering.
+
+    ``started_at`` is when the last attempt began. ``line`` is what else stood in
+    the line of an imported result, its values but for those that are kept here.
+    """
 
     data_index: int
     trial: int
@@ -84,9 +101,10 @@ class Result:
     first_ms: float | None
     prompt_tokens: int | None
     completion_tokens: int | None
-    last_run_at: str
+    started_at: str
     request: Mapping[str, Any]
     asked: Mapping[str, Any]
+    line: Mapping[str, Any] | None = None
 
 
 class Store:
@@ -94,6 +112,7 @@ class Store:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self._line = "line" if _format(connection) > 1 else "NULL"
 
     def runs(self) -> list[Run]:
         """Every run, oldest first."""
@@ -119,13 +138,13 @@ class Store:
         """All results of a run by trial and ``data_index``, read as they are needed."""
         rows = self._db.execute(
             "SELECT r.data_index, trial, status, finish_reason, response, failure, duration_ms, first_ms,"
-            " prompt_tokens, completion_tokens, last_run_at, sent, coalesce(original, sent)"
+            f" prompt_tokens, completion_tokens, last_run_at, sent, coalesce(original, sent), {self._line}"
             " FROM results r JOIN requests USING (run_id, data_index) WHERE run_id = ? ORDER BY trial, r.data_index",
             (run.run_id,),
         )
         for row in rows:
-            response = json.loads(row[4]) if row[4] else None
-            yield Result(*row[:4], response, *row[5:11], json.loads(row[11]), json.loads(row[12]))  # type: ignore[call-arg]
+            response, line = (json.loads(text) if text else None for text in (row[4], row[13]))
+            yield Result(*row[:4], response, *row[5:11], json.loads(row[11]), json.loads(row[12]), line)  # type: ignore[call-arg]
 
     def attempts(self, run: Run) -> int:
         """How many requests were sent in a run, repeated ones included."""
@@ -219,7 +238,8 @@ class Store:
                 row = (
                     run.run_id, result.data_index, result.trial, result.status, result.finish_reason,
                     json.dumps(result.response), result.failure, None, result.duration_ms, result.first_ms,
-                    result.prompt_tokens, result.completion_tokens, 1, result.last_run_at,
+                    result.prompt_tokens, result.completion_tokens, 1, result.started_at,
+                    json.dumps(result.line) if result.line else None,
                 )  # fmt: skip
                 self._db.execute(INSERT_RESULT, row)
 
@@ -254,7 +274,7 @@ class Store:
 
 RESULT_COLUMNS = (
     "run_id", "data_index", "trial", "status", "finish_reason", "response", "failure", "http_status", "duration_ms",
-    "first_ms", "prompt_tokens", "completion_tokens", "attempts", "last_run_at",
+    "first_ms", "prompt_tokens", "completion_tokens", "attempts", "last_run_at", "line",
 )  # fmt: skip
 INSERT_RESULT = f"INSERT OR REPLACE INTO results VALUES ({','.join('?' * len(RESULT_COLUMNS))})"
 
@@ -277,6 +297,7 @@ def _result_row(run: Run, done: Done) -> tuple[Any, ...]:
         count_of(last.usage.get("completion_tokens")),
         len(done.attempts),
         last.started_at,
+        None,
     )
 
 
@@ -345,15 +366,22 @@ def _connect(path: Path, *, make: bool) -> sqlite3.Connection:
 def _check(path: Path, connection: sqlite3.Connection, make: bool) -> None:
     """Refuse another program's file as it is; make the tables in a new one where that is wished."""
     known = connection.execute("PRAGMA application_id").fetchone()[0]
-    made = connection.execute("PRAGMA user_version").fetchone()[0]
+    made = _format(connection)
     if make and not known and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         connection.executescript(
             f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;"
         )
     elif known != APPLICATION_ID:
         raise InputError(f"{path} is an SQLite file, but no benchmark file of k2lab")
-    elif made != FORMAT:
-        raise InputError(f"{path} has format {made}, this k2lab reads {FORMAT}: use the k2lab that wrote it")
+    elif not 1 <= made <= FORMAT:
+        raise InputError(f"{path} has format {made}, this k2lab reads up to {FORMAT}: use the k2lab that wrote it")
+    elif make and made < FORMAT:
+        steps = " ".join(UPGRADES[step] for step in range(made, FORMAT))
+        connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {FORMAT}; COMMIT;")
+
+
+def _format(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _now() -> str:

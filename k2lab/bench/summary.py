@@ -17,11 +17,15 @@ class Summary:
     """One arm: its counts are those of the first trial, ``folded`` tells how shares vary over all of them."""
 
     arm: str
+    imported: bool
+    """Whether its results, and so its durations, are another runner's: K2VV's include the wait to be sent."""
     trials: int
     requests: int
     attempts: int
     k2vv: K2vv
     strict: Strict
+    later: tuple[Strict, ...]
+    """The same of the other trials."""
     trigger: Trigger | None
     usage: Mapping[str, int]
     durations_ms: Mapping[str, float]
@@ -36,11 +40,13 @@ def summarise(file: Store, run: Run, reference: Mapping[int, Reference] | None =
     first = trials[0]
     return Summary(
         run.arm,
+        run.imported,
         len(trials),
         len(first),
         file.attempts(run),
         metrics.k2vv(first),
         metrics.strict(first),
+        tuple(metrics.strict(trial) for trial in trials[1:]),
         metrics.trigger(first, reference) if reference else None,
         metrics.usage(first),
         metrics.durations_ms(first),

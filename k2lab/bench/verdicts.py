@@ -1,5 +1,9 @@
 """What one answer is worth: K2-Vendor-Verifier's verdict, and a strict one with the cause of each fault.
 
+A result that K2VV's own runner judged keeps that verdict. The strict one is
+never given on what is not there: where a file holds the prompt as text, its
+tools and history are unknown, and only what shows without them is a fault.
+
 The JSON Schema verdict is jsonschema's, as K2VV's runner uses it (Draft 2020-12
 unless the schema says otherwise); a schema is compiled once. jsonschema-rs
 passes what it finds valid, and leaves the rest, and keywords in which the two
@@ -16,6 +20,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from k2lab import wire
+from k2lab.bench import answers
+from k2lab.bench.answers import AnswerFault, Said, Unjudged, function_of
 
 if TYPE_CHECKING:
     from k2lab.bench.store import Result
@@ -29,7 +35,9 @@ CallFault = Literal[
     "malformed_id",
     "wrong_index",
 ]
-AnswerFault = Literal["no_calls", "calls_without_the_reason"]
+
+RAW = "prompt "
+"""How the digest of a prompt as text begins: it says nothing about the messages that were rendered."""
 
 PYTHON_KEYWORDS = ('"pattern', '"multipleOf"', '"uniqueItems"', '"$dynamicRef"')
 """Keywords that the two validators do not read alike in every case: regular expressions, fractions, 1 and true."""
@@ -37,12 +45,12 @@ PYTHON_KEYWORDS = ('"pattern', '"multipleOf"', '"uniqueItems"', '"$dynamicRef"')
 
 @dataclass(frozen=True)
 class CallVerdict:
-    """One call: ``fault`` is the first thing wrong with it. ``judged`` is false where its tool's schema is broken."""
+    """One call: ``fault`` is the first thing wrong with it, ``unjudged`` why more than that cannot be said."""
 
     name: str
     fault: CallFault | None
     detail: str = ""
-    judged: bool = True
+    unjudged: Unjudged | None = None
 
 
 @dataclass(frozen=True)
@@ -51,17 +59,22 @@ class Verdict:
 
     k2vv_valid: bool | None
     calls: tuple[CallVerdict, ...]
-    fault: AnswerFault | None
+    faults: tuple[AnswerFault, ...]
+    """Of the answer as a whole."""
+    unjudged: tuple[Unjudged, ...]
+    """Why some of it cannot be judged: empty where all can."""
+    cut_short: bool
 
     @property
     def sound(self) -> bool:
-        """Whether it ends as a tool call and every call of it is declared, valid and rightly numbered."""
-        return bool(self.calls) and not self.fault and not any(c.fault or not c.judged for c in self.calls)
+        """Whether it ends as it should and every call of it is declared, valid, rightly numbered and asked for."""
+        whole = not (self.faults or self.unjudged or self.cut_short)
+        return bool(self.calls) and whole and not any(call.fault for call in self.calls)
 
     @property
     def judged(self) -> bool:
-        """Whether the tools' own schemas let it be judged."""
-        return all(call.judged for call in self.calls)
+        """Whether all of it can be judged."""
+        return not self.unjudged
 
 
 @dataclass(frozen=True)
@@ -77,55 +90,77 @@ class Judged:
     calls: str
     """Names and arguments as one canonical text, to tell whether two answers call the same."""
     messages: str
-    """A digest of the request's messages before they were changed."""
+    """A digest of the request's messages before they were changed; see :func:`messages_of`."""
     duration_ms: float
     first_ms: float | None
     prompt_tokens: int | None
     completion_tokens: int | None
+    total_tokens: int | None
 
 
 def judge_all(results: Iterable[Result]) -> Iterator[Judged]:
-    """A verdict for each stored result."""
+    """A verdict for each stored result; the valid of K2VV's own runner where it gave one."""
     for result in results:
         response = result.response or {}
+        stored = (result.line or {}).get("tool_calls_valid")
         yield Judged(
             result.data_index,
             result.trial,
             result.status == "success",
             result.finish_reason,
             result.failure,
-            judge(result.asked, response),
+            judge(
+                result.asked,
+                response,
+                stored=stored if isinstance(stored, bool) else None,
+                plain=answers.is_raw(result.request),
+            ),
             called(response),
             messages_of(result.asked),
             result.duration_ms,
             result.first_ms,
             result.prompt_tokens,
             result.completion_tokens,
+            total_tokens_of(response),
         )
 
 
-def judge(request: Mapping[str, Any], response: Mapping[str, Any]) -> Verdict:
-    """An answer in the shape of ``/chat/completions`` against the tools and the history of its request."""
-    finish_reason, calls = _ending(response)
+def judge(
+    request: Mapping[str, Any], response: Mapping[str, Any], *, stored: bool | None = None, plain: bool = False
+) -> Verdict:
+    """An answer in the shape of ``/chat/completions`` against the tools and the history of its request.
+
+    ``stored`` is the verdict that K2VV's runner gave. Where that is valid and
+    the request has no tools, they were left out of the file. ``plain`` says that
+    the request was sent as a plain completion, without its ``tool_choice``.
+    """
+    said = answers.said(response)
+    left_out = answers.is_raw(request) or (stored is True and not request.get("tools"))
+    known = None if left_out else _tools(request.get("tools"))
     earlier = sum(_length(message.get("tool_calls")) for message in request.get("messages") or ())
-    tools = _tools(request.get("tools"))
-    verdicts = tuple(_call_verdict(call, tools, earlier + place) for place, call in enumerate(calls))
-    fault: AnswerFault | None = None
-    if finish_reason == "tool_calls" and not calls:
-        fault = "no_calls"
-    elif calls and finish_reason != "tool_calls":
-        fault = "calls_without_the_reason"
-    valid = None
-    if finish_reason == "tool_calls" and calls:
-        valid = all(_k2vv_valid(call, request.get("tools", [])) for call in calls)
-    return Verdict(valid, verdicts, fault)
+    calls = tuple(_call_verdict(call, known, earlier + place) for place, call in enumerate(said.calls))
+    reasons = (answers.unjudged(request, said, known, plain=plain), *(call.unjudged for call in calls))
+    return Verdict(
+        _k2vv_verdict(request, said) if stored is None else stored,
+        calls,
+        answers.faults(request, said, plain=plain),
+        tuple(dict.fromkeys(reason for reason in reasons if reason)),
+        said.cut_short,
+    )
+
+
+def total_tokens_of(response: Mapping[str, Any]) -> int | None:
+    """What the server says it read and wrote together; it may count more than prompt and completion."""
+    usage = response.get("usage")
+    value = usage.get("total_tokens") if isinstance(usage, Mapping) else None
+    return value if isinstance(value, int) else None
 
 
 def called(response: Mapping[str, Any]) -> str:
     """The calls of an answer, names and decoded arguments, as one canonical text; empty where it calls nothing."""
     made = []
-    for call in _ending(response)[1]:
-        function = _function(call)
+    for call in answers.said(response).calls:
+        function = function_of(call)
         arguments = function.get("arguments")
         decoded, problem = _decode(arguments)
         made.append([function.get("name"), arguments if problem else decoded])
@@ -133,9 +168,11 @@ def called(response: Mapping[str, Any]) -> str:
 
 
 def messages_of(request: Mapping[str, Any]) -> str:
-    """A digest of the messages of a request, K2VV's role ``_input`` read as ``system``."""
+    """A digest of a request's messages, K2VV's role ``_input`` read as ``system``; of its text where it is raw."""
     messages = [{**m, "role": "system"} if m.get("role") == "_input" else m for m in request.get("messages") or ()]
-    return hashlib.blake2b(json.dumps(messages, sort_keys=True).encode(), digest_size=16).hexdigest()
+    raw = answers.is_raw(request)
+    text = json.dumps(request.get("prompt") if raw else messages, sort_keys=True)
+    return RAW * raw + hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def schema_error(schema: Any, value: Any) -> tuple[bool, str]:
@@ -198,12 +235,13 @@ def _passes(validator: Any, value: Any) -> bool:
         return False
 
 
-def _call_verdict(call: object, tools: Mapping[str, Any], index: int) -> CallVerdict:
-    function = _function(call)
+def _call_verdict(call: object, tools: Mapping[str, Any] | None, index: int) -> CallVerdict:
+    """``tools`` is ``None`` where they, and the index that the history asks for, are not known."""
+    function = function_of(call)
     name = function.get("name")
     if not isinstance(name, str) or not name:
         return CallVerdict("", "no_name", f"a call without a name: {str(call)[:100]}")
-    if name not in tools:
+    if tools is not None and name not in tools:
         return CallVerdict(name, "undeclared_tool", f"declared: {', '.join(sorted(tools)) or 'none'}")
     arguments, problem = _decode(function.get("arguments"))
     if problem:
@@ -211,12 +249,16 @@ def _call_verdict(call: object, tools: Mapping[str, Any], index: int) -> CallVer
     if not isinstance(arguments, dict):
         return CallVerdict(name, "arguments_no_object", f"arguments are {json.dumps(arguments)[:100]}")
     judged, error = True, ""
-    if tools[name] is not None:
+    if tools and tools[name] is not None:
         judged, error = schema_error(tools[name], arguments)
     if judged and error:
         return CallVerdict(name, "schema_violation", error)
     fault, detail = _id_fault(call.get("id") if isinstance(call, Mapping) else None, name, index)
-    return CallVerdict(name, fault, detail if judged else f"the tool's schema is broken: {error}", judged)
+    if tools is None:
+        fault = fault if fault == "malformed_id" else None
+        return CallVerdict(name, fault, detail if fault else "", "tools_not_in_the_file")
+    broken: Unjudged | None = None if judged else "broken_schema"
+    return CallVerdict(name, fault, detail if judged else f"the tool's schema is broken: {error}", broken)
 
 
 def _id_fault(value: object, name: str, index: int) -> tuple[CallFault | None, str]:
@@ -226,6 +268,12 @@ def _id_fault(value: object, name: str, index: int) -> tuple[CallFault | None, s
     if int(match["index"]) != index:
         return "wrong_index", f"id {value!r} does not run on from the history, which asks for {index}"
     return None, ""
+
+
+def _k2vv_verdict(request: Mapping[str, Any], said: Said) -> bool | None:
+    if said.finish_reason != "tool_calls" or not said.calls or answers.is_raw(request):
+        return None
+    return all(_k2vv_valid(call, request.get("tools", [])) for call in said.calls)
 
 
 def _k2vv_valid(call: Any, tools: Any) -> bool:
@@ -245,27 +293,14 @@ def _k2vv_valid(call: Any, tools: Any) -> bool:
     return judged and not error
 
 
-def _ending(response: Mapping[str, Any]) -> tuple[str | None, list[Any]]:
-    choices = response.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
-    message = choice.get("message")
-    calls = message.get("tool_calls") if isinstance(message, Mapping) else None
-    return choice.get("finish_reason"), calls if isinstance(calls, list) else []
-
-
 def _tools(tools: object) -> dict[str, Any]:
     """Schema by name of declared tool, the first of a name; ``None`` for a tool without parameters."""
     found: dict[str, Any] = {}
     for tool in tools if isinstance(tools, list) else ():
-        function = _function(tool)
+        function = function_of(tool)
         if isinstance(function.get("name"), str):
             found.setdefault(function["name"], function.get("parameters"))
     return found
-
-
-def _function(item: object) -> Mapping[str, Any]:
-    function = item.get("function") if isinstance(item, Mapping) else None
-    return function if isinstance(function, Mapping) else {}
 
 
 def _decode(arguments: object) -> tuple[Any, str]:

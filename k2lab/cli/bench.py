@@ -145,12 +145,14 @@ def compare(run: Path, arm_a: str, arm_b: str, reference: str | None, flips: int
 
     with store.reading(run) as file:
         known = _reference(file, reference)
-        first, second = (judge_all(file.results(file.run_of(arm))) for arm in (arm_a, arm_b))
+        runs = [file.run_of(arm) for arm in (arm_a, arm_b)]
+        first, second = (judge_all(file.results(one)) for one in runs)
         made = metrics.compare(first, second, metrics.same_as(known) if known else None)
     if as_json:
-        print_json(metrics.to_json(made))
+        print_json({**metrics.to_json(made), "imported": [one.arm for one in runs if one.imported]})
     else:
-        click.echo(views.bench_comparison(arm_a, arm_b, made, flips).text)
+        names = [f"{one.arm} (imported)" if one.imported else one.arm for one in runs]
+        click.echo(views.bench_comparison(names[0], names[1], made, flips).text)
 
 
 @bench.command()
@@ -171,13 +173,20 @@ def export(run: Path, folder: Path, arm: str | None, trial: int) -> None:
 @RUN
 @click.argument("results", type=FILE)
 @click.option("--arm", required=True, help="What to call it in RUN.")
-def import_command(run: Path, results: Path, arm: str) -> None:
-    """Take a result file of K2VV into RUN as an arm, an official one as a reference perhaps."""
+@click.option("--summary", type=FILE, default=None, help="K2VV's summary of the same run; the summary.json beside "
+              "RESULTS, where there is one that agrees with it.")  # fmt: skip
+def import_command(run: Path, results: Path, arm: str, summary: Path | None) -> None:
+    """Take a result file of K2VV into RUN as an arm, an official one as a reference perhaps.
+
+    Every field of a line is kept, and `k2lab bench export` writes it again. K2VV's own verdicts count in its numbers.
+    """
     from k2lab.bench import k2vv, store
 
     with store.writing(run) as file:
-        taken = k2vv.load(file, results, arm)
-        click.echo(f"{arm}: {sum(file.counts(taken, 1).values())} results in {run}")
+        taken = k2vv.load(file, results, arm, summary)
+    if taken.note:
+        click.echo(f"k2lab: {taken.note}", err=True)
+    click.echo(f"{arm}: {taken.results} results in {run}")
 
 
 def _arm(base_url: str, model: str | None, arm: str, **options: Any) -> Any:

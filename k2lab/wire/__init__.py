@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from k2lab.wire.bare import BARE_CALL
 from k2lab.wire.identify import LEAK_WINDOW
 from k2lab.wire.reader import Reader
 from k2lab.wire.records import (
@@ -50,6 +51,7 @@ __all__ = [
     "arguments_text",
     "call_id",
     "format_calls",
+    "holds_call",
     "parse",
     "parse_ids",
 ]
@@ -77,6 +79,18 @@ def parse(
     it does when ``</think>`` comes before the first marker.
     """
     return Reader(text, tools, strict).read(thinking)
+
+
+def holds_call(text: str) -> bool:
+    """Whether a call, or what almost is one, stands in a text that should hold none.
+
+    That is what a server leaks into content or reasoning: Kimi's markers around
+    something like a call, or an id with arguments whose markers are gone. A
+    marker that is only mentioned is no call. Linear time, no exception.
+    """
+    if MARKER.search(text):
+        return bool(parse(text, thinking=False).calls)
+    return BARE_CALL.search(text) is not None
 
 
 def parse_ids(
