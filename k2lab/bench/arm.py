@@ -79,6 +79,8 @@ class Arm:
         checked_url(self.base_url)
         if not self.name or not self.name.isprintable():
             raise InputError(f"an arm needs a printable name, not {self.name!r}")
+        if "messages" in self.extra_body:
+            raise InputError("extra_body holds messages, which would make all requests one: leave them out")
 
     @property
     def url(self) -> str:
@@ -110,16 +112,14 @@ class Arm:
 
         Raises :class:`InputError` for a request that cannot be repaired or rendered.
         """
-        request = dict(sample.request)
+        request = {**sample.request, "model": self.model, **self.extra_body}
         request["messages"] = [_as_system(message) for message in request["messages"]]
-        original: str | None = None
-        if self.repair or self.source or self.enforce.startswith("pinned"):
-            original = json.dumps({**request, "model": self.model})
-            request["messages"] = self._repaired(sample.data_index, request)
-        request["model"] = self.model
-        request |= self.extra_body
         if self.template_kwargs:
-            request["chat_template_kwargs"] = {**(request.get("chat_template_kwargs") or {}), **self.template_kwargs}
+            request["chat_template_kwargs"] = {**_template_kwargs(sample.data_index, request), **self.template_kwargs}
+        original, tools = None, request.get("tools")
+        if self.repair or self.source or self.enforce.startswith("pinned"):
+            original = json.dumps(request)
+            request["messages"] = self._repaired(sample.data_index, request)
         if self.enforce.startswith("pinned"):
             request = self._enforced(sample.data_index, request)
         if self.stream is not None:
@@ -133,7 +133,7 @@ class Arm:
             stream, request = False, self._by_hand(self.source, sample.data_index, request)
         body = _json(request)
         key = hashlib.sha256(self.digest.encode() + body).hexdigest()
-        return Prepared(sample.data_index, key, body, stream, original, sample.request.get("tools"))
+        return Prepared(sample.data_index, key, body, stream, original, tools)
 
     @property
     def _tag_options(self) -> dict[str, Any]:
@@ -191,6 +191,13 @@ def _json(value: Any) -> bytes:
 def _as_system(message: Mapping[str, Any]) -> dict[str, Any]:
     """K2VV's role ``_input`` means ``system``."""
     return {**message, "role": "system"} if message.get("role") == "_input" else dict(message)
+
+
+def _template_kwargs(data_index: int, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    given = request.get("chat_template_kwargs") or {}
+    if not isinstance(given, Mapping):
+        raise InputError(f"line {data_index} of the samples: chat_template_kwargs must be an object")
+    return given
 
 
 def _conversation(data_index: int, request: Mapping[str, Any]) -> Conversation:
