@@ -249,12 +249,25 @@ def parse(tools: Path | None, strict: bool, thinking: bool | None) -> None:
 
 @cli.command()
 @click.argument("conversation", type=click.Path(path_type=Path))
-@click.option("--model", default="kimi-k2", show_default=True, help="K3 is left alone: its format has no such ids.")
-def repair(conversation: Path, model: str) -> None:
-    """Repair a history: ids renumbered, text parts joined, empty contents made equal; prints it with the changes."""
+@click.option(
+    "--model",
+    default=None,
+    help="Says what the history needs, such as kimi-k2.5 or kimi-k3, whose ids stay;"
+    " the file's own, or kimi-k2, where left out.",
+)
+def repair(conversation: Path, model: str | None) -> None:
+    """Repair a history where there is one right way, and name what is left: the conversation, changes, problems.
+
+    Exits with 1 when problems are left; each is also a line on standard error.
+    """
     from k2lab.repair import history
 
-    print_json(history(chat.load(conversation), model=model).to_json())
+    repaired = history(chat.load(conversation), model=model)
+    print_json(repaired.to_json())
+    for problem in repaired.problems:
+        click.echo(f"k2lab: {problem}", err=True)
+    if repaired.problems:
+        raise click.exceptions.Exit(1)
 
 
 @cli.command()
