@@ -108,19 +108,23 @@ def test_keys_are_not_taken_on_the_command_line(cache, model, flags):
 def test_a_server_ends_with_the_process_that_owns_it(cache, model, how):
     code = textwrap.dedent(
         f"""
-        import sys, time
+        import signal, sys, time
         from pathlib import Path
         from k2lab.engine import serving
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
         with serving(Path(sys.executable), "fake", Path({str(model)!r})) as server:
             print(server.server_pid, server.log, flush=True)
             time.sleep(600)
         """
     )
     owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    pid, log = owner.stdout.readline().split()
-    child = child_of(log)
-    owner.send_signal(how)
-    owner.wait(30)
+    try:
+        pid, log = owner.stdout.readline().split()
+        child = child_of(log)
+        owner.send_signal(how)
+        owner.wait(30)
+    finally:
+        owner.kill()
     assert gone(int(pid)) and gone(child)
 
 
