@@ -1,8 +1,6 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from k2lab import repair, wire
 from k2lab.chat import Conversation
@@ -92,7 +90,7 @@ def test_ids_count_over_the_conversation_and_results_follow_their_calls(messages
 
 def test_a_result_that_answers_nothing_is_left_and_named():
     made = repair.history(Conversation.of([USER, result("x")]))
-    assert made.changes == () and "messages[1]: no call is left" in made.problems[0]
+    assert made.changes == () and "messages[1]: no call is left" in str(made.problems[0])
 
 
 def test_contents_are_flattened_and_empty_ones_made_equal():
@@ -140,23 +138,40 @@ def test_changes_name_their_messages():
     json.dumps(made.to_json())
 
 
-call_ids = st.sampled_from(["x", "y", "a:0", "functions.a:0", "functions.b:1", "call_1", None])
-turns = st.one_of(
-    st.builds(lambda calls: assistant(*calls), st.lists(st.tuples(st.sampled_from("ab"), call_ids), max_size=3)),
-    st.builds(result, call_ids, st.sampled_from(["", "18", [{"type": "text", "text": "18"}]])),
-    st.just(USER),
-)
-
-
-@given(st.lists(turns, min_size=1, max_size=12))
-def test_repairing_twice_changes_nothing_more(messages):
+def test_a_result_that_bears_the_new_id_of_another_call_is_not_paired_twice():
+    calls = assistant(("a", "x"), ("b", "y"))
+    messages = [calls, result("x"), result("functions.b:1"), assistant(("a", "x")), result("y")]
     once = repair.history(Conversation.of(messages))
+    assert ids(once.conversation) == [
+        *("functions.a:0", "functions.b:1", "functions.a:0", "functions.b:1"),
+        *("functions.a:2", "functions.b:1"),
+    ]
+    assert [(p.message, p.problem) for p in once.problems] == [
+        (3, "no result answers this call of a"),
+        (4, "a second result for the call messages[0].tool_calls[1]"),
+    ]
     twice = repair.history(once.conversation)
-    assert twice.changes == () and twice.conversation is once.conversation
-    calls = [c["id"] for m in once.conversation.messages for c in m.get("tool_calls", ())]
-    assert all(wire.ID.fullmatch(i) for i in calls)
-    assert [int(i.rsplit(":", 1)[1]) for i in calls] == list(range(len(calls)))
-    assert len(once.conversation.messages) == len(messages)
+    assert twice.changes == () and twice.problems == once.problems
+
+
+@pytest.mark.parametrize(
+    ("results", "paired", "named"),
+    [
+        ([result(None)], [None], "nothing says which call this result (id None) answers, of a, b"),
+        ([result("u")] * 3, ["u"] * 3, "nothing says which call this result (id 'u') answers, of a, b"),
+        ([result("functions.c:0"), result("y")], ["functions.c:0", "b"], "nothing says which call"),
+        ([result("x"), result("y"), result("u")], ["a", "b", "u"], "no call is left that this result (id 'u')"),
+        ([result("functions.b:7"), result("a:3")], ["b", "a"], ""),
+        ([{**result("?"), "name": "b"}, {**result("?"), "name": "a"}], ["b", "a"], ""),
+        ([result("functions.b:7"), result(None)], ["b", "a"], ""),
+    ],
+    ids=["one for two", "three for two", "another tool's", "one more", "name in the id", "name", "name, then the rest"],
+)
+def test_results_without_a_known_id_are_paired_only_where_one_way_is_left(results, paired, named):
+    made = repair.history(Conversation.of([USER, assistant(("a", "x"), ("b", "y")), *results]))
+    new = {"a": "functions.a:0", "b": "functions.b:1"}
+    assert ids(made.conversation)[2:] == [new.get(i, i) for i in paired]
+    assert any(named in p.problem for p in made.problems) if named else not made.problems
 
 
 def test_histories_of_the_generator_need_new_ids_only_where_they_are_foreign():

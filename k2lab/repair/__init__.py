@@ -79,10 +79,11 @@ def ids(conversation: Conversation, *, model: str | None = None) -> Repaired:
 
 
 def problems(conversation: Conversation, *, model: str | None = None) -> Iterator[Problem]:
-    """What is wrong with a conversation as it stands, in the order of its messages; faults of the tools come last."""
+    """What is wrong with a conversation as it stands, in the order of its messages, then in what stands beside them."""
     name = _model(conversation, model)
     messages, mode = conversation.messages, _mode(conversation, name)
     found = [
+        *blocks.problems(conversation),
         *pairing.problems(messages, renumbered=applies_to(name)),
         *arguments.problems(messages),
         *contents.problems(messages, mode.family),

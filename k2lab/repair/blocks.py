@@ -9,13 +9,13 @@ and a failure without a text is left as it is, to be written by whoever knows.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from k2lab import wire
 from k2lab.chat import Conversation, Message
 from k2lab.repair.arguments import object_of
-from k2lab.repair.records import Change, Editor
+from k2lab.repair.records import Change, Editor, Problem
 
 Block = Any
 
@@ -23,7 +23,7 @@ Block = Any
 def with_system(conversation: Conversation) -> tuple[Conversation, list[Change]]:
     """The Messages API's ``system``, which is no field of a chat request, as the first message."""
     system, messages = conversation.parameters.get("system"), conversation.messages
-    if not isinstance(system, str | list) or not system or messages[0]["role"] == "system":
+    if not isinstance(system, str | list) or not system or messages[0]["role"] in ("system", "_input", "developer"):
         return conversation, []
     first: Message = {"role": "system", "content": copy.deepcopy(system)}
     parameters = {name: value for name, value in conversation.parameters.items() if name != "system"}
@@ -58,6 +58,13 @@ def mend(editor: Editor) -> None:
             _lift_thinking(editor, index, message)
 
 
+def problems(conversation: Conversation) -> Iterator[Problem]:
+    """A system prompt beside messages that have one."""
+    if conversation.parameters.get("system"):
+        problem = "no field of a chat request, and messages[0] is a system message, too: it vanishes from the prompt"
+        yield Problem(None, "system", problem, "write both into messages[0]")
+
+
 def kind_of(block: Block) -> str | None:
     """The type of a content part, where it says one."""
     kind = block.get("type") if isinstance(block, Mapping) else None
@@ -68,7 +75,7 @@ def _is_result(block: Block) -> bool:
     return (
         kind_of(block) == "tool_result"
         and isinstance(block.get("tool_use_id"), str)
-        and isinstance(block.get("content", ""), str | list)
+        and isinstance(block.get("content"), str | list | None)
         and not (block.get("is_error") and not _has_text(block.get("content")))
     )
 
@@ -84,7 +91,8 @@ def _has_text(content: object) -> bool:
 def _lift_results(editor: Editor, given: int, message: Message, results: list[Block]) -> None:
     content, start = message["content"], len(editor.messages)
     editor.messages += [
-        {"role": "tool", "tool_call_id": block["tool_use_id"], "content": block.get("content", "")} for block in results
+        {"role": "tool", "tool_call_id": block["tool_use_id"], "content": block.get("content") or ""}
+        for block in results
     ]
     rest = [block for block in content if not _is_result(block)]
     if rest:
@@ -99,7 +107,7 @@ def _unwrap(editor: Editor, block: Block) -> None:
     where = len(editor.messages) - 1
     if not isinstance(editor.messages[where].get("tool_call_id"), str):
         editor.set(where, "tool_call_id", block["tool_use_id"], "from its tool_result block")
-    editor.set(where, "content", block.get("content", ""), "what its tool_result block holds")
+    editor.set(where, "content", block.get("content") or "", "what its tool_result block holds")
 
 
 def _lift_calls(editor: Editor, index: int, message: Message) -> None:

@@ -49,6 +49,9 @@ def problems(messages: Sequence[Message], family: Family | None) -> Iterator[Pro
         if message["role"] == "assistant" and not content and not message.get("tool_calls"):
             problem = "an assistant message without text and without a call: Moonshot's API answers 400 to it"
             yield Problem(index, f"messages[{index}].content", problem, "take the message out")
+        if message.get("function_call"):
+            problem = "function_call, an older form that templates do not print: it vanishes from the prompt"
+            yield Problem(index, f"messages[{index}].function_call", problem, "write the call into tool_calls")
 
 
 def _content(content: object) -> tuple[object, str]:

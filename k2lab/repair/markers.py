@@ -16,12 +16,12 @@ from k2lab.wire.records import MARKER
 
 K2 = (
     r"\[(?:BOS|EOS|EOT|UNK|PAD)\]|<\|(?:im_(?:end|user|assistant|system|middle)|(?:start|end)_header_id"
-    r"|tool_calls_section_(?:begin|end)|tool_call_(?:begin|argument_begin|end)|media_(?:begin|content|end|pad)"
-    r"|reserved_token_\d+)\|>"
+    r"|tool_calls_section_(?:begin|end)|tool_call_(?:begin|argument_begin|end)|reserved_token_163[5-8]\d\d)\|>"
 )
-"""The added tokens of Kimi's tokenizer (``tokenizer_config.json`` of K2.5); unnamed ones are reserved by number."""
-THINKING = K2 + r"|</?think>"
-SEES = THINKING + r"|<\|kimi_k25_video_placeholder\|>"
+"""The added tokens of Kimi's tokenizers (``tokenizer_config.json``): K2's, then what later families add."""
+THINK = r"</?think>"
+THINKING = f"{K2}|{THINK}"
+SEES = THINKING + r"|<\|(?:media_(?:begin|content|end|pad)|kimi_k25_video_placeholder)\|>"
 K3 = r"<\|(?:open|close|sep|end_of_msg)\|>|" + MARKER.pattern.replace("?P<plural>", "")
 """K3's renderer encodes each text by itself with special tokens off: only an answer's own text can have leaked."""
 
@@ -69,28 +69,29 @@ def problems(
 ) -> Iterator[Problem]:
     """Each place with a marker in it; for K3 an assistant's texts alone."""
     added = ADDED[family]
+    own_text = re.compile(f"{added.pattern}|{MARKER.pattern}|{THINK}")
     for index, message in enumerate(messages):
         for path, text in _texts(message):
             own = message["role"] == "assistant" and path.startswith(("content", "reasoning_content"))
-            if family == "k3" and not own:
-                continue
-            pattern = re.compile(f"{added.pattern}|{MARKER.pattern}") if own else added
-            found = list(dict.fromkeys(match[0] for match in pattern.finditer(text)))
-            if found:
-                yield _problem(index, f"messages[{index}].{path}", found, leaked=own and bool(MARKER.search(text)))
+            if own or family != "k3":
+                yield from _problem(index, f"messages[{index}].{path}", text, own_text if own else added, own=own)
     if family != "k3":
         for path, text in _strings(list(tools), "tools"):
-            found = list(dict.fromkeys(match[0] for match in added.finditer(text)))
-            if found:
-                yield _problem(None, path, found, leaked=False)
+            yield from _problem(None, path, text, added, own=False)
 
 
-def _problem(message: int | None, path: str, found: Sequence[str], *, leaked: bool) -> Problem:
+def _problem(message: int | None, path: str, text: str, pattern: re.Pattern[str], *, own: bool) -> Iterator[Problem]:
+    """The markers in one text; ``own`` where the model wrote it itself."""
+    found = list(dict.fromkeys(match[0] for match in pattern.finditer(text)))
     named = ", ".join(found[:6]) + (", …" if len(found) > 6 else "")
-    if leaked:
+    if own and MARKER.search(text):
         problem = f"an earlier answer leaked a call into its text ({named}); {BECOME}"
-        return Problem(message, path, problem, "write the call into tool_calls and its result as a tool message")
-    return Problem(message, path, f"holds markers of the format ({named}); {BECOME}", TAKE_OUT)
+        yield Problem(message, path, problem, "write the call into tool_calls and its result as a tool message")
+    elif own and found and all(re.fullmatch(THINK, marker) for marker in found):
+        problem = f"an earlier answer holds its reasoning in its text ({named})"
+        yield Problem(message, path, problem, "write it into reasoning_content and the rest into content")
+    elif found:
+        yield Problem(message, path, f"holds markers of the format ({named}); {BECOME}", TAKE_OUT)
 
 
 def _texts(message: Message) -> Iterator[tuple[str, str]]:

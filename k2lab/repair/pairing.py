@@ -226,10 +226,11 @@ def _fault(made: Pairing, messages: Sequence[Message], result: int, call: Call |
     """What is wrong with the place of a result, and what to do."""
     wanted = messages[result].get("tool_call_id")
     if call is None:
-        return (
-            f"no call is left that this result (id {wanted!r}) could answer",
-            "give it the id of its call, or take it out",
-        )
+        left = [c.name for c in made.calls if c.message == made.runs.get(result) and not c.results]
+        named = f"this result (id {wanted!r})"
+        which = f"nothing says which call {named} answers, of {', '.join(left)}"
+        fix = "give it the id of its call, or take it out"
+        return which if left else f"no call is left that {named} could answer", fix
     if made.answer(call) != result:
         return f"a second result for the call {call.path}", f"keep one of it and messages[{made.answer(call)}]"
     if made.runs.get(result) == call.message:
