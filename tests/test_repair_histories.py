@@ -504,7 +504,10 @@ def test_the_command_prints_what_is_left_and_exits_with_1(k2lab, tmp_path):
     assert done.returncode == 1 and made["conversation"]["model"] == "kimi-k2.5"
     assert [set(problem) for problem in made["problems"]] == [{"message", "path", "problem", "fix"}] * 2
     lines = done.stderr.strip().splitlines()
-    assert len(lines) == 2 and lines[0].startswith("k2lab: messages[1].tool_calls[0]: no result answers this call")
+    assert len(lines) == 2 and lines[0].startswith("k2lab: problem: messages[1].tool_calls[0]: no result answers")
     path.write_text(json.dumps([USER, calling(), result()]))
+    assert k2lab("repair", path, "--model", "kimi-k2.5").returncode == 1
+    off = ("--template-kwargs", '{"thinking": false}')
+    assert k2lab("repair", path, "--model", "kimi-k2.5", *off).returncode == 0
     done = k2lab("repair", path)
     assert done.returncode == 0 and done.stderr == "" and json.loads(done.stdout)["problems"] == []

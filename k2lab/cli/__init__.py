@@ -23,6 +23,7 @@ from k2lab.cli.common import (
     print_json,
     print_notes,
 )
+from k2lab.cli.history import repair
 from k2lab.errors import K2LabError
 
 DEFAULT_MAX_TOKENS = 256
@@ -248,29 +249,6 @@ def parse(tools: Path | None, strict: bool, thinking: bool | None) -> None:
 
 
 @cli.command()
-@click.argument("conversation", type=click.Path(path_type=Path))
-@click.option(
-    "--model",
-    default=None,
-    help="Says what the history needs, such as kimi-k2.5 or kimi-k3, whose ids stay;"
-    " the file's own, or kimi-k2, where left out.",
-)
-def repair(conversation: Path, model: str | None) -> None:
-    """Repair a history where there is one right way, and name what is left: the conversation, changes, problems.
-
-    Exits with 1 when problems are left; each is also a line on standard error.
-    """
-    from k2lab.repair import history
-
-    repaired = history(chat.load(conversation), model=model)
-    print_json(repaired.to_json())
-    for problem in repaired.problems:
-        click.echo(f"k2lab: {problem}", err=True)
-    if repaired.problems:
-        raise click.exceptions.Exit(1)
-
-
-@cli.command()
 @click.option(
     "--tools", required=True, type=click.Path(path_type=Path), help="A JSON file: the list of tools on offer."
 )
@@ -429,6 +407,7 @@ def report(names: tuple[str, ...], parameters: tuple[tuple[str, str], ...], out:
 
 
 cli.add_command(bench)
+cli.add_command(repair)
 
 
 def _model_folder(model: str) -> Path:
