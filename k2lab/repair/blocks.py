@@ -147,7 +147,7 @@ def _said(call: Mapping[str, Any]) -> tuple[str, object]:
 def _lift_thinking(editor: Editor, index: int, message: Message) -> None:
     content = message["content"]
     thoughts = [block["thinking"] for block in content if _is_thought(block)]
-    reasoning = "\n".join(thoughts)
+    reasoning = "".join(thoughts)
     if not thoughts or (message.get("reasoning_content") or reasoning) != reasoning:
         return
     if message.get("reasoning_content") != reasoning:
