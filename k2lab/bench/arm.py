@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from k2lab import enforcer, repair
@@ -147,9 +147,13 @@ class Arm:
     def _repaired(self, data_index: int, request: Mapping[str, Any]) -> list[Any]:
         conversation = _conversation(data_index, request)
         if self.repair == "ids":
-            conversation = repair.ids(conversation, model=self.model).conversation
-        elif self.repair == "history":
-            conversation = repair.history(conversation, model=self.model).conversation
+            return list(repair.ids(conversation, model=self.model).conversation.messages)
+        if self.repair == "history":
+            repaired = repair.history(conversation, model=self.model)
+            if repaired.problems:
+                first = f"line {data_index}: {repaired.problems[0]}"
+                self._tell("repair", f"some histories keep problems that repair cannot mend, the first in {first}")
+            return list(repaired.conversation.messages)
         return list(conversation.messages)
 
     def _enforced(self, data_index: int, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,14 +170,19 @@ class Arm:
 
         rendering = render(source, _conversation(data_index, request))
         for note in rendering.provenance.notes:
-            _warn_once(note)
+            self._tell(note, f"prompts rendered by hand: {note}")
         kept = {key: value for key, value in request.items() if key not in CHAT_ONLY}
         return {**kept, "prompt": rendering.text, "skip_special_tokens": False}
 
+    @cached_property
+    def _told(self) -> set[str]:
+        return set()
 
-@cache
-def _warn_once(note: str) -> None:
-    logging.getLogger(__name__).warning("prompts rendered by hand: %s", note)
+    def _tell(self, kind: str, note: str) -> None:
+        """A warning of each kind once."""
+        if kind not in self._told:
+            self._told.add(kind)
+            logging.getLogger(__name__).warning(note)
 
 
 def digest_of(value: Any) -> str:
