@@ -34,6 +34,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from k2lab.enforcer import patterns
 
@@ -161,6 +162,11 @@ OPEN: Mapping[str, str] = {
 
 LARGEST = 1 << 16
 """No format has so many characters with its repetitions written out."""
+
+
+def is_known(name: Any) -> bool:
+    """Whether a format is one of Draft 2020-12; any other says nothing that could be held."""
+    return isinstance(name, str) and (name in FORMATS or name in OPEN)
 
 
 @cache

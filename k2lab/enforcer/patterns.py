@@ -42,6 +42,10 @@ LONGEST_PATTERN = 8192
 MOST_CHARACTERS = 512
 """Characters of a pattern with its repetitions written out, as a grammar may do: each costs some milliseconds."""
 
+MOST_CHARACTERS_IN_ALL = 2048
+MOST_LETTERS_IN_ALL = 64 << 10
+"""Of all patterns of a schema, with their repetitions written out and as they are."""
+
 MOST_WAYS = 64
 """Alternatives for what may stand around a pattern."""
 
@@ -70,6 +74,37 @@ class Whole:
     text: str
     shortest: int
     longest: int | None
+    characters: int
+    """Characters and sets with all repetitions written out."""
+
+
+class Written:
+    """The patterns of one schema, of which a grammar has one each; raises :class:`Unfollowed` for too many."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, tuple[int, int]] = {}
+
+    def whole(self, pattern: str) -> Whole:
+        """As :func:`whole`."""
+        made = whole(pattern)
+        self._count(made.text, made.characters)
+        return made
+
+    def other_than(self, names: Iterable[str]) -> str:
+        """As :func:`other_than`."""
+        made = other_than(names)
+        self._count(made, 0)
+        return made
+
+    def _count(self, text: str, characters: int) -> None:
+        sizes = {**self._sizes, text: (len(text), characters)}
+        for count, most, what in (
+            (sum(letters for letters, _ in sizes.values()), MOST_LETTERS_IN_ALL, ""),
+            (sum(count for _, count in sizes.values()), MOST_CHARACTERS_IN_ALL, " with their repetitions written out"),
+        ):
+            if count > most:
+                raise Unfollowed(f"the schema's patterns would have {count} characters{what}, at most {most} are held")
+        self._sizes = sizes
 
 
 @lru_cache(1024)
@@ -85,12 +120,13 @@ def whole(pattern: str, most: int = MOST_CHARACTERS) -> Whole:
         tree = parser.parse(pattern)
         if tree.state.flags & ~re.UNICODE:
             raise Unfollowed("flags")
-        _check_size(_written_out(tree), most)
+        characters = _check_size(_written_out(tree), most)
         ways, anchored = _searched(list(tree), True, True)
         shortest, longest = tree.getwidth()
     except (re.error, RecursionError, OverflowError) as error:
         raise Unfollowed(str(error)) from None
-    return Whole(_either(ways), shortest, int(longest) if anchored and longest < parser.MAXREPEAT else None)
+    bounded = anchored and longest < parser.MAXREPEAT
+    return Whole(_either(ways), shortest, int(longest) if bounded else None, characters)
 
 
 def found(pattern: str, name: str) -> bool:
@@ -173,9 +209,10 @@ def _written_out(items: Iterable[Any]) -> int:
     return count
 
 
-def _check_size(count: int, most: int) -> None:
+def _check_size(count: int, most: int) -> int:
     if count > most:
         raise Unfollowed(f"it has {count} characters with its repetitions written out, at most {most} are held")
+    return count
 
 
 def _searched(items: Sequence[Any], left: bool, right: bool) -> tuple[list[str], bool]:
