@@ -198,7 +198,7 @@ def _written_out(items: Iterable[Any]) -> int:
     count = 0
     for kind, value in items:
         if str(kind) in REPEATS:
-            most = value[0] + 1 if value[1] == parser.MAXREPEAT else value[1]
+            most = max(value[0], 1) if value[1] == parser.MAXREPEAT else value[1]
             count += int(most) * _written_out(value[2])
         elif str(kind) == "SUBPATTERN":
             count += _written_out(value[3])
@@ -277,8 +277,10 @@ def _item(kind: str, value: Any) -> str:
 def _times(text: str, least: int, most: Any) -> str:
     if not text or most == 0:
         return ""
+    if least == most == 1:
+        return text
     most = None if most == parser.MAXREPEAT else int(most)
-    signs = {(0, 1): "?", (0, None): "*", (1, None): "+", (1, 1): ""}
+    signs = {(0, 1): "?", (0, None): "*", (1, None): "+"}
     count = f"{{{least}}}" if least == most else f"{{{least},{'' if most is None else most}}}"
     return f"(?:{text}){signs.get((least, most), count)}"
 
