@@ -908,9 +908,18 @@ HERE = "https://example.com/schemas/tool.json"
 
 
 @pytest.mark.parametrize(
-    "reference", ["#/$defs/x", f"{HERE}#/$defs/x", "tool.json#/$defs/x", "/schemas/tool.json#/$defs/x", "#x", f"{HERE}#x",
-                  "../schemas/./tool.json#x", "#/%24defs/x"]
-)  # fmt: skip
+    "reference",
+    [
+        "#/$defs/x",
+        f"{HERE}#/$defs/x",
+        "tool.json#/$defs/x",
+        "/schemas/tool.json#/$defs/x",
+        "#x",
+        f"{HERE}#x",
+        "../schemas/./tool.json#x",
+        "#/%24defs/x",
+    ],
+)
 def test_a_reference_is_resolved_against_the_identifier_around_it(reference):
     schema = {"$id": HERE, **p({"$ref": reference}), "$defs": {"x": {"$anchor": "x", **I}}}
     assert made(schema)["$defs"] == {"d0": I}
@@ -927,25 +936,47 @@ def test_a_reference_to_the_root_comes_upon_itself(reference):
     ("schema", "expected"),
     [
         (
-            {**p({"$ref": "item.json"}), "$defs": {"i": {"$id": "item.json", **arr({"$ref": "#/$defs/t"}), "$defs": {"t": I}}}},
+            {
+                **p({"$ref": "item.json"}),
+                "$defs": {"i": {"$id": "item.json", **arr({"$ref": "#/$defs/t"}), "$defs": {"t": I}}},
+            },
             [I],
         ),
         ({**p({"$ref": "#x"}), "$defs": {"a": {"$dynamicAnchor": "x", **I}}}, [I]),
         (
-            {"$schema": "http://json-schema.org/draft-07/schema#", **p({"$ref": "#x"}), "definitions": {"a": {"$id": "#x", **I}}},
+            {
+                "$schema": "http://json-schema.org/draft-07/schema#",
+                **p({"$ref": "#x"}),
+                "definitions": {"a": {"$id": "#x", **I}},
+            },
             [I],
         ),
         (
-            {"$schema": "http://json-schema.org/draft-04/schema#", "id": HERE, **p({"$ref": "tool.json#x"}),
-             "definitions": {"a": {"id": "#x", **I}}},
+            {
+                "$schema": "http://json-schema.org/draft-04/schema#",
+                "id": HERE,
+                **p({"$ref": "tool.json#x"}),
+                "definitions": {"a": {"id": "#x", **I}},
+            },
+            [I],
+        ),
+        (
+            {
+                "$id": HERE,
+                "$ref": "more/a.json",
+                "$defs": {"a": {"$id": "more/a.json", "$ref": "./b.json"}, "b": {"$id": "more/b.json", **I}},
+            },
             [I],
         ),
         ({"$id": "http://[", **p({"$ref": "#/$defs/x"}), "$defs": {"x": I}}, [I]),
         ({"$id": "urn:example:tool", **p({"$ref": "urn:example:tool#/$defs/x"}), "$defs": {"x": I}}, [I]),
         (obj({"$id": S, "p": {"$ref": "#/properties/$id"}}), [S]),
-        ({**p({"$ref": "#/$defs/x"}), "$defs": {"x": {"enum": [{"$id": "q", "$ref": "r"}]}}}, [{"enum": [{"$id": "q", "$ref": "r"}]}]),
+        (
+            {**p({"$ref": "#/$defs/x"}), "$defs": {"x": {"enum": [{"$id": "q", "$ref": "r"}]}}},
+            [{"enum": [{"$id": "q", "$ref": "r"}]}],
+        ),
     ],
-)  # fmt: skip
+)
 def test_identifiers_and_anchors_are_those_of_the_draft(schema, expected):
     found = list(made(schema)["$defs"].values())
     assert [item for item in found if item in expected] == expected

@@ -223,11 +223,11 @@ def _searched(items: Sequence[Any], left: bool, right: bool) -> tuple[list[str],
     while items and _ends(items[-1]):
         items, right = items[:-1], False
     for place in {0, len(items) - 1} if items else ():
-        before, (kind, value), after = items[:place], items[place], items[place + 1 :]
+        front, (kind, value), rest = items[:place], items[place], items[place + 1 :]
         if str(kind) == "SUBPATTERN" and not any(value[1:3]):
-            return _searched([*before, *value[3], *after], left, right)
+            return _searched([*front, *value[3], *rest], left, right)
         if str(kind) == "BRANCH" and (len(items) == 1 or _has_anchor(value[1])):
-            return _each([_searched([*before, *branch, *after], left, right) for branch in value[1]])
+            return _each([_searched([*front, *branch, *rest], left, right) for branch in value[1]])
     before, after = (f"{ANY}*" if left else ""), (f"{ANY}*" if right else "")
     return [f"{before}{_sequence(items)}{after}" if items else before or after], not (left or right)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, unquote, urldefrag
 
-from referencing import Registry, Resource, Specification
+from referencing import Registry, Resource
 from referencing.exceptions import NoSuchAnchor, PointerToNowhere, Unresolvable
 from referencing.jsonschema import specification_with
 
@@ -28,7 +28,8 @@ def within(root: Any, dialect: str) -> Any:
     made = copy.deepcopy(root)
     specification = specification_with(dialect)
     pointers = {id(part): pointer for pointer, part in _containers(made)}
-    waiting = [(made, _resolver(made, specification))]
+    whole = specification.create_resource(made)
+    waiting = [(made, _inside(whole, _resolver(whole)))]
     seen: set[int] = set()
     references: list[tuple[dict[str, Any], str]] = []
     while waiting:
@@ -36,16 +37,15 @@ def within(root: Any, dialect: str) -> Any:
         if not isinstance(part, dict) or id(part) in seen:
             continue
         seen.add(id(part))
-        resource = Resource(contents=part, specification=specification)
-        resolver = _inside(resource, resolver)
-        waiting += [(inner.contents, resolver) for inner in resource.subresources()]
+        inner = specification.create_resource(part).subresources()
+        waiting += [(resource.contents, _inside(resource, resolver)) for resource in inner]
         if isinstance(part.get("$ref"), str):
             pointer, target = _resolved(part["$ref"], resolver, pointers)
             references.append((part, pointer))
             waiting += [target] if target else []
     for part, pointer in references:
         part["$ref"] = pointer
-    for pointer, part in _containers(made):
+    for _, part in _containers(made):
         if id(part) in seen:
             for key in IDENTIFIERS:
                 if isinstance(part.get(key), str):
@@ -53,8 +53,8 @@ def within(root: Any, dialect: str) -> Any:
     return made
 
 
-def _resolver(root: Any, specification: Specification[Any]) -> Any:
-    registry: Registry[Any] = Registry().with_resource("", Resource(contents=root, specification=specification))
+def _resolver(whole: Resource[Any]) -> Any:
+    registry: Registry[Any] = Registry().with_resource("", whole)
     try:
         return registry.crawl().resolver()
     except ValueError:  # an $id that is no URI: nothing can refer to it
@@ -62,6 +62,7 @@ def _resolver(root: Any, specification: Specification[Any]) -> Any:
 
 
 def _inside(resource: Resource[Any], resolver: Any) -> Any:
+    """What a reference in a part is resolved with."""
     try:
         return resolver.in_subresource(resource)
     except ValueError:
