@@ -1,4 +1,6 @@
+import contextlib
 import copy
+import itertools
 import json
 import math
 import random
@@ -29,18 +31,6 @@ WALLE = [
     for file in sorted((SHARED / "walle").glob("*.jsonl"))
     for line, text in enumerate(file.read_text().splitlines(), 1)
 ]
-FORMATS = {
-    "date": "2026-01-31",
-    "time": "10:20:30Z",
-    "date-time": "2026-01-31T10:20:30Z",
-    "duration": "P1DT2H",
-    "email": "a.b@example.com",
-    "hostname": "example.com",
-    "ipv4": "192.168.0.1",
-    "ipv6": "2001:db8::1",
-    "uri": "https://example.com/a?b=c",
-    "uuid": "123e4567-e89b-12d3-a456-426614174000",
-}
 WORDS = [
     "",
     "a",
@@ -61,7 +51,7 @@ WORDS = [
     "cat",
 ]
 DEEPEST = 9
-FREE = r'[^"\\\x00-\x1f<]'
+FREE = r"[\s\S]"
 
 
 class TooDeep(Exception):
@@ -132,8 +122,6 @@ class Writer:
     def string(self, node, depth):
         if "pattern" in node:
             return f'"{sample(node["pattern"], self.random)}"'
-        if "format" in node:
-            return f'"{FORMATS[node["format"]]}"'
         if "minLength" in node or "maxLength" in node:
             least = node.get("minLength", 0)
             most = min(node.get("maxLength", least + 5), least + 40)
@@ -392,8 +380,6 @@ def reason(one, text, anchored):
         return "spelling of a number"
     if "\\" in text:
         return "escape in a string"
-    if '"format"' in json.dumps(one.made.schema):
-        return "format"
     if repeats_key(text):
         return "a key twice"
     if re.search(r"\d{19}", outside):
@@ -1036,3 +1022,59 @@ def test_names_to_tell_others_from_count_among_the_patterns():
 def test_a_schema_too_large_as_a_grammar_is_refused_with_its_size():
     with pytest.raises(InputError, match="the schema takes 488 KiB as the grammar follows it, at most 256"):
         translate(p({"enum": [f"{i:04}" + "x" * 100_000 for i in range(5)]}))
+
+
+LETTERS = ["a", "b", '"', "\\", "\n", "<", "é"]
+TEXTS = ["".join(text) for length in range(4) for text in itertools.product(LETTERS, repeat=length)]
+PARTS = ["a", "b", "ab", "[ab]", "[^a]", ".", "\\s", "\\S", '"', "\\\\", '["<]', "\\w", "é"]
+
+
+def some_pattern(rng, depth):
+    """A pattern of any form that is held, with anchors at its ends or not."""
+    kind = rng.choice(["part", "two", "or", "repeat", "repeat"]) if depth else "part"
+    if kind == "part":
+        return rng.choice(PARTS)
+    one, two = some_pattern(rng, depth - 1), some_pattern(rng, depth - 1)
+    if kind == "repeat":
+        return f"(?:{one}){rng.choice(['?', '*', '+', '{2}', '{1,2}', '{,3}', '{2,}', '{0}'])}"
+    return f"({rng.choice(['', '^'])}{one}|{two}{rng.choice(['', '$', '|'])})" if kind == "or" else one + two
+
+
+def random_patterns(count):
+    rng = random.Random(9)
+    for _ in range(count):
+        pattern = rng.choice(["", "^"]) + some_pattern(rng, 4) + rng.choice(["", "$"])
+        with contextlib.suppress(patterns.Unfollowed):
+            yield pattern, patterns.whole(pattern)
+
+
+def as_javascript(pattern):
+    """What both languages find: there a dollar is no line's end, and a word has ASCII alone."""
+    return re.compile(pattern.replace("$", "\\Z"), re.ASCII)
+
+
+def spelled(text):
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def test_a_pattern_for_whole_texts_matches_where_the_original_is_found_and_nowhere_else():
+    found = list(random_patterns(1200))
+    assert len(found) > 600
+    for pattern, whole in found:
+        original, written = as_javascript(pattern), re.compile(whole.text)
+        for text in random.Random(pattern).sample(TEXTS, 60):
+            wanted = original.search(text) is not None
+            assert bool(written.fullmatch(spelled(text))) == wanted, (pattern, text)
+            if wanted:
+                assert re.search(pattern, text)
+                assert whole.shortest <= len(text) <= (len(text) if whole.longest is None else whole.longest)
+
+
+@pytest.mark.live
+def test_the_engine_holds_a_pattern_exactly(accepted):
+    for pattern, whole in random_patterns(150):
+        schema = exact({"type": "string", "pattern": whole.text})
+        texts = random.Random(pattern).sample(TEXTS, 40)
+        tag = {"type": "structural_tag", "format": {"type": "json_schema", "json_schema": schema}}
+        found = accepted(tag, [f'"{spelled(text)}"' for text in texts])
+        assert found == [as_javascript(pattern).search(text) is not None for text in texts], pattern
