@@ -6,7 +6,8 @@ import re
 import pytest
 
 from k2lab.enforcer import formats
-from k2lab.enforcer.schemas import exact, translate
+from k2lab.enforcer.schemas import translate
+from tests.schemas import exact
 
 LABEL = "a" * 63
 VALID = {
