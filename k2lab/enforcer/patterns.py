@@ -35,6 +35,8 @@ LITERAL: Ranges = [(0x20, 0x21), (0x23, 0x5B), (0x5D, 0x10FFFF)]
 SHORT_ESCAPES = {0x22: '"', 0x5C: "\\", 0x08: "b", 0x0C: "f", 0x0A: "n", 0x0D: "r", 0x09: "t"}
 """What follows the backslash where JSON writes one of the others (RFC 8259, section 7)."""
 
+SURROGATES = (0xD800, 0xDFFF)
+
 LONGEST_PATTERN = 8192
 MOST_CHARACTERS = 512
 """Characters of a pattern with its repetitions written out, as a grammar may do: each costs some milliseconds."""
@@ -312,8 +314,8 @@ def _all_of(name: str) -> Ranges:
     if name == "WORD":
         return [*WORD, (0x80, 0x10FFFF)]
     if name == "DIGIT":
-        return [(code, code) for code in range(0x110000) if chr(code).isdecimal()]
-    return [(code, code) for code in range(0x110000) if chr(code).isspace() or code == 0xFEFF]  # which JavaScript adds
+        return _merged((code, code) for code in range(0x110000) if chr(code).isdecimal())
+    return _merged((code, code) for code in range(0x110000) if chr(code).isspace() or code == 0xFEFF)  # JavaScript's
 
 
 _CHARACTERS: dict[str, Callable[[Any], str]] = {
@@ -330,25 +332,41 @@ def _holds(ranges: Ranges, code: int) -> bool:
     return any(low <= code <= high for low, high in ranges)
 
 
+def _merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
+    """The same characters in order, each once."""
+    made: Ranges = []
+    for low, high in sorted(ranges):
+        if made and low <= made[-1][1] + 1:
+            made[-1] = (made[-1][0], max(made[-1][1], high))
+        else:
+            made.append((low, high))
+    return made
+
+
+def _inverse(ranges: Iterable[tuple[int, int]]) -> Ranges:
+    """All other characters."""
+    edges = [0, *(edge for low, high in _merged(ranges) for edge in (low - 1, high + 1)), ALL[0][1]]
+    return [(low, high) for low, high in zip(edges[::2], edges[1::2], strict=True) if low <= high]
+
+
 def _without(ranges: Ranges, removed: Iterable[tuple[int, int]]) -> Ranges:
     """Some characters less others."""
-    for start, end in removed:
-        ranges = [
-            part
-            for low, high in ranges
-            for part in ((low, min(high, start - 1)), (max(low, end + 1), high))
-            if part[0] <= part[1]
-        ]
-    return ranges
+    return _inverse([*_inverse(ranges), *removed])
 
 
 def _both(first: Ranges, second: Ranges) -> Ranges:
-    return _without(first, _without(ALL, second))
+    return _inverse([*_inverse(first), *_inverse(second)])
 
 
-def _class(ranges: Ranges) -> str:
-    """One of some characters as JSON writes it; of the controls those without a short escape only where alone."""
-    plain = _both(LITERAL, ranges)
+def _class(ranges: Iterable[tuple[int, int]]) -> str:
+    """One of some characters as JSON writes it."""
+    return _written(tuple(ranges))
+
+
+@lru_cache(4096)
+def _written(ranges: tuple[tuple[int, int], ...]) -> str:
+    """Of the controls those without a short escape are written only where they are alone, and surrogates never."""
+    plain = [span for low, high in _both(LITERAL, list(ranges)) if (span := _clear(low, high))]
     short = sorted(SHORT_ESCAPES[code] for code in SHORT_ESCAPES if _holds(ranges, code))
     ways = [_plain(plain)] if plain else []
     ways += [f"\\\\{_plain([(ord(sign), ord(sign)) for sign in short])}"] if short else []
@@ -356,6 +374,13 @@ def _class(ranges: Ranges) -> str:
     if not ways:
         raise Unfollowed("a set without a character")
     return _either(ways)
+
+
+def _clear(low: int, high: int) -> tuple[int, int] | None:
+    """A range that neither begins nor ends with half of a character."""
+    low = SURROGATES[1] + 1 if _holds([SURROGATES], low) else low
+    high = SURROGATES[0] - 1 if _holds([SURROGATES], high) else high
+    return (low, high) if low <= high else None
 
 
 def _plain(ranges: Ranges) -> str:

@@ -362,10 +362,27 @@ def _beside(rest: Schema, branch: Any) -> Any:
 def _check_size(whole: Schema) -> None:
     if _levels(whole) > MOST_LEVELS:
         raise InputError(f"the schema nests {_levels(whole)} levels of JSON, vLLM takes {MOST_LEVELS}: use $defs")
-    size = len(json.dumps(whole, ensure_ascii=False).encode())
+    size = _size(whole)
     if size > LARGEST_BYTES:
         raise InputError(f"the schema takes {size >> 10} KiB as the grammar follows it, at most {LARGEST_BYTES >> 10}"
                          " are compiled in reasonable time: list fewer or shorter values and names")  # fmt: skip
+
+
+def _size(whole: Schema) -> int:
+    """Bytes as JSON, with equal patterns counted once: a grammar has one rule for them."""
+    once: set[str] = set()
+
+    def shared(schema: Any) -> Any:
+        if isinstance(schema, list):
+            return [shared(part) for part in schema]
+        if not isinstance(schema, dict) or "enum" in schema:
+            return schema
+        made = {key: shared(part) for key, part in schema.items()}
+        if isinstance(made.get("pattern"), str):
+            once.add(made.pop("pattern"))
+        return made
+
+    return len(json.dumps([shared(whole), *once], ensure_ascii=False).encode())
 
 
 def _levels(value: Any) -> int:
