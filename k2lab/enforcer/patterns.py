@@ -19,6 +19,7 @@ do not match.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -74,9 +75,12 @@ class Written:
     def __init__(self) -> None:
         self._sizes: dict[str, tuple[int, int]] = {}
 
-    def whole(self, pattern: str) -> Whole:
-        """As :func:`whole`."""
+    def whole(self, pattern: str, least: int = 0, most: int | None = None) -> Whole:
+        """As :func:`whole`, or where a length is asked for and can be held within it as :func:`fitted`."""
         made = whole(pattern)
+        if least or most is not None:
+            with contextlib.suppress(Unfollowed):  # larger than the pattern by itself
+                made = fitted(pattern, least, most)
         self._count(made.text, made.characters)
         return made
 
@@ -104,19 +108,57 @@ def whole(pattern: str, most: int = MOST_CHARACTERS) -> Whole:
     Raises :class:`Unfollowed` for what the grammar cannot hold, and for one of more than ``most`` characters with its
     repetitions written out.
     """
+    return _whole(_parsed(pattern), most)
+
+
+@lru_cache(1024)
+def fitted(pattern: str, least: int, most: int | None) -> Whole:
+    """As :func:`whole`, of texts of a length, where one repeated character alone decides how long a text is."""
+    tree = _parsed(pattern)
+    return _whole(parser.SubPattern(tree.state, _fitted(list(tree), tree.state, least, most)), MOST_CHARACTERS)
+
+
+def _parsed(pattern: str) -> Any:
     if len(pattern) > LONGEST_PATTERN:
         raise Unfollowed(f"it is {len(pattern)} characters long, at most {LONGEST_PATTERN} are held")
     try:
         tree = parser.parse(pattern)
-        if tree.state.flags & ~re.UNICODE:
-            raise Unfollowed("flags")
+    except (re.error, RecursionError, OverflowError) as error:
+        raise Unfollowed(str(error)) from None
+    if tree.state.flags & ~re.UNICODE:
+        raise Unfollowed("flags")
+    return tree
+
+
+def _whole(tree: Any, most: int) -> Whole:
+    try:
         characters = _check_size(_written_out(tree), most)
         ways, anchored = _searched(list(tree), True, True)
         shortest, longest = tree.getwidth()
-    except (re.error, RecursionError, OverflowError) as error:
+    except (RecursionError, OverflowError) as error:
         raise Unfollowed(str(error)) from None
     bounded = anchored and longest < parser.MAXREPEAT
     return Whole(_either(ways), shortest, int(longest) if bounded else None, characters)
+
+
+def _fitted(items: list[Any], state: Any, least: int, most: int | None) -> list[Any]:
+    """A pattern for a whole text, the bounds of its one repetition of a character drawn in to a length of the text."""
+    if len(items) > 2 and _begins(items[0]) and _ends(items[-1]):
+        return [items[0], *_drawn_in(items[1:-1], state, least, most), items[-1]]
+    return items
+
+
+def _drawn_in(items: list[Any], state: Any, least: int, most: int | None) -> list[Any]:
+    if len(items) == 1 and str(items[0][0]) == "SUBPATTERN" and not any(items[0][1][1:3]):
+        return _drawn_in(list(items[0][1][3]), state, least, most)
+    widths = [parser.SubPattern(state, [item]).getwidth() for item in items]
+    free = [place for place, (low, high) in enumerate(widths) if low != high]
+    if len(free) != 1 or str(items[free[0]][0]) not in REPEATS or items[free[0]][1][2].getwidth() != (1, 1):
+        return items
+    kind, (low, high, part) = items[free[0]]
+    others = sum(int(width) for width, _ in widths) - widths[free[0]][0]
+    low, high = max(low, least - others), high if most is None else min(high, most - others)
+    return [*items[: free[0]], (kind, (low, high, part)), *items[free[0] + 1 :]] if low <= high else items
 
 
 def found(pattern: str, name: str) -> bool:
