@@ -1118,3 +1118,11 @@ def test_a_length_beside_a_pattern_bounds_its_one_repetition(pattern, least, mos
         assert found.schema["pattern"] == patterns.whole(pattern).text and found.limits
     else:
         assert found.schema["pattern"] == expected and not found.limits
+
+
+def test_a_pattern_that_goes_back_and_forth_holds_nothing_up():
+    began = time.perf_counter()
+    endless, name = "^(a+)+$", "a" * 60 + "!"
+    assert list(made({**obj({name: I}), "patternProperties": {endless: S}})["properties"]) == [name]
+    assert made(p({"type": "string", "pattern": endless, "enum": [name, "aa"]}))["properties"]["p"] == {"enum": ["aa"]}
+    assert time.perf_counter() - began < 1

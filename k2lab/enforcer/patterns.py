@@ -41,6 +41,9 @@ MOST_LETTERS_IN_ALL = 64 << 10
 MOST_WAYS = 64
 """Alternatives for what may stand around a pattern."""
 
+SHORT_TEXT = 20
+"""Characters for which a pattern is tried in any way that there is."""
+
 LONGEST_NAME = 64
 MOST_NAME_LETTERS = 1500
 """Names that further keys can be told from."""
@@ -161,18 +164,33 @@ def _drawn_in(items: list[Any], state: Any, least: int, most: int | None) -> lis
     return [*items[: free[0]], (kind, (low, high, part)), *items[free[0] + 1 :]] if low <= high else items
 
 
-def found(pattern: str, name: str) -> bool:
-    """Whether a validator would find a pattern in a key."""
+def found(pattern: str, text: str) -> bool:
+    """Whether a validator would find a pattern in a key or a value.
+
+    In longer ones jsonschema-rs does, which takes no longer for ``(a+)+$``; :mod:`re` would not come back.
+    """
     try:
-        return _compiled(pattern).search(name) is not None
+        original = _compiled(pattern)
     except re.error:
         return False
+    linear = _linear(pattern) if len(text) > SHORT_TEXT else None
+    return linear(text) if linear else original.search(text) is not None
 
 
 @lru_cache(4096)
 def _compiled(pattern: str) -> re.Pattern[str]:
     """More patterns than :mod:`re` itself keeps: a schema may try each with each property."""
     return re.compile(pattern)
+
+
+@lru_cache(4096)
+def _linear(pattern: str) -> Callable[[str], bool] | None:
+    import jsonschema_rs
+
+    try:
+        return jsonschema_rs.validator_for({"pattern": pattern}).is_valid
+    except ValueError:  # what Python alone has
+        return None
 
 
 def apart(some: Iterable[str]) -> bool:
