@@ -17,9 +17,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from k2lab.enforcer import patterns, scalars
-from k2lab.enforcer.conjunction import all_of, both, closed, disjoint, is_open, types
+from k2lab.enforcer.conjunction import all_of, both, closed, disjoint, is_open, types, types_of_both
 from k2lab.enforcer.document import Document, Keywords
 from k2lab.enforcer.finite import Schema, finite
+from k2lab.enforcer.sizes import check
 from k2lab.errors import InputError
 
 IGNORED = {"not": "any", "if": "any", "$dynamicRef": "any", "$recursiveRef": "any", "dependentRequired": "object",
@@ -34,9 +35,6 @@ MOST_NODES = 2000
 DEEPEST = 24
 """Schemas within each other."""
 
-MOST_LEVELS = 44
-"""Objects and lists within each other; vLLM takes 80 in a whole tag, of which eight calls in a row need 36."""
-
 MOST_ITEMS = (1 << 31) - 1
 MOST_CHOICES = 50
 """Branches of a ``oneOf`` of which each two are compared."""
@@ -44,11 +42,19 @@ MOST_CHOICES = 50
 
 @dataclass(frozen=True)
 class Limit:
-    """A part of a schema that the grammar does not follow: an invalid value can pass there."""
+    """A part of a schema that the grammar does not follow: an invalid value can pass there.
+
+    What is not ``asserted`` is a format, which annotates a value and by itself makes none invalid.
+    """
 
     path: str
     keyword: str
     reason: str
+
+    @property
+    def asserted(self) -> bool:
+        """Whether a validator refuses what passes there."""
+        return self.keyword != "format"
 
     def __str__(self) -> str:
         return f"{self.path or '/'} {self.keyword}: {self.reason}"
@@ -70,6 +76,11 @@ def translate(schema: Any) -> Translated:
     return _Translator(schema).whole()
 
 
+def arguments(schema: Any) -> Translated:
+    """Translate a tool's parameters, of which only objects are arguments; raises :class:`InputError` as above."""
+    return _Translator(schema).whole("object")
+
+
 class _Translator:
     """One translation; definitions are collected as they are referred to.
 
@@ -78,29 +89,36 @@ class _Translator:
     """
 
     def __init__(self, root: Any) -> None:
-        self._root = root
         self._document = Document(root)
         self._limits: dict[tuple[str, str], Limit] = {}
         self._nothing: list[str] = []
         self._names: dict[str, str] = {}
         self._waiting: list[tuple[str, Schema, str]] = []
         self._flat_targets: dict[str, Any] = {}
-        self._orders: dict[frozenset[str], list[list[str]]] = {}
+        self._patterns = patterns.Written()
         self._made = 0
 
-    def whole(self) -> Translated:
-        root = self.node(self._root, "", 0)
+    def whole(self, kind: str | None = None) -> Translated:
+        root = self.node(self._narrowed(kind) if kind else self._document.root, "", 0)
         definitions: dict[str, Schema | bool] = {}
         while self._waiting:
             name, said, path = self._waiting.pop(0)
             definitions[name] = self._combined(self._flat(said, path), path, 0)
         used, made = finite(definitions, root)
         if isinstance(made, bool):
-            raise InputError(f"no finite value fits the schema: {'; '.join(self._nothing[:3]) or 'it never ends'}")
+            what = f"{kind}, which arguments always are," if kind else "finite value"
+            raise InputError(f"no {what} fits the schema: {'; '.join(self._nothing[:3]) or 'it never ends'}")
         whole = {**made, "$defs": used} if used else made
-        if _levels(whole) > MOST_LEVELS:
-            raise InputError(f"the schema nests {_levels(whole)} levels of JSON, vLLM takes {MOST_LEVELS}: use $defs")
+        check(whole)
         return Translated(whole, tuple(self._limits.values()))
+
+    def _narrowed(self, kind: str) -> Any:
+        """The root, of which values of one type are wanted."""
+        root = self._document.root
+        if isinstance(root, bool):
+            return {"type": kind} if root else False
+        said = self._document.keywords(root)
+        return Keywords({**said, "type": types_of_both(said["type"], kind) if "type" in said else kind})
 
     def node(self, schema: Any, path: str, depth: int) -> Schema | bool:
         """One schema; ``False`` where nothing is valid."""
@@ -220,7 +238,7 @@ class _Translator:
         tell = partial(self._limit, path)
         made: Schema | bool = {} if kind == "any" else {"type": kind}
         if kind == "string":
-            made = scalars.string(said, tell)
+            made = scalars.string(said, tell, self._patterns.whole)
         elif kind in ("number", "integer"):
             made = scalars.number(said, kind, tell)
         elif kind == "array":
@@ -262,14 +280,7 @@ class _Translator:
         made |= {"properties": properties} if properties else {}
         made |= {"required": required} if required else {}
         made |= self._further(properties, others, rest, path, depth)
-        return self._counted(made | self._order(list(properties)), said, path)
-
-    def _order(self, names: list[str]) -> Schema:
-        """A mark that tells an object from one with the same properties in another order, which the engine mixes up."""
-        orders = self._orders.setdefault(frozenset(names), [])
-        if names not in orders:
-            orders.append(names)
-        return {"x-order": orders.index(names)} if names != orders[0] else {}
+        return self._counted(made, said, path)
 
     def _allowed(
         self, names: Any, declared: Schema, others: Schema, rest: Any, path: str
@@ -294,9 +305,9 @@ class _Translator:
         made: Schema = {}
         for pattern, schema in others.items():
             try:
-                text = patterns.whole(pattern).text
+                text = self._patterns.whole(pattern).text
             except patterns.Unfollowed as why:
-                self._limit(path, "patternProperties", f"the grammar cannot follow {pattern!r}: {why}")
+                self._limit(path, "patternProperties", f"the grammar cannot follow {pattern[:80]!r}: {why}")
                 rest = schema if rest is False else rest
                 continue
             made[text] = self.node(schema, f"{path}/patternProperties/{_pointed(pattern)}", depth + 1)
@@ -312,7 +323,7 @@ class _Translator:
         if not properties:
             return {"additionalProperties": node}
         try:
-            return {"patternProperties": {patterns.other_than(properties): node}, "additionalProperties": False}
+            return {"patternProperties": {self._patterns.other_than(properties): node}, "additionalProperties": False}
         except patterns.Unfollowed as why:
             self._limit(path, "additionalProperties", f"declared properties pass as others: {why}")
             return {"additionalProperties": node}
@@ -341,13 +352,6 @@ def _beside(rest: Schema, branch: Any) -> Any:
     if not rest or branch is False:
         return branch
     return Keywords({**rest, "allOf": [branch, *rest.get("allOf", ())]})
-
-
-def _levels(value: Any) -> int:
-    """How deep objects and lists stand within each other."""
-    if not isinstance(value, dict | list):
-        return 0
-    return 1 + max(map(_levels, value.values() if isinstance(value, dict) else value), default=0)
 
 
 def _asserts(keyword: str, said: Schema) -> bool:
