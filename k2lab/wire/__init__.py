@@ -11,12 +11,13 @@ The rules are those of Kimi K2, K2-Thinking and K2.5 to K2.7. K3 has another for
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from k2lab.wire.bare import BARE_CALL
+from k2lab.wire.bare import BARE_CALL, holds_bare_call
 from k2lab.wire.identify import LEAK_WINDOW
 from k2lab.wire.reader import Reader
 from k2lab.wire.records import (
@@ -27,6 +28,7 @@ from k2lab.wire.records import (
     MARKER,
     SECTION_BEGIN,
     SECTION_END,
+    TURN_MARKER,
     Call,
     Parsed,
     Piece,
@@ -56,6 +58,7 @@ __all__ = [
     "parse_ids",
 ]
 
+HELD = re.compile(f"{MARKER.pattern}|{TURN_MARKER.pattern}")
 RUN = 48
 """Ids decoded at a time when places in the text are found in the ids."""
 
@@ -90,7 +93,7 @@ def holds_call(text: str) -> bool:
     """
     if MARKER.search(text):
         return bool(parse(text, thinking=False).calls)
-    return BARE_CALL.search(text) is not None
+    return holds_bare_call(text)
 
 
 def parse_ids(
@@ -146,7 +149,7 @@ class Stream:
         if self._holding:
             return ""
         self._tail += chunk
-        if MARKER.search(self._tail):
+        if HELD.search(self._tail) or BARE_CALL.search(self._tail):
             self._holding = True
             return ""
         keep = max(len(SECTION_BEGIN), LEAK_WINDOW)
