@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from k2lab.wire.bare import BARE_CALL, holds_bare_call
+from k2lab.wire.forms import foreign_form
 from k2lab.wire.identify import LEAK_WINDOW
 from k2lab.wire.reader import Reader
 from k2lab.wire.records import (
@@ -52,6 +53,7 @@ __all__ = [
     "Stream",
     "arguments_text",
     "call_id",
+    "foreign_form",
     "format_calls",
     "holds_call",
     "parse",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from typing import NamedTuple
 
+from k2lab.wire.marks import is_mentioned
 from k2lab.wire.records import THINK_BEGIN, THINK_END, Piece, PieceKind
 
 TAG = re.compile(f"{THINK_BEGIN}|{THINK_END}")
@@ -28,28 +30,76 @@ class Tag(NamedTuple):
 def with_reasoning(text: str, pieces: list[Piece], thinking: bool, foreign: int | None) -> list[Piece]:
     """The pieces with their reasoning told from their content.
 
-    Reasoning is what stands before the first closing tag; where there is none,
-    what stands before the first call, if the reasoning was opened at all. A
-    call in between stays a call. Tags are no text of either.
+    Reasoning is what stands before a closing tag; where there is none, what
+    stands before the first call, if the reasoning was opened at all. A call in
+    between stays a call. Tags are no text of either.
     """
-    tags = _tags(text, pieces, len(text) if foreign is None else foreign)
-    opening = _opening(text, pieces, tags)
-    closing = next((tag for tag in tags if not tag.opens), None)
-    implied = closing is not None and (
-        opening is not None or not any(t.opens and t.start < closing.start for t in tags)
-    )
-    begun = thinking or opening is not None or implied
-    if not begun:
-        return pieces
-    begin = opening.end if opening else 0
-    spans = [Piece("marker", _line_start(text, pieces, opening), opening.end)] if opening else []
-    if closing is not None:
-        spans += [Piece("reasoning", begin, closing.start), Piece("marker", closing.start, closing.end)]
-        spans += _later(text, pieces, [tag for tag in tags if tag.start > closing.start])
-    else:
-        first = next((piece.start for piece in pieces if _is_of_a_call(text, piece)), len(text))
-        spans.append(Piece("reasoning", begin, first if foreign is None else min(first, foreign)))
-    return _painted(pieces, spans)
+    limit = len(text) if foreign is None else foreign
+    return _painted(pieces, _Spans(text, pieces, limit).of(thinking))
+
+
+class _Spans:
+    """What is reasoning, and which tags are markers; spans are in order and apart."""
+
+    def __init__(self, text: str, pieces: list[Piece], limit: int) -> None:
+        self.text, self.pieces, self.limit = text, pieces, limit
+        self.tags = _tags(text, pieces, limit)
+        self.calls = [piece.start for piece in pieces if _is_of_a_call(text, piece)]
+        self.spans: list[Piece] = []
+
+    def of(self, thinking: bool) -> list[Piece]:
+        """The spans of the whole text; ``thinking``: it begins inside the reasoning."""
+        tags = self.tags
+        leading = bool(tags) and tags[0].opens and self._is_first(tags[0])
+        begun: int | None = 0 if thinking or (tags and not tags[0].opens) else None
+        if leading:
+            self.spans.append(Piece("marker", self._line_start(tags[0]), tags[0].end))
+            begun = tags[0].end
+        for number in range(int(leading), len(tags)):
+            tag = tags[number]
+            if begun is not None and not tag.opens:
+                self.spans += [Piece("reasoning", begun, tag.start), Piece("marker", tag.start, tag.end)]
+                begun = None
+            elif begun is None and tag.opens and self._begins(number):
+                self.spans.append(Piece("marker", tag.start, tag.end))
+                begun = tag.end
+            elif begun is None and not tag.opens and (self._leads(tag) or self._ends(tag)):
+                self.spans.append(Piece("marker", tag.start, tag.end))
+        if begun is not None:
+            self.spans.append(Piece("reasoning", begun, min(self._next_call(begun), self.limit)))
+        return self.spans
+
+    def _begins(self, number: int) -> bool:
+        """Whether a tag opens reasoning behind content, rather than being spoken of."""
+        tag = self.tags[number]
+        meant = self._leads(tag) or not is_mentioned(self.text, tag.start, tag.end)
+        following = self.tags[number + 1] if number + 1 < len(self.tags) else None
+        if following is None or following.opens:
+            return meant and self._next_call(tag.end) < self.limit
+        return meant or self._next_call(tag.end) < following.start
+
+    def _next_call(self, place: int) -> int:
+        number = bisect_left(self.calls, place)
+        return self.calls[number] if number < len(self.calls) else len(self.text)
+
+    def _is_first(self, tag: Tag) -> bool:
+        """Whether a tag opens the output, markers of turns and white space before it aside."""
+        before = self.pieces[: tag.piece]
+        only_markers = all(p.kind == "marker" or self.text[p.start : p.end].isspace() for p in before)
+        return only_markers and self._leads(tag)
+
+    def _line_start(self, tag: Tag) -> int:
+        """Where the white space before a tag begins that stands first in its piece."""
+        return self.pieces[tag.piece].start
+
+    def _leads(self, tag: Tag) -> bool:
+        """Whether nothing but white space stands before a tag in its piece, or behind the last span."""
+        start = max(self.pieces[tag.piece].start, self.spans[-1].end if self.spans else 0)
+        return tag.start - start < EDGE and not self.text[start : tag.start].strip()
+
+    def _ends(self, tag: Tag) -> bool:
+        end = self.pieces[tag.piece].end
+        return end - tag.end < EDGE and not self.text[tag.end : end].strip()
 
 
 def cut(pieces: list[Piece], foreign: int) -> list[Piece]:
@@ -83,43 +133,8 @@ def _tags(text: str, pieces: list[Piece], end: int) -> list[Tag]:
     ]
 
 
-def _opening(text: str, pieces: list[Piece], tags: list[Tag]) -> Tag | None:
-    """The tag that opens the output, markers of turns and white space before it aside."""
-    if not tags or not tags[0].opens:
-        return None
-    before = pieces[: tags[0].piece]
-    if any(p.kind != "marker" and not text[p.start : p.end].isspace() for p in before):
-        return None
-    return tags[0] if not text[pieces[tags[0].piece].start : tags[0].start].strip() else None
-
-
-def _line_start(text: str, pieces: list[Piece], tag: Tag) -> int:
-    """Where the white space before a tag begins that stands first in its piece."""
-    start = pieces[tag.piece].start
-    return start if not text[start : tag.start].strip() else tag.start
-
-
 def _is_of_a_call(text: str, piece: Piece) -> bool:
     return piece.kind in ("call", "stray") or (piece.kind == "marker" and text.startswith("<|tool_call", piece.start))
-
-
-def _later(text: str, pieces: list[Piece], tags: list[Tag]) -> list[Piece]:
-    """Reasoning that is taken up again behind a call, and lone closing tags at the edge of a piece."""
-    spans: list[Piece] = []
-    opened: Tag | None = None
-    for tag in tags:
-        piece = pieces[tag.piece]
-        leads = tag.start - piece.start < EDGE and not text[piece.start : tag.start].strip()
-        ends = piece.end - tag.end < EDGE and not text[tag.end : piece.end].strip()
-        if tag.opens and leads and opened is None:
-            opened = tag
-        elif not tag.opens and opened is not None:
-            spans.append(Piece("marker", opened.start, opened.end))
-            spans += [Piece("reasoning", opened.end, tag.start), Piece("marker", tag.start, tag.end)]
-            opened = None
-        elif not tag.opens and (leads or ends):
-            spans.append(Piece("marker", tag.start, tag.end))
-    return spans
 
 
 def _painted(pieces: list[Piece], spans: list[Piece]) -> list[Piece]:

@@ -27,10 +27,14 @@ BARE_ID = re.compile(r"(?P<name>[\w.-]+):(?P<index>[0-9]{1,9})")
 PREFIX = re.compile(r"(?:functions?[_.:/-]*|(?:tools?|func|default_api)[.:/]+|tool_[0-9]+_)*", re.IGNORECASE)
 """What models write before a name and what names no tool; tool_0_NAME is OpenRouter's."""
 NUMBER = re.compile(r"[_.:/-]*([0-9]*)")
-ODD_INDEX = re.compile(r":(?P<index>[^\s:<>]{0,32})")
+VENDORS = re.compile(r"(?:call|toolu|tooluse|fc|chatcmpl-tool|function-call)[_-]")
+ODD_INDEX = re.compile(r"[^\s:<>]{0,32}|[0-9:]{1,32}")
+MOST_LETTERS = 5
+"""Letters of an index that is no number (``c1``, ``index2``), three where it has no digit: more are a name."""
 NAMESPACED = re.compile(r"functions?[.:](?P<name>[^\s]*?[^\s:.])(?::(?P<index>[0-9]+|[^\s:]{0,32})|\.)?", re.IGNORECASE)
 AROUND = " \t\r\n\"'`*()[]<>,;"
 """What may stand around an id and is no part of it."""
+FUNCTIONS_AT_THE_END = re.compile(r"(?<![\w.-])functions?[_.:/]?\w[\w.:/-]{0,96}$")
 SPACE = re.compile(r"\s+")
 NAME_CHARACTERS = re.compile(r"[\w.-]+")
 
@@ -61,8 +65,11 @@ def schemas_of(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any
 
 
 def leaked_id_start(text: str, start: int, end: int) -> int | None:
-    """Where an id ``NAME:IDX`` begins that ends plain text just before ``end``, or ``None``."""
+    """Where an id begins that ends plain text just before ``end``: ``NAME:IDX``, or any with ``functions``."""
     window = text[max(start, end - LEAK_WINDOW) : end].rstrip()
+    prefixed = FUNCTIONS_AT_THE_END.search(window)
+    if prefixed:
+        return max(start, end - LEAK_WINDOW) + prefixed.start()
     head, colon, digits = window.rpartition(":")
     if not colon or not digits.strip().isdigit():
         return None
@@ -100,7 +107,9 @@ def _declared(text: str, packed: str, schemas: Schemas) -> Identity | None:
     if len(readings) > 1:
         return Identity(None, None, f"id {text!r} can be {' or '.join(sorted(readings))}")
     for name, index in readings.items():
-        return Identity(name, index, f"id {text!r} read as {name}")
+        return Identity(
+            name, index, f"id {text!r} read as {name}" + ("" if index is not None else ", its index odd or missing")
+        )
     return None
 
 
@@ -120,18 +129,24 @@ def _readings(packed: str, schemas: Schemas) -> dict[str, int | None]:
 def _odd_indexes(packed: str, schemas: Schemas) -> dict[str, int | None]:
     """Declared tools between prefix and colon where what follows the colon is no number.
 
-    What follows may itself be a tool: both are then readings. Without
+    What follows may itself name something: both are then readings. Without
     ``functions`` before it, it must hold a digit to be an index.
     """
     found: dict[str, int | None] = {}
     for start in {0, *_prefix_ends(packed)}:
         head, colon, tail = packed[start:].partition(":")
-        if not colon or head not in schemas or not ODD_INDEX.fullmatch(colon + tail):
+        if not colon or head not in schemas or not ODD_INDEX.fullmatch(tail):
             continue
         if start or re.search(r"[0-9]", tail):
             found[head] = None
-            found |= dict.fromkeys(_readings(tail, schemas))
+            found |= dict.fromkeys(_readings(tail, schemas) or ([] if _is_index(tail) else [f"{head}:{tail}"]))
     return found
+
+
+def _is_index(tail: str) -> bool:
+    """Whether what stands for an index names nothing."""
+    letters = sum(character.isalpha() for character in tail)
+    return letters <= (MOST_LETTERS if re.search(r"[0-9]", tail) else 3) or is_opaque(tail)
 
 
 def _prefix_ends(packed: str) -> set[int]:
@@ -146,23 +161,24 @@ def _prefix_ends(packed: str) -> set[int]:
 
 def _undeclared(text: str, packed: str, schemas: Schemas | None) -> Identity:
     """An id that spells no declared tool: the name that it gives where its bounds are clear."""
+    if re.search(r"\w\s+\w", text):
+        return Identity(None, None, f"id {text!r} is no id: white space between its words")
     documented = ID.fullmatch(packed)
     if documented:
         return Identity(documented["name"], int(documented["index"]), _spelling(text, packed))
-    if re.search(r"\w\s+\w", text):
-        return Identity(None, None, f"id {text!r} is no id: white space between its words")
     bare = BARE_ID.fullmatch(packed)
     if bare and not PREFIX.fullmatch(bare["name"]):
         return Identity(bare["name"], int(bare["index"]), f"id {text!r} lacks functions.")
     named = NAMESPACED.fullmatch(packed)
-    if named and NAME_CHARACTERS.fullmatch(named["name"]):
+    if named and NAME_CHARACTERS.fullmatch(named["name"]) and re.search(r"[^\W\d_]", named["name"]):
         return _namespaced(text, named["name"], named["index"], schemas)
-    if re.fullmatch(r"[^\W\d][\w-]*", packed) and not PREFIX.match(packed)[0] and schemas is not None:  # type: ignore[index]
+    word = re.fullmatch(r"[^\W\d][\w-]*", packed)
+    if word and schemas is not None and not VENDORS.match(packed) and not _prefix_ends(packed):
         return Identity(packed, None, f"id {text!r} lacks functions. and an index")
-    if PREFIX.fullmatch(re.sub(r"[^A-Za-z]*[0-9]*$", "", packed)):
-        return Identity(None, None, f"id {text!r} has no name: nothing readable between functions. and the index")
+    if PREFIX.fullmatch(re.sub(r"[^A-Za-z]*$", "", packed)):
+        return Identity(None, None, f"id {text!r} names nothing: there is no name between functions. and the index")
     return Identity(
-        None, None, f"id {text!r} spells no tool on offer" + ("" if schemas is not None else ", none given")
+        None, None, f"id {text!r} spells no tool on offer" + ("" if schemas is not None else ": none is known")
     )
 
 

@@ -41,9 +41,9 @@ def find(text: str) -> list[Mark]:
     return found[::-1]
 
 
-def is_mentioned(text: str, mark: Mark) -> bool:
-    """Whether a marker stands in prose as a word does, with space or quotes around it."""
-    before, after = text[mark.start - 1 : mark.start], text[mark.end : mark.end + 1]
+def is_mentioned(text: str, start: int, end: int) -> bool:
+    """Whether a marker in ``[start, end)`` stands in prose as a word does, with space or quotes around it."""
+    before, after = text[start - 1 : start] if start else "", text[end : end + 1]
     return bool(before) and before in BEFORE_A_MENTION and bool(after) and after in AFTER_A_MENTION
 
 
@@ -67,4 +67,6 @@ def _is_meant(text: str, mark: Mark, match: re.Match[str], later: int) -> bool:
         return is_followed(text, mark, later) or mark.start == 0
     if match["who"] is None and is_followed(text, mark, later):
         return True
-    return not is_mentioned(text, mark) or text[max(0, mark.start - 8) : mark.start].rstrip().endswith("|>")
+    return not is_mentioned(text, mark.start, mark.end) or text[max(0, mark.start - 8) : mark.start].rstrip().endswith(
+        "|>"
+    )

@@ -122,7 +122,13 @@ class Reader:
         self.ended |= mark.kind == TURN and mark.start > 0
         if mark.kind == FOREIGN_TURN and self.foreign is None:
             self.foreign = mark.start
-        return self._keep("marker", place, mark, number)
+        blank = self.ended and not self.text[place : mark.start].strip() and bool(self.pieces)
+        self._add("marker" if blank else "content", place, mark.start)
+        end, following = mark.end, number + 1
+        if following == len(self.marks) and mark.start and not self.text[end:].strip():
+            end = len(self.text)
+        self._add("marker", mark.start, end)
+        return end, following
 
     def _late(self) -> list[str]:
         return ["the call stands behind the end of the turn"] if self.ended else []
@@ -131,7 +137,7 @@ class Reader:
         """Whether a marker of a call is spoken of: it stands as a word does, and no call comes behind it."""
         mark = self.marks[number]
         later = self.marks[number + 1].start if number + 1 < len(self.marks) else len(self.text)
-        if marks.is_followed(self.text, mark, later) or not marks.is_mentioned(self.text, mark):
+        if marks.is_followed(self.text, mark, later) or not marks.is_mentioned(self.text, mark.start, mark.end):
             return False
         return mark.kind in (CALL_END, SECTION_END) or not CALL_LIKE.match(self.text, mark.end)
 
