@@ -47,7 +47,16 @@ fragments = st.sampled_from(
     [
         *(*MARKERS, "<|tool_call_section_begin|>", "<|tool_call_section_end|>", "<think>", "</think>", "<|tool_"),
         *("functions.search:0", "search:1", "call_1", "functions_read_news_1"),
-        *('{"a": 1}', '{"a": "', '"', "{", "}", "[", "\\", " ", "\n"),
+        *(
+            "functions.search",
+            "functions.search:k1",
+            'functions.search:0{"a": 1}',
+            "<|im_end|>",
+            "[EOS]",
+            "<|im_user|>",
+        ),
+        *("<|im_user|>user<|im_middle|>", "<|im_assistant|>assistant<|im_middle|>", "<|open|>tools<|sep|>"),
+        *('{"a": 1}', '{"a": "', '"', "{", "}", "[", "\\", " ", "\n", "NaN"),
     ]
 )
 hostile = st.lists(fragments | st.text(max_size=6), max_size=25).map("".join)
@@ -209,8 +218,22 @@ def test_what_the_format_cannot_carry_is_refused(name, content):
         wire.CALL_BEGIN + "functions.a:0" + wire.ARGUMENT_BEGIN + '{"a',
         "a" * 150 + ":1" + wire.ARGUMENT_BEGIN + "{}",
         wire.SECTION_BEGIN + wire.CALL_BEGIN + "functions.a:0" + wire.ARGUMENT_BEGIN + "{}" + wire.CALL_END,
+        "<think>a</think>",
+        "<|im_end|>[EOS] <|im_user|>user<|im_middle|>",
+        'functions.search:0{"a": "',
+        wire.CALL_BEGIN + "f{",
     ],
-    ids=["calls", "arguments", "open strings", "leaked ids", "unclosed sections"],
+    ids=[
+        "calls",
+        "arguments",
+        "open strings",
+        "leaked ids",
+        "unclosed sections",
+        "tags",
+        "turns",
+        "bare ids",
+        "braces",
+    ],
 )
 def test_ten_megabytes_of_hostile_text_are_read(unit):
     """A quadratic reader would need hours for this."""

@@ -26,6 +26,7 @@ LEAK_WINDOW = 160
 BARE_ID = re.compile(r"(?P<name>[\w.-]+):(?P<index>[0-9]{1,9})")
 PREFIX = re.compile(r"(?:functions?[_.:/-]*|(?:tools?|func|default_api)[.:/]+|tool_[0-9]+_)*", re.IGNORECASE)
 """What models write before a name and what names no tool; tool_0_NAME is OpenRouter's."""
+PREFIX_BEGINS = frozenset("fFtTdD")
 NUMBER = re.compile(r"[_.:/-]*([0-9]*)")
 VENDORS = re.compile(r"(?:call|toolu|tooluse|fc|chatcmpl-tool|function-call)[_-]")
 ODD_INDEX = re.compile(r"[^\s:<>]{0,32}|[0-9:]{1,32}")
@@ -151,6 +152,8 @@ def _is_index(tail: str) -> bool:
 
 def _prefix_ends(packed: str) -> set[int]:
     """Where a name can begin: behind each prefix, and behind each separator that ends one."""
+    if packed[:1] not in PREFIX_BEGINS:
+        return set()
     whole = PREFIX.match(packed)
     ends = {len(whole[0])} if whole and whole[0] else set()
     for word in re.finditer(r"functions?", packed[: max(ends, default=0)], re.IGNORECASE):
