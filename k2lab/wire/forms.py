@@ -11,7 +11,8 @@ from k2lab.wire.channels import K3_MARKER
 from k2lab.wire.records import SECTION_BEGIN, TURN_MARKER
 
 SSE = re.compile(
-    r"(?:\ufeff?\s*+(?::[^\n]*|event:[^\n]*|id:[^\n]*|retry:[^\n]*|data:\s*\[DONE\]\s*)\n)*+\s*+data:\s*+\{"
+    r"(?:HTTP/[^\n]*\n(?:[^\r\n]+\r?\n)*+)?"
+    r"(?:\s*+(?::[^\n]*|event:[^\n]*|id:[^\n]*|retry:[^\n]*|data:\s*\[DONE\]\s*)\n)*+\s*+data:\s*+\{"
 )
 LOOKED_AT = 4096
 """Characters from the begin in which a foreign marker is looked for."""
@@ -26,6 +27,7 @@ MESSAGE = "a message in JSON: no command reads one message; pipe its text: jq -r
 
 def foreign_form(text: str) -> str | None:
     """What a text is, in one line with what reads it, where it is clearly no raw output of Kimi K2; else ``None``."""
+    text = text.removeprefix("\ufeff")
     if SSE.match(text):
         return (
             "a captured stream (server-sent events): no command reads one yet; join the choices[0].delta.content"
