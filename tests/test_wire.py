@@ -263,6 +263,8 @@ def test_one_hostile_call_is_read(arguments):
         ("The id is functions.search:0, and {} are its arguments.", False),
         ('Write `functions.search:0{"a": 1}` for it.', False),
         (f"A section opens with {wire.SECTION_BEGIN} in this format.", False),
+        (f"Done.{wire.CALL_BEGIN}search", True),
+        ('<|open|>tools<|sep|><|open|>call tool="f" index="1"<|sep|>', True),
     ],
 )
 def test_a_call_that_leaked_into_a_text_is_seen(text, held):

@@ -80,6 +80,7 @@ def test_an_id_that_names_another_tool_is_undeclared_whatever_the_arguments_fit(
     call = called(call_id, REMOVE)
     assert (call.status, call.name) == ("undeclared", name)
     assert f"no tool {name!r} is on offer" in call.reason
+    assert ("(spelled alike: remove_file)" in call.reason) == (name in ("remove-file", "Remove_File"))
 
 
 @pytest.mark.parametrize(

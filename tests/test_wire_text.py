@@ -261,3 +261,37 @@ def test_an_output_that_breaks_before_it_ends_is_not_called_cut():
     assert calls(read(f'{S}{C}functions.find:0{A}{{"word": "\\u00')) == [("find", "truncated")]
     broken = read(f'{S}{C}functions.find:0{A}{{"word" "x", "when": 1')
     assert calls(broken) == [("find", "invalid_arguments")] and "column 9" in broken.calls[0].reason
+
+
+def test_an_index_without_end_is_an_output_that_is_cut():
+    parsed = read(S + C + "functions.find:0" + "20" * 900)
+    assert calls(parsed) == [(None, "truncated")] and "ends inside the id" in parsed.calls[0].reason
+
+
+REPORTS = {
+    "04-call-inside-think": [("list_directory", "repaired", "white space around the id")],
+    "09-im-end-at-end": [("foobar", "ok", "")],
+    "11-stripped-markers": [("get_weather", "malformed", "stand without markers")],
+    "14-text-index": [("grep", "repaired", "read as grep"), ("glob", "repaired", "read as glob")],
+    "16-begin-marker-as-text": [("bash", "malformed", "argument marker missing")],
+    "21-control-characters": [("bash", "repaired", "control character '\\n' in a string, line 1, column 37")],
+    "22-missing-quote": [("Shell", "invalid_arguments", "line 1, column 52: a key in double quotes is due")],
+    "27-malformed-json-trailing-brace": [("bash", "invalid_arguments", "line 1, column 18")],
+}
+CONTENTS = {"11-stripped-markers": "The user asks for the weather. ", "16-begin-marker-as-text": "Summary done.\n"}
+REASONINGS = {
+    "04-call-inside-think": "I will look at the project first. ",
+    "09-im-end-at-end": "The user wants the time.",
+}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_public_reports_are_answered(name, shared):
+    folder = shared / "reports" / name
+    text, tools = (folder / "raw.txt").read_text(), json.loads((folder / "T.json").read_text())
+    parsed = wire.parse(text, tools)
+    check_places(parsed, text)
+    found = [(call.name, call.status) for call in parsed.calls]
+    assert found == [(called, status) for called, status, _ in REPORTS[name]]
+    assert all(said in call.reason for call, (_, _, said) in zip(parsed.calls, REPORTS[name], strict=True))
+    assert (parsed.content, parsed.reasoning) == (CONTENTS.get(name), REASONINGS.get(name))

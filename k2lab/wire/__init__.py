@@ -60,6 +60,7 @@ __all__ = [
     "parse_ids",
 ]
 
+K3_CALL = '<|open|>call tool="'
 HELD = re.compile(f"{MARKER.pattern}|{TURN_MARKER.pattern}")
 RUN = 48
 """Ids decoded at a time when places in the text are found in the ids."""
@@ -81,7 +82,8 @@ def parse(
     undeclared. Tolerant parsing repairs, says why, and says ``malformed`` where
     two readings are possible; ``strict`` accepts the documented form alone.
     ``thinking`` says whether the output begins inside the reasoning; by default
-    it does when ``</think>`` comes before the first marker.
+    it does when a closing tag stands outside calls without an opening one.
+    ``docs/reader.md`` says what is read how, and where others read otherwise.
     """
     return Reader(text, tools, strict).read(thinking)
 
@@ -91,11 +93,12 @@ def holds_call(text: str) -> bool:
 
     That is what a server leaks into content or reasoning: Kimi's markers around
     something like a call, or an id with arguments whose markers are gone. A
-    marker that is only mentioned is no call. Linear time, no exception.
+    marker that is only mentioned is no call. K3's calls count as well. Linear
+    time, no exception.
     """
     if MARKER.search(text):
         return bool(parse(text, thinking=False).calls)
-    return holds_bare_call(text)
+    return holds_bare_call(text) or K3_CALL in text
 
 
 def parse_ids(

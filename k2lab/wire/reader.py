@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +12,13 @@ from k2lab.wire.arguments import EMPTY, INVALID, Read
 from k2lab.wire.bare import bare_calls
 from k2lab.wire.identify import LEAK_WINDOW, Identity, identify, leaked_id_start, required_of, schemas_of
 from k2lab.wire.marks import FOREIGN_TURN, TURN, Mark
+from k2lab.wire.payload import PayloadReader
 from k2lab.wire.records import (
     ARGUMENT_BEGIN,
     CALL_BEGIN,
     CALL_END,
     SECTION_BEGIN,
     SECTION_END,
-    THINK_END,
     Call,
     Parsed,
     Piece,
@@ -31,8 +30,6 @@ ID_LIKE = re.compile(r"[\w.:-]*")
 CALL_LIKE = re.compile(r"\s{0,16}(?:functions?[_.:]\w|[\w.-]{1,96}:\s{0,16}[0-9]|[\w.:-]{0,96}\s{0,16}\{)")
 """What stands behind a begin marker that is meant: an id, or arguments."""
 JSON_BEGIN = re.compile(r"\s*+\{")
-EXTRA_READS = 4
-"""How many times the length of the text may be spent on JSON that runs past the next marker; keeps time linear."""
 
 
 class Reader:
@@ -44,14 +41,13 @@ class Reader:
         self.schemas = None if tools is None else schemas_of(tools)
         self.calls: list[Call] = []
         self.pieces: list[Piece] = []
-        self.budget = EXTRA_READS * len(text) + 1000
-        self.marks: list[Mark] = []
+        self.marks = marks.find(text)
+        self.payloads = PayloadReader(text, self.marks)
         self.ended = False
         self.foreign: int | None = None
 
     def read(self, thinking: bool | None) -> Parsed:
         """Everything that the text holds; ``thinking`` as in :func:`k2lab.wire.parse`."""
-        self.marks = marks.find(self.text)
         place, number = 0, 0
         while number < len(self.marks):
             place, number = self._outside(place, number)
@@ -136,7 +132,7 @@ class Reader:
     def _is_mention(self, number: int) -> bool:
         """Whether a marker of a call is spoken of: it stands as a word does, and no call comes behind it."""
         mark = self.marks[number]
-        later = self.marks[number + 1].start if number + 1 < len(self.marks) else len(self.text)
+        later = self.payloads.limit(number + 1)
         if marks.is_followed(self.text, mark, later) or not marks.is_mentioned(self.text, mark.start, mark.end):
             return False
         return mark.kind in (CALL_END, SECTION_END) or not CALL_LIKE.match(self.text, mark.end)
@@ -144,7 +140,7 @@ class Reader:
     def _section(self, place: int, number: int) -> tuple[int, int]:
         opening = self.marks[number]
         follower = self.marks[number + 1] if number + 1 < len(self.marks) else None
-        between = self.text[opening.end : follower.start if follower else len(self.text)]
+        between = self.text[opening.end : self.payloads.limit(number + 1)]
         if follower and follower.kind == SECTION_END and not between.strip():
             self._add("content", place, opening.start)
             self._add("marker", opening.start, follower.end)
@@ -178,7 +174,7 @@ class Reader:
         """A begin marker that no usable call follows: a record up to the next marker, or to the end."""
         mark = self.marks[number]
         self._add("content", place, mark.start)
-        end, following = self._region(mark.end, number + 1), number + 1
+        end, following = self.payloads.region(mark.end, number + 1), number + 1
         header, brace, rest = self.text[mark.end : end].partition("{")
         read = arguments.decode(brace + rest) if brace else Read(EMPTY, 0)
         value = read.value if isinstance(read.value, dict) else None
@@ -191,12 +187,6 @@ class Reader:
         call = self._made(mark.start, end, header, found, value, brace + rest, "malformed", [*self._late(), reason])
         self._add_call(call)
         return end, following
-
-    def _region(self, start: int, number: int) -> int:
-        """Where text from ``start`` ends: at the next marker, a closing tag of the reasoning, or the end."""
-        limit = self.marks[number].start if number < len(self.marks) else len(self.text)
-        tag = self.text.find(THINK_END, start, limit)
-        return tag if tag >= 0 else limit
 
     def _calls(self, place: int, number: int, reasons: list[str], *, in_section: bool = False) -> tuple[int, int]:
         """Calls until the section ends; without a section, one call and what closes it."""
@@ -230,7 +220,7 @@ class Reader:
                     return place, number
         if in_section:
             self._blame_last("section end missing")
-            end = self._region(place, number)
+            end = self.payloads.region(place, number)
             self._add("stray", place, end)
             place = end
         return place, number
@@ -262,14 +252,14 @@ class Reader:
         end: int,
         header: str,
         found: Identity,
-        arguments: Mapping[str, Any] | None,
+        value: Mapping[str, Any] | None,
         raw_arguments: str,
         status: Status,
         reasons: list[str],
     ) -> Call:
         return Call(
             name=found.name,
-            arguments=arguments,
+            arguments=value,
             arguments_raw=raw_arguments,
             id=header.strip(),
             index=found.index,
@@ -283,8 +273,8 @@ class Reader:
     def _call(self, start: int, header_start: int, number: int, reasons: list[str]) -> tuple[int, int]:
         """One call whose header begins at ``header_start``; ``number`` is the marker that should open its arguments."""
         opening = self.marks[number] if number < len(self.marks) else None
-        limit = opening.start if opening else len(self.text)
-        brace = self.text.find("{", header_start, min(limit, header_start + LEAK_WINDOW))
+        limit = min(self.payloads.limit(number), header_start + LEAK_WINDOW)
+        brace = self.text.find("{", header_start, limit)
         if brace >= 0 and not (opening and opening.kind == ARGUMENT_BEGIN and JSON_BEGIN.match(self.text, opening.end)):
             header = self.text[header_start:brace]
             return self._with_arguments(
@@ -305,7 +295,7 @@ class Reader:
         self, start: int, header: str, begin: int, number: int, reasons: list[str], *, strictly: bool = False
     ) -> tuple[int, int]:
         """A call whose arguments begin at ``begin``; ``strictly``: text behind them leaves it unusable."""
-        read, stop, after = self._arguments(begin, number)
+        read, stop, after = self.payloads.read(begin, number)
         raw_arguments = self.text[begin:stop]
         closing = self.marks[after] if after < len(self.marks) else None
         last = closing is None or closing.of_turn
@@ -325,70 +315,14 @@ class Reader:
         return end, following
 
     def _unfinished_header(self, start: int, header_start: int, number: int, reasons: list[str]) -> tuple[int, int]:
-        end = self._region(header_start, number)
+        end = self.payloads.region(header_start, number)
         header = self.text[header_start:end]
-        if ID_LIKE.fullmatch(header.strip()) and len(header) <= LEAK_WINDOW:
+        if ID_LIKE.fullmatch(header.strip()) and end == self.payloads.limit(number):
             self._add_call(self._record(start, end, header, "truncated", [*reasons, "ends inside the id"]))
         else:
             nowhere = [*reasons, "call begin that leads to no call"]
             self._add_call(self._record(start, end, header[:LEAK_WINDOW], "malformed", nowhere))
         return end, number
-
-    def _arguments(self, start: int, number: int) -> tuple[Read, int, int]:
-        """``(JSON, stop, marker)``: what was read, where it ends, and the first marker after it.
-
-        A marker inside a JSON string is text. Where the text is no JSON, the
-        arguments end at the next marker and the value is ``INVALID``.
-        """
-        limit = self.marks[number].start if number < len(self.marks) else len(self.text)
-        begin = _skip_space(self.text, start, limit)
-        if begin == limit:
-            return Read(EMPTY, 0), limit, number
-        inside = self.text[begin:limit]
-        read = arguments.decode(inside)
-        if read.value is INVALID and read.in_string and number < len(self.marks) and self.budget > 0:
-            further = self._arguments_over_markers(begin, limit, number)
-            if further is not None:
-                return further
-        if read.value is not INVALID:
-            behind = begin + read.stop
-            if self._another_call(behind, number):
-                return read, behind, number
-            limit = self._region(behind, number)
-            behind = _skip_space(self.text, behind, limit)
-            if behind == limit:
-                return read, limit, number
-            read = Read(INVALID, behind - begin, "they are complete, and more stands behind them")
-        limit = self._region(begin + read.stop, number)
-        raw = self.text[start:limit]
-        return read._replace(fault=arguments.where(raw, begin - start + read.stop, read.fault)), limit, number
-
-    def _another_call(self, behind: int, number: int) -> bool:
-        """Whether the next call's id stands right behind arguments, both markers between them being lost."""
-        if number >= len(self.marks) or self.marks[number].kind != ARGUMENT_BEGIN:
-            return False
-        between = self.text[behind : self.marks[number].start]
-        return len(between) <= LEAK_WINDOW and leaked_id_start(between, 0, len(between)) == len(between) - len(
-            between.lstrip()
-        )
-
-    def _arguments_over_markers(self, begin: int, limit: int, number: int) -> tuple[Read, int, int] | None:
-        """The same where a JSON string is still open at the next marker: read on, twice as many markers each time."""
-        further = 1
-        while self.budget > 0 and number + further // 2 < len(self.marks):
-            last = number + further
-            end = self.marks[last].start if last < len(self.marks) else len(self.text)
-            read = arguments.decode(self.text[begin:end])
-            self.budget -= end - begin
-            if read.value is not INVALID:
-                after = bisect_left(self.marks, begin + read.stop, key=lambda mark: mark.start)
-                closing = self.marks[after].start if after < len(self.marks) else len(self.text)
-                whole = _skip_space(self.text, begin + read.stop, closing) == closing
-                return (read, closing, after) if whole else None
-            if not read.in_string:
-                break
-            further *= 2
-        return None
 
     def _finished(self, start: int, end: int, header: str, read: Read, raw: str, reasons: list[str]) -> Call:
         """Name, arguments and status of a call that came to its end."""
@@ -412,7 +346,7 @@ class Reader:
             return "malformed"
         undeclared = self.schemas is not None and name not in self.schemas
         if undeclared:
-            reasons.append(f"no tool {name!r} is on offer")
+            reasons.append(f"no tool {name!r} is on offer{_alike(name, self.schemas or {})}")
         if value is None:
             return "invalid_arguments"
         return "undeclared" if undeclared else "repaired" if reasons else "ok"
@@ -434,7 +368,11 @@ class Reader:
             self._add(piece.kind, place, piece.end)
 
 
-def _skip_space(text: str, start: int, end: int) -> int:
-    while start < end and text[start].isspace():
-        start += 1
-    return start
+def _alike(name: str, names: Iterable[str]) -> str:
+    """A word on the tools whose names differ from one by letter case and separators alone."""
+    found = sorted(other for other in names if _letters(other) == _letters(name))
+    return f" (spelled alike: {', '.join(found)})" if found else ""
+
+
+def _letters(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())
