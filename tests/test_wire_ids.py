@@ -119,6 +119,20 @@ def test_arguments_decide_between_ids_that_name_nothing(call_id):
         assert not call.usable and call.name is None
 
 
+def test_arguments_that_no_schema_can_judge_raise_nothing():
+    tools = [
+        tool("wait", "for"),
+        {"function": {"name": "n", "parameters": {"properties": {"for": {"type": "integer"}}}}},
+    ]
+    for value in ("1e999", "-1e999", "1e3", "1" * 4000, "null", "true", "[[]]", "{}"):
+        assert not called("call_1", tools, f'{{"for": {value}}}').usable or value in ("1e3", "1" * 4000)
+
+
+def test_the_reason_says_what_is_odd_about_the_index():
+    assert called("functions.remove_file", REMOVE).reason.endswith("read as remove_file without an index")
+    assert called("functions.remove_file:k7", REMOVE).reason.endswith("read as remove_file, its index being no number")
+
+
 def test_every_form_that_names_nothing_is_tried():
     for form in opaque.FORMS:
         assert any(re.fullmatch(form.pattern, call_id) for call_id in NOTHING), form.name
@@ -147,6 +161,8 @@ def test_a_name_in_the_arguments_counts_only_where_the_id_names_nothing():
     arguments = '{"name": "remove", "path": "x"}'
     by_name = called("call_1", tools, arguments)
     assert (by_name.status, by_name.name, by_name.arguments) == ("repaired", "remove", {"path": "x"})
+    for inner in ('{"path": "x"}', '"{\\"path\\": \\"x\\"}"'):
+        assert called("", tools, f'{{"name": "open", "arguments": {inner}}}').arguments == {"path": "x"}
     assert called("functions.open:0", tools, arguments).name == "open"
     both = called("call_1", [*tools, tool("rename", "name", "path")], arguments)
     assert both.status == "malformed" and "remove and rename" in both.reason

@@ -101,6 +101,7 @@ def test_markers_that_end_a_turn_change_nothing(body, end):
         (f"Hi<|im_end|>{S}{FIND}{E}", "Hi", [("find", "repaired")], "behind the end of the turn"),
         (f"Hi<|im_end|>{OWN}{S}{FIND}{E}", "Hi", [("find", "repaired")], "behind the end of the turn"),
         (f"Hi{OWN}there{S}{FIND}{E}", "Hithere", [("find", "ok")], ""),
+        (f"{S}<|im_end|>", None, [(None, "truncated")], "ends after the section begin"),
         (f"{S}{FIND}<|im_end|>", None, [("find", "repaired")], "section end missing"),
         (
             f'{S}{C}functions.find:0{A}{{"word": "x"}}<|im_end|>',

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from k2lab.wire.arguments import decode
 from k2lab.wire.opaque import is_opaque
 from k2lab.wire.records import ID
 
@@ -35,7 +36,7 @@ MOST_LETTERS = 5
 NAMESPACED = re.compile(r"functions?[.:](?P<name>[^\s]*?[^\s:.])(?::(?P<index>[0-9]+|[^\s:]{0,32})|\.)?", re.IGNORECASE)
 AROUND = " \t\r\n\"'`*()[]<>,;"
 """What may stand around an id and is no part of it."""
-FUNCTIONS_AT_THE_END = re.compile(r"(?<![\w.-])functions?[_.:/]?\w[\w.:/-]{0,96}$")
+FUNCTIONS_AT_THE_END = re.compile(r"(?<![\w.-])functions?(?:[_.:/]\w[\w.:/-]{0,96}|\w{1,96}[0-9])$")
 SPACE = re.compile(r"\s+")
 NAME_CHARACTERS = re.compile(r"[\w.-]+")
 
@@ -108,10 +109,15 @@ def _declared(text: str, packed: str, schemas: Schemas) -> Identity | None:
     if len(readings) > 1:
         return Identity(None, None, f"id {text!r} can be {' or '.join(sorted(readings))}")
     for name, index in readings.items():
-        return Identity(
-            name, index, f"id {text!r} read as {name}" + ("" if index is not None else ", its index odd or missing")
-        )
+        return Identity(name, index, f"id {text!r} read as {name}{_index_said(packed, name, index)}")
     return None
+
+
+def _index_said(packed: str, name: str, index: int | None) -> str:
+    if index is not None:
+        return ""
+    missing = packed.rstrip("_.:/-").endswith(SPACE.sub("", name))
+    return " without an index" if missing else ", its index being no number"
 
 
 def _readings(packed: str, schemas: Schemas) -> dict[str, int | None]:
@@ -219,6 +225,8 @@ def _by_arguments(text: str, arguments: Mapping[str, Any] | None, schemas: Schem
 def _without_name(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     rest = {key: value for key, value in arguments.items() if key != "name"}
     inner = rest.get("arguments")
+    if isinstance(inner, str):
+        inner = decode(inner).value
     return inner if set(rest) == {"arguments"} and isinstance(inner, dict) else rest
 
 
@@ -263,5 +271,5 @@ def _is_of(value: Any, kind: object) -> bool:
     if isinstance(value, bool) or value is None:
         return kind == ("null" if value is None else "boolean")
     if isinstance(value, int | float):
-        return kind == "number" or (kind == "integer" and value == int(value))
+        return kind == "number" or (kind == "integer" and (isinstance(value, int) or value.is_integer()))
     return kind == ("string" if isinstance(value, str) else "array" if isinstance(value, list) else "object")

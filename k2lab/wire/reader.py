@@ -145,12 +145,11 @@ class Reader:
             self._add("content", place, opening.start)
             self._add("marker", opening.start, follower.end)
             return follower.end, number + 2
-        if follower is None and not between.strip():
+        if (follower is None or follower.of_turn) and not between.strip():
+            end = self.payloads.limit(number + 1)
             self._add("content", place, opening.start)
-            self._add_call(
-                self._record(opening.start, len(self.text), "", "truncated", ["ends after the section begin"])
-            )
-            return len(self.text), number + 1
+            self._add_call(self._record(opening.start, end, "", "truncated", ["ends after the section begin"]))
+            return end, number + 1
         if self._opens_calls(number):
             self._add("content", place, opening.start)
             self._add("marker", opening.start, opening.end)
