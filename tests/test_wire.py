@@ -218,10 +218,6 @@ def test_what_the_format_cannot_carry_is_refused(name, content):
         wire.CALL_BEGIN + "functions.a:0" + wire.ARGUMENT_BEGIN + '{"a',
         "a" * 150 + ":1" + wire.ARGUMENT_BEGIN + "{}",
         wire.SECTION_BEGIN + wire.CALL_BEGIN + "functions.a:0" + wire.ARGUMENT_BEGIN + "{}" + wire.CALL_END,
-        "<think>a</think>",
-        "<|im_end|>[EOS] <|im_user|>user<|im_middle|>",
-        'functions.search:0{"a": "',
-        wire.CALL_BEGIN + "f{",
     ],
     ids=[
         "calls",
@@ -229,10 +225,6 @@ def test_what_the_format_cannot_carry_is_refused(name, content):
         "open strings",
         "leaked ids",
         "unclosed sections",
-        "tags",
-        "turns",
-        "bare ids",
-        "braces",
     ],
 )
 def test_ten_megabytes_of_hostile_text_are_read(unit):
@@ -240,6 +232,23 @@ def test_ten_megabytes_of_hostile_text_are_read(unit):
     text = unit * (10_000_000 // len(unit))
     parsed = wire.parse(text, TOOLS)
     assert parsed.pieces[-1].end == len(text)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *("<think>a</think>", "</think> ", "<|im_end|>[EOS] <|im_user|>user<|im_middle|>", "<|im_end|> x "),
+        *('functions.search:0{"a": "', "search:0{}", wire.CALL_BEGIN + "f{", wire.SECTION_BEGIN + "{"),
+        wire.CALL_BEGIN + "functions.a:0" + wire.ARGUMENT_BEGIN + '{"a": NaN}"\\"',
+    ],
+)
+def test_two_megabytes_of_other_hostile_text_are_read_and_told_from_other_forms(unit):
+    text = unit * (2_000_000 // len(unit))
+    for thinking in (None, True):
+        assert wire.parse(text, TOOLS, thinking=thinking).pieces[-1].end == len(text)
+    wire.foreign_form(text)
+    wire.holds_call(text)
 
 
 @pytest.mark.timeout(60)

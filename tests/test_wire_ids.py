@@ -88,6 +88,7 @@ def test_an_id_that_names_another_tool_is_undeclared_whatever_the_arguments_fit(
     [
         *("functions.:0", "functions:0", "functions.", "functions", "function_1", "{}"),
         *("functions_open_file_0", "functionsopen_file0", "call_open_file", "chatcmpl-tool-open", "toolu_open_file"),
+        *("call_decade1", "call_facade12", "toolu_ReadTheFileFromTheDisk", "call_GetS3ObjectOfEc2"),
         *("call_add", "call_add2", "call_feed1", "call_abc", "call_FetchTheLatestWeather2", "weird@id"),
         *("functions.remove_file:open_file", "remove_file:first", "I call functions.remove_file:0", "x" * 300),
     ],
@@ -103,6 +104,7 @@ NOTHING = [
     *("call_7c1f20aa9be34d", "call_abc123", "call_0_0b3d1c2e-4f5a-6b7c-8d9e-0f1a2b3c4d5e"),
     *("call_8Xk2mQv91LpZr0TbNc7WdEyA", "call_00_8Xk2mQv91LpZr0TbNc7W", "fc_67ca09c6bedc8190a7abfec07b1a1332096610f4"),
     *("chatcmpl-tool-0f1a2b3c4d5e6f708192a3b4c5d6e7f8", "toolu_01K7mXq2VwB9tRzP4cLhN8Ys"),
+    *("toolu_01A09q90qw90lq917835lq9", "toolu_7c1f20aa", "call_deadbeef", "call_7"),
     *("toolu_bdrk_01K7mXq2VwB9tRzP4cLhN8Ys", "tooltoolu_01K7mXq2VwB9tRzP4cLhN8Ys"),
     *("tooluse_kZ7MlvQ2RJ6eAyJE5GI-7_", "function-call-1234567890", "0b3d1c2e-4f5a-6b7c-8d9e-0f1a2b3c4d5e"),
     *("0b3d1c2e4f5a6b7c8d9e0f1a2b3c4d5e", "8Xk2mQv91LpZr0TbNc7WdEyA3FgH5JiK", "call_7c1f20aa:3"),
