@@ -73,6 +73,8 @@ def test_a_declared_tool_spelled_some_way_is_that_tool_and_repaired(call_id, ind
         ("functions.remove_files:0", "remove_files"),
         ("functions.xremove_file:0", "xremove_file"),
         ("fs.remove_file:0", "fs.remove_file"),
+        ("functions.fs:remove_file:0", "fs:remove_file"),
+        ("functions.fs/remove_file:0", "fs/remove_file"),
         ("tool_search", "tool_search"),
     ],
 )
@@ -80,6 +82,7 @@ def test_an_id_that_names_another_tool_is_undeclared_whatever_the_arguments_fit(
     call = called(call_id, REMOVE)
     assert (call.status, call.name) == ("undeclared", name)
     assert f"no tool {name!r} is on offer" in call.reason
+    assert call.index == (int(call_id[-1]) if call_id.endswith(":0") else None)
     assert ("(spelled alike: remove_file)" in call.reason) == (name in ("remove-file", "Remove_File"))
 
 

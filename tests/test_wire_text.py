@@ -203,6 +203,16 @@ def test_a_call_whose_markers_are_gone_is_named(options):
     assert (parsed.reasoning if options else parsed.content).startswith("I look. ")
 
 
+@pytest.mark.parametrize("before", ["It is cold.", "cold", "", "cold\n", "(", "</think>"])
+def test_a_call_that_lost_its_markers_stands_right_behind_a_word(before):
+    for arguments in ('{"word": "x"}', '\n{"word": "x"}'):
+        bare = read(f"{before}functions.find:0{arguments}functions.stop:1{{}}")
+        assert calls(bare) == [("find", "malformed"), ("stop", "malformed")]
+        assert bare.calls[0].id == "functions.find:0" and bare.calls[0].arguments == {"word": "x"}
+    leaked = read(f'{before}functions.find:0{A}{{"word": "x"}}{X}')
+    assert calls(leaked) == [("find", "repaired")] and leaked.calls[0].id == "functions.find:0"
+
+
 def test_a_bare_id_without_its_prefix_counts_where_it_names_a_tool():
     assert calls(read('find:0{"word": "x"}')) == [("find", "malformed")]
     for text in ('main.c:12 {"a"}', "functions.find:0 is its id", '`functions.find:0{"word": "x"}`'):
@@ -255,6 +265,13 @@ def test_control_characters_in_strings_are_a_repair_and_the_only_one(value):
     assert call.usable and call.arguments == value
     if any(character in written for character in "\n\t\r"):
         assert call.status == "repaired" and "control character" in call.reason and "in a string, line " in call.reason
+
+
+def test_arguments_encoded_twice_may_hold_a_line_break():
+    written = json.dumps('{"word": "x\ny"}')
+    call = read(f"{S}{C}functions.find:0{A}{written}{X}{E}").calls[0]
+    assert call.arguments == {"word": "x\ny"} and call.status == "repaired"
+    assert "encoded twice" in call.reason and "control character" in call.reason
 
 
 def test_an_output_that_breaks_before_it_ends_is_not_called_cut():

@@ -62,6 +62,8 @@ __all__ = [
 
 K3_CALL = '<|open|>call tool="'
 HELD = re.compile(f"{MARKER.pattern}|{TURN_MARKER.pattern}")
+LONGEST_GAP = 40
+"""White space between a bare id and the first quote of its arguments, and the brace."""
 RUN = 48
 """Ids decoded at a time when places in the text are found in the ids."""
 
@@ -157,7 +159,7 @@ class Stream:
         if HELD.search(self._tail) or BARE_CALL.search(self._tail):
             self._holding = True
             return ""
-        keep = max(len(SECTION_BEGIN), LEAK_WINDOW)
+        keep = LEAK_WINDOW + LONGEST_GAP
         if len(self._tail) <= 2 * keep or not self._tail[:-keep].strip():
             return ""
         ready, self._tail = self._tail[:-keep], self._tail[-keep:]

@@ -93,8 +93,8 @@ def as_object(read: Read, reasons: list[str]) -> tuple[dict[str, Any] | None, st
         reasons.append(read.repaired)
     if isinstance(value, str):
         inner = decode(value.strip())
-        if isinstance(inner.value, dict) and inner.stop == len(value.strip()) and not inner.repaired:
-            reasons.append("arguments encoded twice")
+        if isinstance(inner.value, dict) and inner.stop == len(value.strip()):
+            reasons += ["arguments encoded twice", *([inner.repaired] if inner.repaired else [])]
             return inner.value, ""
     if not isinstance(value, dict):
         return None, f"the arguments are {_kind(value)}, no object"

@@ -11,12 +11,14 @@ from k2lab.wire.arguments import INVALID
 from k2lab.wire.records import Piece
 
 BARE_CALL = re.compile(
-    r"""(?<![\w.:`"'-])(?:(?P<prefix>functions\.))?(?P<name>[\w.-]{1,96}):[0-9]{1,9}\s{0,16}(?=\{\s{0,16}["}])"""
+    r"""(?:(?<![`"'])(?P<prefix>functions\.)|(?<![\w.:`"'-])(?![\w.-]{0,96}functions\.))"""
+    r"""(?P<name>[\w.-]{1,96}):[0-9]{1,9}\s{0,16}(?=\{\s{0,16}["}])"""
 )
 """An id and the brace of its arguments; bounded, so that a search takes linear time.
 
 A server that decodes with ``skip_special_tokens`` takes the markers away and
-leaves this (ai-dynamo/dynamo#9227). In quotes or backticks it is a mention.
+leaves this (ai-dynamo/dynamo#9227), often right behind the last word before it.
+In quotes or backticks it is a mention.
 """
 
 REASON = (

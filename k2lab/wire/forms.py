@@ -10,10 +10,12 @@ from typing import Any
 from k2lab.wire.channels import K3_MARKER
 from k2lab.wire.records import SECTION_BEGIN, TURN_MARKER
 
-SSE = re.compile(
-    r"(?:HTTP/[^\n]*\n(?:[^\r\n]+\r?\n)*+)?"
-    r"(?:\s*+(?::[^\n]*|event:[^\n]*|id:[^\n]*|retry:[^\n]*|data:\s*\[DONE\]\s*)\n)*+\s*+data:\s*+\{"
+HEADERS = re.compile(r"HTTP/[^\n]*\n(?:[^\r\n]+\r?\n)*+\s*+")
+"""What curl -i prints before an answer."""
+BROKEN_ANSWER = re.compile(
+    r"""\{.{0,4000}?["'](?:choices["']\s*:\s*\[|object["']\s*:\s*["']chat\.completion)""", re.DOTALL
 )
+SSE = re.compile(r"(?:\s*+(?::[^\n]*|event:[^\n]*|id:[^\n]*|retry:[^\n]*|data:\s*\[DONE\]\s*)\n)*+\s*+data:\s*+\{")
 LOOKED_AT = 4096
 """Characters from the begin in which a foreign marker is looked for."""
 
@@ -28,6 +30,8 @@ MESSAGE = "a message in JSON: no command reads one message; pipe its text: jq -r
 def foreign_form(text: str) -> str | None:
     """What a text is, in one line with what reads it, where it is clearly no raw output of Kimi K2; else ``None``."""
     text = text.removeprefix("\ufeff")
+    headers = HEADERS.match(text)
+    text = text[headers.end() :] if headers else text
     if SSE.match(text):
         return (
             "a captured stream (server-sent events): no command reads one yet; join the choices[0].delta.content"
@@ -41,6 +45,8 @@ def foreign_form(text: str) -> str | None:
         return (
             f"a rendered prompt, which begins with a turn for {turn['role']}: pipe the output alone, without its prompt"
         )
+    if text.lstrip().startswith("ChatCompletion("):
+        return f"an answer as Python prints it: print choices[0].message.content instead; {RAW}"
     if text.lstrip()[:1] in ("{", "[", '"'):
         return _json_form(text)
     return None
@@ -48,6 +54,8 @@ def foreign_form(text: str) -> str | None:
 
 def _json_form(text: str) -> str | None:
     values = _values(text)
+    if not values and BROKEN_ANSWER.match(text.lstrip()):
+        return f"a chat answer that is cut or no JSON, such as Python prints: save the answer as JSON; {RAW}"
     if not values:
         return None
     first = values[0]

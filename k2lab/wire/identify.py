@@ -36,9 +36,11 @@ MOST_LETTERS = 5
 NAMESPACED = re.compile(r"functions?[.:](?P<name>[^\s]*?[^\s:.])(?::(?P<index>[0-9]+|[^\s:]{0,32})|\.)?", re.IGNORECASE)
 AROUND = " \t\r\n\"'`*()[]<>,;"
 """What may stand around an id and is no part of it."""
-FUNCTIONS_AT_THE_END = re.compile(r"(?<![\w.-])functions?(?:[_.:/]\w[\w.:/-]{0,96}|\w{1,96}[0-9])$")
+FUNCTIONS_AT_THE_END = re.compile(
+    r"(?:functions\.\w[\w.:/-]{0,96}|(?<![\w.-])functions?(?:[_.:/]\w[\w.:/-]{0,96}|\w{1,96}[0-9]))$"
+)
 SPACE = re.compile(r"\s+")
-NAME_CHARACTERS = re.compile(r"[\w.-]+")
+NAME_CHARACTERS = re.compile(r"[\w.:/@+-]+")
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,8 @@ def _namespaced(text: str, name: str, index: str | None, schemas: Schemas | None
         two = f"{name} without an index or {number[1]} with one"
         return Identity(None, None, f"id {text!r} can be {two}: the tools on offer would tell")
     odd = "without an index" if not index else f"with the index {index!r}"
-    return Identity(name, None, f"id {text!r} read as {name} {odd}")
+    counted = int(index) if index and re.fullmatch(r"[0-9]{1,9}", index) else None
+    return Identity(name, counted, f"id {text!r} read as {name} {odd}")
 
 
 def _spelling(text: str, packed: str) -> str:
