@@ -130,6 +130,9 @@ def test_a_turn_that_is_made_up_for_someone_else_is_no_part_of_the_answer():
     assert "not the assistant's" in parsed.calls[0].reason
     assert "went on behind its turn with one for 'user'" in parsed.notes[0]
     assert parsed.to_json()["notes"] == list(parsed.notes)
+    assert "one for 'tool'" in read(f"{S}{FIND}{E}<|im_system|>tool<|im_middle|>## Return of x").notes[0]
+    assert "one for 'user'" in read("Hi<|im_end|><|im_user|>More").notes[0]
+    assert "a prompt rather than an output" in read(f"{USER}Hi<|im_end|>{OWN}Yes").notes[0]
 
 
 def test_markers_of_turns_that_are_spoken_of_stay_content():

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from typing import NamedTuple
 
 from k2lab.wire.marks import is_mentioned
-from k2lab.wire.records import THINK_BEGIN, THINK_END, Piece, PieceKind
+from k2lab.wire.records import THINK_BEGIN, THINK_END, TURN_MARKER, Piece, PieceKind
 
 TAG = re.compile(f"{THINK_BEGIN}|{THINK_END}")
 K3_MARKER = re.compile(r"<\|(?:open|close)\|>[^<]{1,256}<\|sep\|>")
@@ -114,9 +114,10 @@ def notes(text: str, pieces: list[Piece], foreign: int | None) -> tuple[str, ...
     if foreign == 0:
         said.append("the text begins with a turn that is not the assistant's: a prompt rather than an output")
     elif foreign is not None:
-        header = text[foreign : foreign + 80].partition("<|im_middle|>")[0].rpartition("|>")[2] or "another"
+        header = TURN_MARKER.match(text, foreign)
+        role = (header["role"] or header["who"] or header["opener"]) if header else "another"
         said.append(
-            f"the model went on behind its turn with one for {header.strip()!r}: what follows is no part of the answer;"
+            f"the model went on behind its turn with one for {role!r}: what follows is no part of the answer;"
             " a server ends the output at <|im_end|>"
         )
     if any(p.kind in ("content", "reasoning") and K3_MARKER.search(text, p.start, p.end) for p in pieces):
