@@ -61,15 +61,30 @@ class Answer:
 
 
 def catalogue(path: Path | None = None) -> list[Failure]:
-    """The failures of ``data/failures.jsonl``, or of another file of the same form."""
+    """The failures of ``data/failures.jsonl``, or of another file of the same form.
+
+    A line is a JSON object with ``id``, ``raw_output``, ``tools`` and
+    ``expected`` (``calls`` of ``name`` and ``arguments``, ``content``); ``what``,
+    ``source`` and ``expected.status`` may be left out. Raises
+    :class:`InputError` with file, line and cause where a line is none.
+    """
     path = path or paths.data_dir() / "failures.jsonl"
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return [_failure(row) for row in rows]
+        lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise InputError(f"cannot read the catalogue {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"the catalogue {path} is not as expected: {type(error).__name__} {error}") from error
+    failures: dict[str, Failure] = {}
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                failure = _failure(line)
+                _refuse_twice(failure.case_id, failures)
+            except ValueError as error:
+                raise InputError(f"the catalogue {path} is not as expected: line {number}: {error}") from error
+            failures[failure.case_id] = failure
+    if not failures:
+        raise InputError(f"the catalogue {path} is empty: it wants one JSON object a line (k2lab parsers --help)")
+    return list(failures.values())
 
 
 def grade(failure: Failure, content: str | None, calls: Sequence[tuple[str, Any]]) -> Outcome:
@@ -214,16 +229,56 @@ def _not_asked(case_id: str, column: str, reason: str) -> Answer:
     return Answer(case_id, column, "not asked", detail=reason)
 
 
-def _failure(row: Mapping[str, Any]) -> Failure:
-    expected = row["expected"]
-    source = row["source"]
+def _failure(line: bytes) -> Failure:
+    """One line of a catalogue; ``ValueError`` says what is wrong with it."""
+    row = _object(line)
+    expected = _field(row, "expected", Mapping, "an object")
+    source = row.get("source", ())
     return Failure(
-        row["id"],
-        row.get("what", ""),
-        tuple(source) if isinstance(source, list) else (source,),
-        row["raw_output"],
-        tuple(row["tools"]),
-        expected["status"],
-        tuple((call["name"], call["arguments"]) for call in expected["calls"]),
-        expected["content"],
+        _field(row, "id", str, "a text"),
+        str(row.get("what", "")),
+        tuple(source) if isinstance(source, list | tuple) else (str(source),),
+        _field(row, "raw_output", str, "a text"),
+        tuple(_tool(tool) for tool in _field(row, "tools", list, "a list")),
+        str(expected.get("status", "ok")),
+        tuple(_call(call) for call in _field(expected, "calls", list, "a list", "expected.")),
+        _field(expected, "content", str | None, "a text or null", "expected."),
     )
+
+
+def _object(line: bytes) -> Mapping[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON: {error.msg} at column {error.colno}") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise ValueError("no JSON in UTF-8 that could be read") from None
+    if not isinstance(row, Mapping):
+        raise ValueError(f"a JSON object is wanted, not {line[:40].decode(errors='replace')!r}")
+    return row
+
+
+def _field(row: Mapping[str, Any], name: str, kind: Any, said: str, inside: str = "") -> Any:
+    if name not in row:
+        raise ValueError(f"{inside}{name} is missing")
+    if not isinstance(row[name], kind):
+        raise ValueError(f"{inside}{name} is to be {said}, not {json.dumps(row[name])[:40]}")
+    return row[name]
+
+
+def _tool(tool: object) -> Mapping[str, Any]:
+    function = tool.get("function") if isinstance(tool, Mapping) else None
+    if not isinstance(tool, Mapping) or not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        raise ValueError(f"tools holds what is no tool of OpenAI's form: {json.dumps(tool)[:60]}")
+    return tool
+
+
+def _call(call: object) -> tuple[str, Any]:
+    if not isinstance(call, Mapping) or not isinstance(call.get("name"), str) or "arguments" not in call:
+        raise ValueError(f"expected.calls holds what has no name and arguments: {json.dumps(call)[:60]}")
+    return call["name"], call["arguments"]
+
+
+def _refuse_twice(case_id: str, failures: Mapping[str, Failure]) -> None:
+    if case_id in failures:
+        raise ValueError(f"the id {case_id!r} stands a second time: answers are matched by it")

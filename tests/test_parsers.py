@@ -19,13 +19,64 @@ def test_the_catalogue_names_its_sources():
     assert sum("#" in source for failure in FAILURES for source in failure.source) >= 15
 
 
-@pytest.mark.parametrize("text", ["{nope", '{"id": "x"}', "[]", '{"id": 1, "expected": 2}'])
-def test_a_catalogue_of_another_form_is_refused(tmp_path, text):
-    (tmp_path / "c.jsonl").write_text(text)
-    with pytest.raises(InputError, match="is not as expected"):
+SHORT = (
+    '{"id": "ID", "raw_output": "x", "tools": [{"function": {"name": "f"}}],'
+    ' "expected": {"calls": [{"name": "f", "arguments": {}}], "content": null}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("{nope", "no JSON: Expecting property name enclosed in double quotes at column 2"),
+        (SHORT[:60], "no JSON: "),
+        ("[]", "a JSON object is wanted, not '[]'"),
+        ('{"id": "x"}', "expected is missing"),
+        ('{"id": 1, "expected": 2}', "expected is to be an object, not 2"),
+        (SHORT.replace('"ID"', "7"), "id is to be a text, not 7"),
+        (SHORT.replace('"raw_output"', '"raw"'), "raw_output is missing"),
+        (SHORT.replace('[{"function": {"name": "f"}}]', '[{"name": "f"}]'), "tools holds what is no tool"),
+        (SHORT.replace('[{"name": "f", "arguments": {}}]', '["f"]'), "expected.calls holds what has no name"),
+        (SHORT.replace('"content": null', '"content": 3'), "expected.content is to be a text or null, not 3"),
+        (SHORT.replace("ID", "first"), "the id 'first' stands a second time"),
+    ],
+)
+def test_a_catalogue_of_another_form_is_refused_with_line_and_cause(tmp_path, k2lab, text, cause):
+    path = tmp_path / "c.jsonl"
+    path.write_text(f"{SHORT.replace('ID', 'first')}\n\n{text}")
+    with pytest.raises(InputError, match="is not as expected: line 3: ") as refused:
+        parsers.catalogue(path)
+    assert cause in str(refused.value) and str(path) in str(refused.value)
+    done = k2lab("parsers", "--catalogue", path)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and cause in done.stderr
+
+
+def test_a_catalogue_that_is_empty_or_not_there_is_refused(tmp_path):
+    (tmp_path / "c.jsonl").write_bytes(b"\xff")
+    with pytest.raises(InputError, match="line 1: no JSON in UTF-8"):
+        parsers.catalogue(tmp_path / "c.jsonl")
+    (tmp_path / "c.jsonl").write_text("\n")
+    with pytest.raises(InputError, match="is empty"):
         parsers.catalogue(tmp_path / "c.jsonl")
     with pytest.raises(InputError, match="cannot read"):
         parsers.catalogue(tmp_path / "none.jsonl")
+
+
+def test_a_catalogue_needs_no_more_than_its_help_says(tmp_path, k2lab):
+    (tmp_path / "c.jsonl").write_text(SHORT)
+    assert parsers.catalogue(tmp_path / "c.jsonl")[0] == parsers.Failure(
+        "ID", "", (), "x", ({"function": {"name": "f"}},), "ok", (("f", {}),), None
+    )
+    said = k2lab("parsers", "--help").stdout
+    for key in ("id", "raw_output", "tools", "expected", "calls", "arguments", "content", "what", "source"):
+        assert f'"{key}"' in said
+
+
+def test_the_matrix_has_a_row_for_each_case_of_the_callers_own(tmp_path):
+    rows = [SHORT.replace("ID", name) for name in ("one", "two", "three")]
+    (tmp_path / "c.jsonl").write_text("\n".join(rows))
+    shown = views.parser_matrix(parsers.ask_wire(parsers.catalogue(tmp_path / "c.jsonl"))).text
+    assert [line.split()[0] for line in shown.splitlines()[1:4]] == ["one", "two", "three"]
 
 
 def failure(calls=(("search", {"q": 1}),), content=None):
@@ -114,7 +165,7 @@ def test_derender_that_is_not_served_is_grey(servers):
 @pytest.mark.live
 def test_the_matrix_shows_every_answer(engines_answers):
     shown = views.parser_matrix(engines_answers).text
-    assert "8 of 27" in shown and "13 of 27" in shown and "27 of 27" in shown and "✗ leaked" in shown
+    assert "9 of 34" in shown and "14 of 34" in shown and "34 of 34" in shown and "✗ leaked" in shown
 
 
 def test_an_unknown_engine_is_refused(k2lab):

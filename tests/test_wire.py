@@ -47,7 +47,16 @@ fragments = st.sampled_from(
     [
         *(*MARKERS, "<|tool_call_section_begin|>", "<|tool_call_section_end|>", "<think>", "</think>", "<|tool_"),
         *("functions.search:0", "search:1", "call_1", "functions_read_news_1"),
-        *('{"a": 1}', '{"a": "', '"', "{", "}", "[", "\\", " ", "\n"),
+        *(
+            "functions.search",
+            "functions.search:k1",
+            'functions.search:0{"a": 1}',
+            "<|im_end|>",
+            "[EOS]",
+            "<|im_user|>",
+        ),
+        *("<|im_user|>user<|im_middle|>", "<|im_assistant|>assistant<|im_middle|>", "<|open|>tools<|sep|>"),
+        *('{"a": 1}', '{"a": "', '"', "{", "}", "[", "\\", " ", "\n", "NaN"),
     ]
 )
 hostile = st.lists(fragments | st.text(max_size=6), max_size=25).map("".join)
@@ -210,13 +219,36 @@ def test_what_the_format_cannot_carry_is_refused(name, content):
         "a" * 150 + ":1" + wire.ARGUMENT_BEGIN + "{}",
         wire.SECTION_BEGIN + wire.CALL_BEGIN + "functions.a:0" + wire.ARGUMENT_BEGIN + "{}" + wire.CALL_END,
     ],
-    ids=["calls", "arguments", "open strings", "leaked ids", "unclosed sections"],
+    ids=[
+        "calls",
+        "arguments",
+        "open strings",
+        "leaked ids",
+        "unclosed sections",
+    ],
 )
 def test_ten_megabytes_of_hostile_text_are_read(unit):
     """A quadratic reader would need hours for this."""
     text = unit * (10_000_000 // len(unit))
     parsed = wire.parse(text, TOOLS)
     assert parsed.pieces[-1].end == len(text)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *("<think>a</think>", "</think> ", "<|im_end|>[EOS] <|im_user|>user<|im_middle|>", "<|im_end|> x "),
+        *('functions.search:0{"a": "', "search:0{}", wire.CALL_BEGIN + "f{", wire.SECTION_BEGIN + "{"),
+        wire.CALL_BEGIN + "functions.a:0" + wire.ARGUMENT_BEGIN + '{"a": NaN}"\\"',
+    ],
+)
+def test_two_megabytes_of_other_hostile_text_are_read_and_told_from_other_forms(unit):
+    text = unit * (2_000_000 // len(unit))
+    for thinking in (None, True):
+        assert wire.parse(text, TOOLS, thinking=thinking).pieces[-1].end == len(text)
+    wire.foreign_form(text)
+    wire.holds_call(text)
 
 
 @pytest.mark.timeout(60)
@@ -240,6 +272,8 @@ def test_one_hostile_call_is_read(arguments):
         ("The id is functions.search:0, and {} are its arguments.", False),
         ('Write `functions.search:0{"a": 1}` for it.', False),
         (f"A section opens with {wire.SECTION_BEGIN} in this format.", False),
+        (f"Done.{wire.CALL_BEGIN}search", True),
+        ('<|open|>tools<|sep|><|open|>call tool="f" index="1"<|sep|>', True),
     ],
 )
 def test_a_call_that_leaked_into_a_text_is_seen(text, held):

@@ -24,7 +24,7 @@ from k2lab.cli.common import (
     print_notes,
 )
 from k2lab.cli.history import repair
-from k2lab.errors import K2LabError
+from k2lab.errors import InputError, K2LabError
 
 DEFAULT_MAX_TOKENS = 256
 MAX_TOKENS = click.option(
@@ -240,10 +240,18 @@ def _sampling(talk: chat.Conversation, max_tokens: int | None) -> dict[str, Any]
 @click.option("--strict", is_flag=True, help="Accept the documented form alone.")
 @click.option("--thinking/--no-thinking", default=None, help="Whether the output begins inside the reasoning.")
 def parse(tools: Path | None, strict: bool, thinking: bool | None) -> None:
-    """Read a raw output from standard input: content, and calls with their status, as JSON."""
+    """Read a raw output from standard input: content, and calls with their status, as JSON.
+
+    A raw output is the text that the model wrote, markers included, as
+    /completions gives it. An answer in JSON, a captured stream, a request, or an
+    output of Kimi K3 is refused with a word on what it is.
+    """
     from k2lab import wire
 
     text = sys.stdin.buffer.read().decode("utf-8", errors="replace")
+    foreign = wire.foreign_form(text)
+    if foreign:
+        raise InputError(f"this is no raw output but {foreign}")
     offered = None if tools is None else chat.load_tools(tools)
     print_json(wire.parse(text, offered, strict=strict, thinking=thinking).to_json())
 
@@ -287,10 +295,20 @@ def enforce(tools: Path, history: Path | None, tool_choice: str, old_form: bool,
 @cli.command()
 @click.option("--engine", "engines", multiple=True, help="An engine to ask; all installed ones where left out.")
 @click.option("--base-url", default=None, help="A running vLLM with --enable-scale-out, asked by derender.")
-@click.option("--catalogue", type=click.Path(path_type=Path), default=None, help="Another file of outputs.")
+@click.option("--catalogue", type=click.Path(path_type=Path), default=None, help="A file of outputs of your own.")
 @click.option("--json", "as_json", is_flag=True, help="Print every answer as JSON.")
 def parsers(engines: tuple[str, ...], base_url: str | None, catalogue: Path | None, as_json: bool) -> None:
-    """What every parser at hand makes of recorded failures, whole and in chunks."""
+    """What every parser at hand makes of recorded failures, whole and in chunks.
+
+    A catalogue has one JSON object a line:
+
+    \b
+    {"id": "a name of its own", "raw_output": "the text of the model",
+     "tools": [...],              the tools on offer, in OpenAI's form
+     "expected": {"calls": [{"name": "search", "arguments": {"q": "x"}}],
+                  "content": null},
+     "what": "...", "source": ["..."]}      both may be left out
+    """  # noqa: D301 - click wants the control character
     from k2lab import parsers as lab
     from k2lab import views
 

@@ -11,12 +11,14 @@ The rules are those of Kimi K2, K2-Thinking and K2.5 to K2.7. K3 has another for
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from k2lab.wire.bare import BARE_CALL
+from k2lab.wire.bare import BARE_CALL, holds_bare_call
+from k2lab.wire.forms import foreign_form
 from k2lab.wire.identify import LEAK_WINDOW
 from k2lab.wire.reader import Reader
 from k2lab.wire.records import (
@@ -27,6 +29,7 @@ from k2lab.wire.records import (
     MARKER,
     SECTION_BEGIN,
     SECTION_END,
+    TURN_MARKER,
     Call,
     Parsed,
     Piece,
@@ -50,12 +53,17 @@ __all__ = [
     "Stream",
     "arguments_text",
     "call_id",
+    "foreign_form",
     "format_calls",
     "holds_call",
     "parse",
     "parse_ids",
 ]
 
+K3_CALL = '<|open|>call tool="'
+HELD = re.compile(f"{MARKER.pattern}|{TURN_MARKER.pattern}")
+LONGEST_GAP = 40
+"""White space between a bare id and the first quote of its arguments, and the brace."""
 RUN = 48
 """Ids decoded at a time when places in the text are found in the ids."""
 
@@ -76,7 +84,8 @@ def parse(
     undeclared. Tolerant parsing repairs, says why, and says ``malformed`` where
     two readings are possible; ``strict`` accepts the documented form alone.
     ``thinking`` says whether the output begins inside the reasoning; by default
-    it does when ``</think>`` comes before the first marker.
+    it does when a closing tag stands outside calls without an opening one.
+    ``docs/reader.md`` says what is read how, and where others read otherwise.
     """
     return Reader(text, tools, strict).read(thinking)
 
@@ -86,11 +95,12 @@ def holds_call(text: str) -> bool:
 
     That is what a server leaks into content or reasoning: Kimi's markers around
     something like a call, or an id with arguments whose markers are gone. A
-    marker that is only mentioned is no call. Linear time, no exception.
+    marker that is only mentioned is no call. K3's calls count as well. Linear
+    time, no exception.
     """
     if MARKER.search(text):
         return bool(parse(text, thinking=False).calls)
-    return BARE_CALL.search(text) is not None
+    return holds_bare_call(text) or K3_CALL in text
 
 
 def parse_ids(
@@ -146,10 +156,10 @@ class Stream:
         if self._holding:
             return ""
         self._tail += chunk
-        if MARKER.search(self._tail):
+        if HELD.search(self._tail) or BARE_CALL.search(self._tail):
             self._holding = True
             return ""
-        keep = max(len(SECTION_BEGIN), LEAK_WINDOW)
+        keep = LEAK_WINDOW + LONGEST_GAP
         if len(self._tail) <= 2 * keep or not self._tail[:-keep].strip():
             return ""
         ready, self._tail = self._tail[:-keep], self._tail[-keep:]

@@ -3,10 +3,56 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Iterator
+from typing import Any, NamedTuple
 
-BARE_CALL = re.compile(r"""(?<![\w.`"'])functions\.[\w.-]{1,96}:[0-9]{1,9}\s{0,16}(?=\{\s{0,16}["}])""")
+from k2lab.wire import arguments
+from k2lab.wire.arguments import INVALID
+from k2lab.wire.records import Piece
+
+BARE_CALL = re.compile(
+    r"""(?:(?<![`"'])(?P<prefix>functions\.)|(?<![\w.:`"'-])(?![\w.-]{0,96}functions\.))"""
+    r"""(?P<name>[\w.-]{1,96}):[0-9]{1,9}\s{0,16}(?=\{\s{0,16}["}])"""
+)
 """An id and the brace of its arguments; bounded, so that a search takes linear time.
 
 A server that decodes with ``skip_special_tokens`` takes the markers away and
-leaves this (ai-dynamo/dynamo#9227). In quotes or backticks it is a mention.
+leaves this (ai-dynamo/dynamo#9227), often right behind the last word before it.
+In quotes or backticks it is a mention.
 """
+
+REASON = (
+    "an id and arguments stand without markers, as a server leaves them that decodes the markers away"
+    " (skip_special_tokens)"
+)
+
+
+class Bare(NamedTuple):
+    """An id with arguments in ``[start, end)`` of the text; ``arguments`` is ``None`` where they are no object."""
+
+    start: int
+    end: int
+    id: str
+    arguments: dict[str, Any] | None
+    raw: str
+    reason: str
+
+
+def holds_bare_call(text: str) -> bool:
+    """Whether an id of the documented form stands in a text with arguments behind it."""
+    return any(match["prefix"] for match in BARE_CALL.finditer(text))
+
+
+def bare_calls(text: str, piece: Piece, names: Container[str] | None) -> Iterator[Bare]:
+    """The bare calls of a piece; an id without ``functions.`` counts where it names one of ``names``."""
+    matches = [m for m in BARE_CALL.finditer(text, piece.start, piece.end) if m["prefix"] or m["name"] in (names or ())]
+    for number, match in enumerate(matches):
+        limit = matches[number + 1].start() if number + 1 < len(matches) else piece.end
+        inside = text[match.end() : limit]
+        read = arguments.decode(inside)
+        whole = isinstance(read.value, dict)
+        end = match.end() + read.stop if read.value is not INVALID else limit
+        reason = REASON if whole else f"{REASON}; {arguments.where(inside, read.stop, read.fault)}"
+        yield Bare(
+            match.start(), end, match[0].rstrip(), read.value if whole else None, text[match.end() : end], reason
+        )

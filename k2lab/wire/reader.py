@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
+from k2lab.wire import arguments, channels, marks
+from k2lab.wire.arguments import EMPTY, INVALID, Read
+from k2lab.wire.bare import bare_calls
 from k2lab.wire.identify import LEAK_WINDOW, Identity, identify, leaked_id_start, required_of, schemas_of
+from k2lab.wire.marks import FOREIGN_TURN, TURN, Mark
+from k2lab.wire.payload import PayloadReader
 from k2lab.wire.records import (
     ARGUMENT_BEGIN,
     CALL_BEGIN,
     CALL_END,
-    MARKER,
     SECTION_BEGIN,
     SECTION_END,
-    SINGULAR,
-    THINK_BEGIN,
-    THINK_END,
     Call,
     Parsed,
     Piece,
@@ -28,17 +27,9 @@ from k2lab.wire.records import (
 )
 
 ID_LIKE = re.compile(r"[\w.:-]*")
-EXTRA_READS = 4
-"""How many times the length of the text may be spent on JSON that runs past the next marker; keeps time linear."""
-
-
-class Mark(NamedTuple):
-    """A marker in the text; ``kind`` is its documented spelling."""
-
-    kind: str
-    start: int
-    end: int
-    singular: bool
+CALL_LIKE = re.compile(r"\s{0,16}(?:functions?[_.:]\w|[\w.-]{1,96}:\s{0,16}[0-9]|[\w.:-]{0,96}\s{0,16}\{)")
+"""What stands behind a begin marker that is meant: an id, or arguments."""
+JSON_BEGIN = re.compile(r"\s*+\{")
 
 
 class Reader:
@@ -50,108 +41,158 @@ class Reader:
         self.schemas = None if tools is None else schemas_of(tools)
         self.calls: list[Call] = []
         self.pieces: list[Piece] = []
-        self.budget = EXTRA_READS * len(text) + 1000
-        self.marks: list[Mark] = []
+        self.marks = marks.find(text)
+        self.payloads = PayloadReader(text, self.marks)
+        self.ended = False
+        self.foreign: int | None = None
 
     def read(self, thinking: bool | None) -> Parsed:
         """Everything that the text holds; ``thinking`` as in :func:`k2lab.wire.parse`."""
-        start = self._read_reasoning(thinking)
-        self.marks = [
-            Mark(SINGULAR.get(m[0], m[0]), m.start(), m.end(), m[0] in SINGULAR)
-            for m in MARKER.finditer(self.text, start)
-        ]
-        place, number = start, 0
+        place, number = 0, 0
         while number < len(self.marks):
             place, number = self._outside(place, number)
         self._add("content", place, len(self.text))
-        return self._result()
+        if all(mark.of_turn for mark in self.marks):
+            self._read_bare_calls()
+        pieces = self.pieces
+        if thinking is not False:
+            pieces = channels.with_reasoning(self.text, pieces, bool(thinking), self.foreign)
+        if self.foreign is not None:
+            pieces = channels.cut(pieces, self.foreign)
+        return self._result(pieces)
 
-    def _result(self) -> Parsed:
+    def _result(self, pieces: list[Piece]) -> Parsed:
         def joined(kind: PieceKind) -> str:
-            return "".join(self.text[p.start : p.end] for p in self.pieces if p.kind == kind)
+            return "".join(self.text[p.start : p.end] for p in pieces if p.kind == kind)
 
         content = joined("content")
         blank = not content or (bool(self.calls) and content.isspace())
         reasoning = joined("reasoning")
-        stray = tuple(self.text[p.start : p.end] for p in self.pieces if p.kind == "stray")
-        calls = tuple(self._strictly(call) for call in self.calls)
+        stray = tuple(self.text[p.start : p.end] for p in pieces if p.kind == "stray")
+        calls = tuple(self._strictly(self._in_turn(call)) for call in self.calls)
         kept = tuple(s for s in stray if not s.isspace())
-        return Parsed(None if blank else content, reasoning or None, calls, kept, tuple(self.pieces))
+        notes = channels.notes(self.text, pieces, self.foreign)
+        return Parsed(None if blank else content, reasoning or None, calls, kept, tuple(pieces), notes)
 
     def _strictly(self, call: Call) -> Call:
         if self.strict and call.status == "repaired":
             return replace(call, status="malformed", reason=f"not the documented form: {call.reason}")
         return call
 
+    def _in_turn(self, call: Call) -> Call:
+        """A call behind a turn that the model made up for someone else is no call of this answer."""
+        if self.foreign is None or call.start < self.foreign:
+            return call
+        reason = "stands behind a turn that is not the assistant's"
+        return replace(call, status="malformed", reason="; ".join(filter(None, (call.reason, reason))))
+
     def _add(self, kind: PieceKind, start: int, end: int) -> None:
         if end > start:
             self.pieces.append(Piece(kind, start, end))
 
-    def _read_reasoning(self, thinking: bool | None) -> int:
-        """Take the reasoning off the front; returns where the rest begins."""
-        begin = len(THINK_BEGIN) if self.text.startswith(THINK_BEGIN) else 0
-        end = self.text.find(THINK_END)
-        marker = MARKER.search(self.text)
-        if end >= 0 and (marker is None or end < marker.start()) and thinking is not False:
-            rest = end + len(THINK_END)
-        elif thinking or (begin and thinking is None):
-            end = rest = marker.start() if marker else len(self.text)
-        else:
-            return 0
-        self._add("marker", 0, begin)
-        self._add("reasoning", begin, end)
-        self._add("marker", end, rest)
-        return rest
+    def _keep(self, kind: PieceKind, place: int, mark: Mark, number: int) -> tuple[int, int]:
+        """A lone marker, taken for ``kind``, behind the content before it."""
+        self._add("content", place, mark.start)
+        self._add(kind, mark.start, mark.end)
+        return mark.end, number + 1
 
     def _outside(self, place: int, number: int) -> tuple[int, int]:
         """A marker outside any section; returns where to go on."""
         mark = self.marks[number]
+        if mark.of_turn:
+            return self._turn(place, number)
         if mark.kind == SECTION_BEGIN:
             return self._section(place, number)
         if mark.kind in (CALL_BEGIN, ARGUMENT_BEGIN):
             lost = [] if mark.kind == CALL_BEGIN else ["call begin marker lost"]
             start = mark.start if mark.kind == CALL_BEGIN else leaked_id_start(self.text, place, mark.start)
-            if start is not None:
+            if start is not None and not (mark.kind == CALL_BEGIN and self._is_mention(number)):
                 self._add("content", place, start)
-                return self._calls(start, number, [*lost, "no section around the call"])
-        self._add("content", place, mark.end)
-        return mark.end, number + 1
+                return self._calls(start, number, [*self._late(), *lost, "no section around the call"])
+            if start is None and JSON_BEGIN.match(self.text, mark.end):
+                return self._leads_nowhere(place, number, "arguments without an id before them")
+        return self._keep("content" if self._is_mention(number) else "stray", place, mark, number)
+
+    def _turn(self, place: int, number: int) -> tuple[int, int]:
+        mark = self.marks[number]
+        self.ended |= mark.kind == TURN and mark.start > 0
+        if mark.kind == FOREIGN_TURN and self.foreign is None:
+            self.foreign = mark.start
+        blank = self.ended and not self.text[place : mark.start].strip() and bool(self.pieces)
+        self._add("marker" if blank else "content", place, mark.start)
+        end, following = mark.end, number + 1
+        if following == len(self.marks) and mark.start and not self.text[end:].strip():
+            end = len(self.text)
+        self._add("marker", mark.start, end)
+        return end, following
+
+    def _late(self) -> list[str]:
+        return ["the call stands behind the end of the turn"] if self.ended else []
+
+    def _is_mention(self, number: int) -> bool:
+        """Whether a marker of a call is spoken of: it stands as a word does, and no call comes behind it."""
+        mark = self.marks[number]
+        later = self.payloads.limit(number + 1)
+        if marks.is_followed(self.text, mark, later) or not marks.is_mentioned(self.text, mark.start, mark.end):
+            return False
+        return mark.kind in (CALL_END, SECTION_END) or not CALL_LIKE.match(self.text, mark.end)
 
     def _section(self, place: int, number: int) -> tuple[int, int]:
         opening = self.marks[number]
         follower = self.marks[number + 1] if number + 1 < len(self.marks) else None
-        reasons = ["section marker in the singular"] if opening.singular else []
-        if follower is None:
-            if self.text[opening.end :].strip():
-                return self._keep_as_content(place, opening.end, number + 1)
-            self._add("content", place, opening.start)
-            self._add_call(
-                self._record(opening.start, len(self.text), "", "truncated", ["ends after the section begin"])
-            )
-            return len(self.text), number + 1
-        between = self.text[opening.end : follower.start]
-        if follower.kind == SECTION_END:
-            if between.strip():
-                return self._keep_as_content(place, follower.end, number + 2)
+        between = self.text[opening.end : self.payloads.limit(number + 1)]
+        if follower and follower.kind == SECTION_END and not between.strip():
             self._add("content", place, opening.start)
             self._add("marker", opening.start, follower.end)
             return follower.end, number + 2
-        if follower.kind not in (CALL_BEGIN, ARGUMENT_BEGIN) or (
-            follower.kind == ARGUMENT_BEGIN and not between.strip()
-        ):
-            return self._keep_as_content(place, opening.end, number + 1)
-        self._add("content", place, opening.start)
-        self._add("marker", opening.start, opening.end)
-        return self._calls(opening.end, number + 1, reasons, in_section=True)
+        if (follower is None or follower.of_turn) and not between.strip():
+            end = self.payloads.limit(number + 1)
+            self._add("content", place, opening.start)
+            self._add_call(self._record(opening.start, end, "", "truncated", ["ends after the section begin"]))
+            return end, number + 1
+        if self._opens_calls(number):
+            self._add("content", place, opening.start)
+            self._add("marker", opening.start, opening.end)
+            singular = ["section marker in the singular"] if opening.singular else []
+            return self._calls(opening.end, number + 1, [*self._late(), *singular], in_section=True)
+        if self._is_mention(number):
+            return self._keep("content", place, opening, number)
+        return self._leads_nowhere(place, number, "section begin that leads to no call")
 
-    def _keep_as_content(self, place: int, end: int, number: int) -> tuple[int, int]:
-        self._add("content", place, end)
-        return end, number
+    def _opens_calls(self, number: int) -> bool:
+        """Whether a call's own markers come behind a section's begin."""
+        if number + 1 >= len(self.marks):
+            return False
+        follower = self.marks[number + 1]
+        if follower.kind == ARGUMENT_BEGIN:
+            between = self.text[self.marks[number].end : follower.start]
+            return bool(between.strip()) or JSON_BEGIN.match(self.text, follower.end) is not None
+        return follower.kind == CALL_BEGIN and not (self._is_mention(number) and self._is_mention(number + 1))
+
+    def _leads_nowhere(self, place: int, number: int, reason: str) -> tuple[int, int]:
+        """A begin marker that no usable call follows: a record up to the next marker, or to the end."""
+        mark = self.marks[number]
+        self._add("content", place, mark.start)
+        end, following = self.payloads.region(mark.end, number + 1), number + 1
+        header, brace, rest = self.text[mark.end : end].partition("{")
+        read = arguments.decode(brace + rest) if brace else Read(EMPTY, 0)
+        value = read.value if isinstance(read.value, dict) else None
+        if following < len(self.marks) and self.marks[following].start == end:
+            closing = self.marks[following]
+            if closing.kind in (CALL_END, SECTION_END):
+                end, following = closing.end, following + 1
+        header = header if len(header) <= LEAK_WINDOW else ""
+        found = identify(header, None, self.schemas)
+        call = self._made(mark.start, end, header, found, value, brace + rest, "malformed", [*self._late(), reason])
+        self._add_call(call)
+        return end, following
 
     def _calls(self, place: int, number: int, reasons: list[str], *, in_section: bool = False) -> tuple[int, int]:
         """Calls until the section ends; without a section, one call and what closes it."""
         while number < len(self.marks):
             mark = self.marks[number]
+            if mark.of_turn:
+                break
             if mark.kind == SECTION_END:
                 self._add("stray", place, mark.start)
                 self._add("marker", mark.start, mark.end)
@@ -161,9 +202,11 @@ class Reader:
             if mark.kind == CALL_BEGIN:
                 self._add("stray", place, mark.start)
                 place, number = self._call(mark.start, mark.end, number + 1, reasons)
-            elif mark.kind == ARGUMENT_BEGIN and self.text[place : mark.start].strip():
+            elif mark.kind == ARGUMENT_BEGIN and self._has_arguments(place, mark):
                 lost = [] if "call begin marker lost" in reasons else ["call begin marker lost"]
                 place, number = self._call(place, place, number, [*reasons, *lost])
+            elif mark.kind == SECTION_BEGIN and not in_section:
+                return place, number
             else:
                 self._add("stray", place, mark.end)
                 place, number = mark.end, number + 1
@@ -176,9 +219,13 @@ class Reader:
                     return place, number
         if in_section:
             self._blame_last("section end missing")
-            self._add("stray", place, len(self.text))
-            place = len(self.text)
+            end = self.payloads.region(place, number)
+            self._add("stray", place, end)
+            place = end
         return place, number
+
+    def _has_arguments(self, place: int, mark: Mark) -> bool:
+        return bool(self.text[place : mark.start].strip()) or JSON_BEGIN.match(self.text, mark.end) is not None
 
     def _blame_last(self, reason: str) -> None:
         """Note a fault of the section on its last call."""
@@ -204,14 +251,14 @@ class Reader:
         end: int,
         header: str,
         found: Identity,
-        arguments: dict[str, Any] | None,
+        value: Mapping[str, Any] | None,
         raw_arguments: str,
         status: Status,
         reasons: list[str],
     ) -> Call:
         return Call(
             name=found.name,
-            arguments=arguments,
+            arguments=value,
             arguments_raw=raw_arguments,
             id=header.strip(),
             index=found.index,
@@ -224,145 +271,107 @@ class Reader:
 
     def _call(self, start: int, header_start: int, number: int, reasons: list[str]) -> tuple[int, int]:
         """One call whose header begins at ``header_start``; ``number`` is the marker that should open its arguments."""
-        if number >= len(self.marks):
-            return self._unfinished_header(start, header_start, reasons)
-        opening = self.marks[number]
+        opening = self.marks[number] if number < len(self.marks) else None
+        limit = min(self.payloads.limit(number), header_start + LEAK_WINDOW)
+        brace = self.text.find("{", header_start, limit)
+        if brace >= 0 and not (opening and opening.kind == ARGUMENT_BEGIN and JSON_BEGIN.match(self.text, opening.end)):
+            header = self.text[header_start:brace]
+            return self._with_arguments(
+                start, header, brace, number, [*reasons, "argument marker missing"], strictly=True
+            )
+        if opening is None or opening.of_turn:
+            return self._unfinished_header(start, header_start, number, reasons)
         header = self.text[header_start : opening.start]
         if opening.kind != ARGUMENT_BEGIN:
             closes = opening.kind == CALL_END
             end = opening.end if closes else opening.start
-            self._add_call(self._record(start, end, header, "malformed", [*reasons, "no arguments"]))
+            missing = "argument marker missing, and no arguments"
+            self._add_call(self._record(start, end, header, "malformed", [*reasons, missing]))
             return end, number + 1 if closes else number
-        value, stop, after = self._arguments(opening.end, number + 1)
-        raw_arguments = self.text[opening.end : stop]
+        return self._with_arguments(start, header, opening.end, number + 1, reasons)
+
+    def _with_arguments(
+        self, start: int, header: str, begin: int, number: int, reasons: list[str], *, strictly: bool = False
+    ) -> tuple[int, int]:
+        """A call whose arguments begin at ``begin``; ``strictly``: text behind them leaves it unusable."""
+        read, stop, after = self.payloads.read(begin, number)
+        raw_arguments = self.text[begin:stop]
         closing = self.marks[after] if after < len(self.marks) else None
+        last = closing is None or closing.of_turn
         end, following, reasons = stop, after, list(reasons)
         if closing is not None and closing.kind == CALL_END and not self.text[stop : closing.start].strip():
             end, following = closing.end, after + 1
-        elif value is INVALID and closing is None:
-            whole = len(self.text)
-            record = self._record(
-                start, whole, header, "truncated", [*reasons, "ends inside the arguments"], raw_arguments
-            )
-            self._add_call(record)
-            return whole, after
+        elif read.value is INVALID and last and read.unfinished:
+            stated = [*reasons, "ends inside the arguments"]
+            self._add_call(self._record(start, stop, header, "truncated", stated, raw_arguments))
+            return stop, after
         else:
             reasons.append("call end marker missing")
-        self._add_call(self._finished(start, end, header, value, raw_arguments, reasons))
+        call = self._finished(start, end, header, read, raw_arguments, reasons)
+        if strictly and not call.usable and call.status != "undeclared":
+            call = replace(call, status="malformed")
+        self._add_call(call)
         return end, following
 
-    def _unfinished_header(self, start: int, header_start: int, reasons: list[str]) -> tuple[int, int]:
-        header, end = self.text[header_start:], len(self.text)
-        if ID_LIKE.fullmatch(header.strip()) and len(header) <= LEAK_WINDOW:
+    def _unfinished_header(self, start: int, header_start: int, number: int, reasons: list[str]) -> tuple[int, int]:
+        end = self.payloads.region(header_start, number)
+        header = self.text[header_start:end]
+        if ID_LIKE.fullmatch(header.strip()) and end == self.payloads.limit(number):
             self._add_call(self._record(start, end, header, "truncated", [*reasons, "ends inside the id"]))
         else:
-            self._add("content", start, end)
-        return end, len(self.marks)
+            nowhere = [*reasons, "call begin that leads to no call"]
+            self._add_call(self._record(start, end, header[:LEAK_WINDOW], "malformed", nowhere))
+        return end, number
 
-    def _arguments(self, start: int, number: int) -> tuple[Any, int, int]:
-        """``(value, stop, marker)``: the decoded JSON, where it ends, and the first marker after it.
-
-        A marker inside a JSON string is text. Where the text is no JSON, the
-        arguments end at the next marker and the value is ``INVALID``.
-        """
-        limit = self.marks[number].start if number < len(self.marks) else len(self.text)
-        begin = _skip_space(self.text, start, limit)
-        if begin == limit:
-            return EMPTY, limit, number
-        inside = self.text[begin:limit]
-        value, stop = decode(inside)
-        if value is not INVALID:
-            whole = _skip_space(inside, stop, len(inside)) == len(inside)
-            return (value if whole else INVALID), limit, number
-        if stop == len(inside) and number < len(self.marks) and self.budget > 0:
-            return self._arguments_over_markers(begin, limit, number)
-        return INVALID, limit, number
-
-    def _arguments_over_markers(self, begin: int, limit: int, number: int) -> tuple[Any, int, int]:
-        """The same where a JSON string is still open at the next marker: read on, twice as many markers each time."""
-        further = 1
-        while self.budget > 0 and number + further // 2 < len(self.marks):
-            last = number + further
-            end = self.marks[last].start if last < len(self.marks) else len(self.text)
-            value, stop = decode(self.text[begin:end])
-            self.budget -= end - begin
-            if value is not INVALID:
-                after = bisect_left(self.marks, begin + stop, key=lambda mark: mark.start)
-                closing = self.marks[after].start if after < len(self.marks) else len(self.text)
-                whole = _skip_space(self.text, begin + stop, closing) == closing
-                return (value, closing, after) if whole else (INVALID, limit, number)
-            if stop < end - begin:
-                break
-            further *= 2
-        return INVALID, limit, number
-
-    def _finished(self, start: int, end: int, header: str, value: Any, raw: str, reasons: list[str]) -> Call:
+    def _finished(self, start: int, end: int, header: str, read: Read, raw: str, reasons: list[str]) -> Call:
         """Name, arguments and status of a call that came to its end."""
         reasons = list(reasons)
-        arguments, fault = _as_object(value, reasons)
-        found = identify(header, arguments, self.schemas)
+        value, fault = arguments.as_object(read, reasons)
+        found = identify(header, value, self.schemas)
         if found.reason:
             reasons.append(found.reason)
-        if arguments is not None and found.change:
-            arguments = dict(found.change(arguments))
-        needed = required_of((self.schemas or {}).get(found.name or "", {})) if value is EMPTY else []
+        if value is not None and found.change:
+            value = dict(found.change(value))
+        needed = required_of((self.schemas or {}).get(found.name or "", {})) if read.value is EMPTY else []
         if needed:
-            arguments, fault = None, f"no arguments where {', '.join(needed)} is required"
+            value, fault = None, f"no arguments where {', '.join(needed)} is required"
         if fault:
             reasons.append(fault)
-        status = self._status(found.name, arguments, reasons)
-        return self._made(start, end, header, found, arguments, raw, status, reasons)
+        status = self._status(found.name, value, reasons)
+        return self._made(start, end, header, found, value, raw, status, reasons)
 
-    def _status(self, name: str | None, arguments: Mapping[str, Any] | None, reasons: list[str]) -> Status:
+    def _status(self, name: str | None, value: Mapping[str, Any] | None, reasons: list[str]) -> Status:
         if name is None:
             return "malformed"
-        if arguments is None:
+        undeclared = self.schemas is not None and name not in self.schemas
+        if undeclared:
+            reasons.append(f"no tool {name!r} is on offer{_alike(name, self.schemas or {})}")
+        if value is None:
             return "invalid_arguments"
-        if self.schemas is not None and name not in self.schemas:
-            reasons.append(f"no tool {name!r} is on offer")
-            return "undeclared"
-        return "repaired" if reasons else "ok"
+        return "undeclared" if undeclared else "repaired" if reasons else "ok"
+
+    def _read_bare_calls(self) -> None:
+        """Records of ids with arguments whose markers are gone, out of the content."""
+        pieces, self.pieces = self.pieces, []
+        for piece in pieces:
+            place = piece.start
+            for bare in bare_calls(self.text, piece, self.schemas) if piece.kind == "content" else ():
+                found = identify(bare.id, None, self.schemas)
+                self._add("content", place, bare.start)
+                self._add_call(
+                    self._made(
+                        bare.start, bare.end, bare.id, found, bare.arguments, bare.raw, "malformed", [bare.reason]
+                    )
+                )
+                place = bare.end
+            self._add(piece.kind, place, piece.end)
 
 
-INVALID: Any = object()
-EMPTY: Any = object()
+def _alike(name: str, names: Iterable[str]) -> str:
+    """A word on the tools whose names differ from one by letter case and separators alone."""
+    found = sorted(other for other in names if _letters(other) == _letters(name))
+    return f" (spelled alike: {', '.join(found)})" if found else ""
 
 
-def _skip_space(text: str, start: int, end: int) -> int:
-    while start < end and text[start].isspace():
-        start += 1
-    return start
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
-
-
-def decode(text: str, start: int = 0) -> tuple[Any, int]:
-    """``(value, stop)`` of the JSON at ``start``; ``(INVALID, len(text))`` where it is unfinished or no JSON at all."""
-    try:
-        return _JSON.raw_decode(text, start)
-    except json.JSONDecodeError as error:
-        return INVALID, len(text) if error.msg.startswith("Unterminated string") else error.pos
-    except (ValueError, RecursionError):  # a number of thousands of digits, NaN, or nesting without end
-        return INVALID, len(text)
-
-
-def _as_object(value: Any, reasons: list[str]) -> tuple[dict[str, Any] | None, str]:
-    """The arguments as an object, and what is wrong where they are none."""
-    if value is EMPTY:
-        reasons.append("empty arguments read as {}")
-        return {}, ""
-    if value is INVALID:
-        return None, "the arguments are no JSON"
-    if isinstance(value, str):
-        inner, stop = decode(value, _skip_space(value, 0, len(value)))
-        if isinstance(inner, dict) and _skip_space(value, stop, len(value)) == len(value):
-            reasons.append("arguments encoded twice")
-            return inner, ""
-    if not isinstance(value, dict):
-        return None, "the arguments are no object"
-    return value, ""
+def _letters(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())

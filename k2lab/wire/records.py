@@ -24,7 +24,13 @@ MARKER = re.compile(r"<\|tool_call(?P<plural>s?)_section_(?:begin|end)\|>|<\|too
 SINGULAR = {"<|tool_call_section_begin|>": SECTION_BEGIN, "<|tool_call_section_end|>": SECTION_END}
 """Section markers that models write without their plural s."""
 
-ID = re.compile(r"functions\.(?P<name>[\w.-]+):(?P<index>\d{1,9})")
+TURN_MARKER = re.compile(
+    r"<\|im_(?P<who>user|assistant|system)\|>(?P<role>[^<\n]{0,64})<\|im_middle\|>"
+    r"|<\|im_(?P<opener>user|assistant|system)\|>|<\|im_(?:end|middle)\|>|\[(?:BOS|EOS|EOT|PAD)\]"
+)
+"""What opens and ends turns: a whole header, or one special token of Kimi's tokenizer (ids 163584 to 163601)."""
+
+ID = re.compile(r"functions\.(?P<name>[\w.-]+):(?P<index>[0-9]{1,9})")
 """The documented id."""
 
 
@@ -70,11 +76,13 @@ class Parsed:
     reasoning: str | None
     calls: tuple[Call, ...]
     stray: tuple[str, ...]
-    """Text inside a section that belongs to no call."""
+    """Text that is no answer: inside a section but of no call, lone markers, and turns made up for others."""
     pieces: tuple[Piece, ...]
+    notes: tuple[str, ...] = ()
+    """What is odd about the output beside its calls: what follows its end, or another format."""
 
     def to_json(self) -> dict[str, Any]:
-        """``{"content", "calls"}``, with ``reasoning`` and ``stray`` where there are any."""
+        """``{"content", "calls"}``, with ``reasoning``, ``stray`` and ``notes`` where there are any."""
         keys = ("name", "arguments", "id", "index", "status", "reason", "raw", "start", "end")
         data: dict[str, Any] = {
             "content": self.content,
@@ -84,6 +92,8 @@ class Parsed:
             data["reasoning"] = self.reasoning
         if self.stray:
             data["stray"] = list(self.stray)
+        if self.notes:
+            data["notes"] = list(self.notes)
         return data
 
 
@@ -102,7 +112,7 @@ def format_calls(calls: Iterable[tuple[str, Mapping[str, Any]]], content: str = 
 
     Raises :class:`InputError` for content or a name that the format cannot carry.
     """
-    if MARKER.search(content):
+    if MARKER.search(content) or TURN_MARKER.search(content):
         raise InputError(f"content holds a marker of the format: {content[:80]!r}")
     parts: list[str] = []
     for index, (name, arguments) in enumerate(calls, first_index):
