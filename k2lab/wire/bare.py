@@ -27,6 +27,9 @@ REASON = (
 )
 
 
+PREFIX = "functions."
+
+
 class Bare(NamedTuple):
     """An id with arguments in ``[start, end)`` of the text; ``arguments`` is ``None`` where they are no object."""
 
@@ -40,7 +43,7 @@ class Bare(NamedTuple):
 
 def holds_bare_call(text: str) -> bool:
     """Whether an id of the documented form stands in a text with arguments behind it."""
-    return any(match["prefix"] for match in BARE_CALL.finditer(text))
+    return PREFIX in text and any(match["prefix"] for match in BARE_CALL.finditer(text))
 
 
 def bare_calls(text: str, piece: Piece, names: Container[str] | None) -> Iterator[Bare]:
