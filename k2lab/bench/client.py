@@ -256,7 +256,9 @@ def as_chat(answer: Mapping[str, Any], tools: Any) -> dict[str, Any]:
     calls, content = [], parsed.content or ""
     for call in parsed.calls:
         if call.name and call.status not in ("malformed", "truncated"):
-            function = {"name": call.name, "arguments": call.arguments_raw}
+            mended = call.status == "repaired" and call.arguments is not None
+            arguments = wire.arguments_text(call.arguments or {}) if mended else call.arguments_raw
+            function = {"name": call.name, "arguments": arguments}
             calls.append({"id": call.id, "type": "function", "function": function})
         elif call.status != "truncated" or finish != "length":
             content += call.raw
