@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENGINES := 0.11.0 0.32.0
 
-.PHONY: setup engines report lab test check bench-speed enforce-speed nano lock picture clean
+.PHONY: setup engines report lab test quick check bench-speed enforce-speed nano lock picture clean
 
 setup: $(VENV)/.done ## the notebook environment: no torch, no vllm
 
@@ -26,6 +26,9 @@ lab: setup ## JupyterLab on the notebooks
 
 test: engines ## the whole suite, live engines included
 	$(BIN)/python -m pytest
+
+quick: setup ## what needs no engine
+	$(BIN)/python -m pytest -m 'not live'
 
 check: setup ## formatting, lint, types
 	$(BIN)/ruff format --check .

@@ -139,7 +139,7 @@ def k2lab_stdin() -> Callable[..., str]:
     """Run the command line on a text; returns what it prints."""
 
     def run(text: str, *arguments: object) -> str:
-        command = [sys.executable, "-m", "k2lab.cli", *map(str, arguments)]
+        command = [sys.executable, "-m", "k2lab", *map(str, arguments)]
         done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=60, check=True)
         return done.stdout.decode()
 

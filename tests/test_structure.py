@@ -32,7 +32,7 @@ ORDER = (
         "endpoint",
         "engine",
     ),
-    *("probes", "enforcer", "nano", "bench", "parsers", "lab", "ladder", "plots", "views", "report", "cli"),
+    *("probes", "enforcer", "nano", "bench", "parsers", "lab", "ladder", "plots", "views", "report", "cli", "__main__"),
 )
 STANDARD_LIBRARY_ONLY = ("errors", "stats", "chat", "wire", "repair", "templates", "families", "typescript", "declare")
 DISPLAY = {"matplotlib", "IPython", "ipywidgets"}
