@@ -1,0 +1,185 @@
+r"""Regular expressions and rules in the notations of xgrammar's EBNF.
+
+``Regex("…")`` is one automaton to the engine: written quickly, told to be the
+same in the next grammar, and checked without going through rules. Its builder
+(xgrammar 0.2.8) gets ``?``, ``+`` and ``{n,}`` wrong beside loops: ``(a{2,})?``
+takes ``a``. So only classes, sequences, choices, ``*`` and, without a loop
+within, ``{m,n}`` are written, between quotes, which held in 1,400 random
+expressions against Python's :mod:`re`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from re import _parser as parser  # type: ignore[attr-defined]
+from typing import Any
+
+from k2lab.enforcer.automaton import ESCAPE, FREE, Automaton, Ranges, TooLarge, characters, without
+
+ESCAPED = r'\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})'
+"""One escape of JSON, as a regular expression."""
+
+LONGEST = 8192
+"""Letters of an expression; longer ones are written as rules."""
+
+SPECIAL = frozenset(r"\^$.*+?()[]{}|/-")
+
+
+def literal(text: str) -> str:
+    """A text as a literal of EBNF."""
+    made = text.replace("\\", "\\\\").replace('"', '\\"')
+    for letter, name in (("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
+        made = made.replace(letter, name)
+    return f'"{made}"'
+
+
+def node(expression: str) -> str:
+    """A regular expression as one automaton of the engine's, with a string's quotes."""
+    return f"Regex({literal(f'{chr(34)}{expression}{chr(34)}')})"
+
+
+def chars(ranges: Ranges) -> str:
+    """Code points as a class."""
+    return f"[{''.join(_letter(low) if low == high else f'{_letter(low)}-{_letter(high)}' for low, high in ranges)}]"
+
+
+def one(ranges: Ranges) -> str:
+    """One character, or an escape, as a regular expression."""
+    plain = tuple(part for part in ranges if part[0] != ESCAPE)
+    if len(plain) == len(ranges):
+        return chars(plain)
+    return f"(?:{chars(plain)}|{ESCAPED})" if plain else ESCAPED
+
+
+def rewritten(pattern: str, *, as_rule: bool = False, cut: str = "") -> str:
+    """A pattern in the engine's notation, as a regular expression or as a rule's body.
+
+    ``cut`` is taken out of classes in which it does not stand by itself.
+    """
+    return _Notation(as_rule, cut).sequence(parser.parse(pattern))
+
+
+class _Notation:
+    def __init__(self, as_rule: bool, cut: str) -> None:
+        self.rule, self.cut = as_rule, cut
+        self.opening = "(" if as_rule else "(?:"
+
+    def sequence(self, items: Iterable[Any]) -> str:
+        text = (" " if self.rule else "").join(self._item(str(kind), value) for kind, value in items)
+        return text or ('""' if self.rule else "")
+
+    def _item(self, kind: str, value: Any) -> str:
+        if kind == "SUBPATTERN":
+            return self._group(self.sequence(value[3]))
+        if kind == "BRANCH":
+            return self._group("|".join(self.sequence(branch) for branch in value[1]))
+        if kind in ("MAX_REPEAT", "MIN_REPEAT"):
+            return self._repeated(self._group(self.sequence(value[2])), *value[:2])
+        ranges = characters(kind, value)
+        for letter in self.cut:
+            kept = without(ranges, ((ord(letter), ord(letter)),))
+            ranges = kept if kind != "LITERAL" and (ord(letter), ord(letter)) not in ranges else ranges
+        if not ranges:
+            raise TooLarge
+        return chars(ranges)
+
+    def _group(self, text: str) -> str:
+        return f"{self.opening}{text})"
+
+    def _repeated(self, text: str, least: int, most: Any) -> str:
+        gap = " " if self.rule else ""
+        if most == parser.MAXREPEAT:
+            return (f"{text}{{{least}}}{gap}" if least > 1 else f"{text}{gap}" * least) + f"{text}*"
+        if self.rule or not ("*" in text or "|)" in text):
+            return f"{text}{{{least},{most}}}"
+        more = ""
+        for _ in range(int(most) - least):
+            more = f"(?:{text}{more}|)"
+        return text * least + more
+
+
+def expression(found: Automaton) -> str:
+    """The regular expression of an automaton, by taking out its states one after the other."""
+    count = len(found.edges)
+    end = count
+    ways: dict[int, dict[int, list[str]]] = {
+        state: {to: [one(ranges)] for to, ranges in out.items()} for state, out in enumerate(found.edges)
+    }
+    for state in found.ends:
+        ways[state][end] = [""]
+    for gone in sorted(range(1, count), key=lambda state: -state) if count < 3 else _order(ways, count):
+        loop = _star(ways[gone].pop(gone, []))
+        after = ways.pop(gone)
+        for out in ways.values():
+            before = out.pop(gone, None)
+            if before is None:
+                continue
+            for to, rest in after.items():
+                made = f"{_choice(before)}{loop}{_choice(rest)}"
+                if len(made) > LONGEST:
+                    raise TooLarge
+                out.setdefault(to, []).append(made)
+    loop = _star(ways[0].pop(0, []))
+    made = loop + _choice(ways[0].get(end, [""]))
+    if len(made) > LONGEST:
+        raise TooLarge
+    return made
+
+
+def _order(ways: dict[int, dict[int, list[str]]], count: int) -> list[int]:
+    """States farthest from the start first: those within a marker then nest in the one before."""
+    far, waiting = {0: 0}, [0]
+    while waiting:
+        state = waiting.pop(0)
+        for to in ways[state]:
+            if to < count and to not in far:
+                far[to] = far[state] + 1
+                waiting.append(to)
+    return sorted((state for state in far if state), key=lambda state: -far[state])
+
+
+def _choice(ways: Sequence[str]) -> str:
+    kept = sorted(dict.fromkeys(ways), key=bool, reverse=True)
+    return kept[0] if len(kept) == 1 else f"(?:{'|'.join(kept)})"
+
+
+def _star(ways: Sequence[str]) -> str:
+    return f"(?:{'|'.join(dict.fromkeys(ways))})*" if ways else ""
+
+
+def rules(found: Automaton, define: Callable[[str], str], escape: str) -> str:
+    """The rule of an automaton's texts and the closing quote, one rule for each state.
+
+    Equal rules are one, where a state leads to no loop: bounds of 50 and of 100
+    characters share fifty of them. ``escape`` is the rule of an escape.
+    """
+    names: dict[int, str] = {}
+    waiting = [0]
+    while waiting:
+        state = waiting[-1]
+        missing = [to for to in found.edges[state] if to not in names]
+        if missing and not set(missing) & set(waiting):
+            waiting += missing
+            continue
+        if missing:
+            raise TooLarge  # a loop
+        waiting.pop()
+        names[state] = define(body(found, state, names, escape))
+    return names[0]
+
+
+def body(found: Automaton, state: int, names: Any, escape: str) -> str:
+    """One state: a character and where it leads, or the end of the string."""
+    made = []
+    for to, ranges in found.edges[state].items():
+        plain = tuple(part for part in ranges if part[0] != ESCAPE)
+        made += [f"{chars(plain)} {names[to]}"] if plain else []
+        made += [f"{escape} {names[to]}"] if len(plain) < len(ranges) else []
+    return " | ".join([*made, *(['"\\""'] if state in found.ends else [])])
+
+
+def _letter(code: int) -> str:
+    return f"\\{chr(code)}" if chr(code) in SPECIAL else chr(code)
+
+
+__all__ = ["ESCAPED", "FREE", "body", "chars", "expression", "literal", "node", "one", "rewritten", "rules"]

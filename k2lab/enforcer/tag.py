@@ -1,0 +1,93 @@
+"""The whole tag: free text, then a call section that admits the next calls alone; and how it is sent to each server.
+
+To vLLM 0.32.0 and to the others it is one grammar. Its front end parses a tag
+twice on its event loop, and its engine compiles it once more: a grammar in which
+each tool's arguments stand once takes a third of what eight ``json_schema``
+formats take, whatever number of calls may come.
+
+The requests of each form, read from the servers' code:
+
+- ``vllm`` (0.32.0): ``structured_outputs.structural_tag``, a tag of one format of type ``grammar``.
+- ``vllm-0.11`` (0.11.0, xgrammar 0.1.25): ``structured_outputs.grammar``; its tags are of the older form alone,
+  ``structures`` and ``triggers``, which hold neither the order of calls nor that there is one.
+- ``sglang`` (0.5.23, xgrammar 0.2.7): ``response_format`` of type ``structural_tag`` with ``format``, beside
+  ``tool_choice: auto`` and no strict tool (``entrypoints/openai/protocol.py``).
+- ``tensorrt-llm`` (1.2, xgrammar 0.1.25, started with ``guided_decoding_backend: xgrammar``): the same
+  ``response_format`` (``serve/openai_protocol.py``); its ``ebnf`` it wraps behind reasoning of its own.
+
+All but the first are written without ``Regex``, which their xgrammar has not or may not have.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from k2lab import wire
+from k2lab.enforcer.expressions import literal
+from k2lab.enforcer.grammar import Grammar
+from k2lab.enforcer.strings import MARKERS
+
+Form = Literal["vllm", "vllm-0.11", "sglang", "tensorrt-llm"]
+FORMS: tuple[Form, ...] = get_args(Form)
+
+Thinking = Literal["no", "may", "begun"]
+"""Whether an answer holds reasoning that the grammar is to leave free: none, perhaps (``<think>`` is the model's, as
+with Kimi-K2-Thinking), or from its first token on (``<think>`` ends the prompt, as with K2.5 and later)."""
+
+BEGIN_THINKING, END_THINKING = "<think>", "</think>"
+
+
+def has_macros(form: Form) -> bool:
+    """Whether a server's grammar engine has ``Regex``."""
+    return form == "vllm"
+
+
+def root(
+    grammar: Grammar, arguments: Mapping[str, str], first_index: int, most: int, *, must: bool, thinking: Thinking
+) -> str:
+    """The body of the whole answer's rule; ``arguments`` are the rules of the tools', by name."""
+    section = _section(grammar, arguments, first_index, most) if arguments else None
+    if must:
+        answer = section or '""'
+    else:
+        answer = _free(grammar, MARKERS) + (f" ({section} | \"\")" if section else "")
+    return " ".join([*_reasoning(grammar, thinking), answer])
+
+
+def request(form: Form, text: str) -> dict[str, Any]:
+    """The fields of a chat request that carry a grammar to a server."""
+    if form == "vllm-0.11":
+        return {"structured_outputs": {"grammar": text}}
+    tag = {"type": "structural_tag", "format": {"type": "grammar", "grammar": text}}
+    if form == "vllm":
+        return {"structured_outputs": {"structural_tag": json.dumps(tag, ensure_ascii=False, separators=(",", ":"))}}
+    return {"response_format": tag}
+
+
+def _section(grammar: Grammar, arguments: Mapping[str, str], first_index: int, most: int) -> str:
+    """Calls up to the last index; each rule has the next call in it."""
+    begin, end = literal(f"{wire.CALL_BEGIN}functions."), literal(wire.SECTION_END)
+    bodies = {name: grammar.define(f"{rule} {literal(wire.CALL_END)}") for name, rule in arguments.items()}
+    after = end
+    for index in reversed(range(first_index, first_index + most)):
+        told = grammar.define(literal(f":{index}{wire.ARGUMENT_BEGIN}"))
+        ways = " | ".join(f"{literal(name)} {told} {rule}" for name, rule in bodies.items())
+        call = grammar.define(f"{begin} ({ways}) {after}")
+        after = grammar.define(f"{call} | {end}")
+    return f"{literal(wire.SECTION_BEGIN)} {call}"
+
+
+def _free(grammar: Grammar, markers: tuple[str, ...]) -> str:
+    """Free text, in which no marker may be written; the end of the turn stays allowed."""
+    quoted = ", ".join(map(literal, markers))
+    return grammar.define(f"TagDispatch(loop_after_dispatch=false, excludes=({quoted}))")
+
+
+def _reasoning(grammar: Grammar, thinking: Thinking) -> list[str]:
+    if thinking == "no":
+        return []
+    free = f"{_free(grammar, (*MARKERS, END_THINKING))} {literal(END_THINKING)}"
+    blank = grammar.define("[ \\n\\r\\t]*")
+    return [free if thinking == "begun" else f'({literal(BEGIN_THINKING)} {free} | "")', blank]
