@@ -9,6 +9,7 @@ from typing import Any
 
 from k2lab.enforcer.document import same, same_in
 from k2lab.enforcer.finite import Schema
+from k2lab.enforcer.formats import is_known
 from k2lab.enforcer.patterns import found
 
 BY_TYPE: Mapping[str, frozenset[str]] = {
@@ -53,7 +54,9 @@ def both(first: Schema, second: Schema) -> tuple[Schema, list[str]]:
             later.append({key: second[key]})
         elif key == "multipleOf" and all(isinstance(schema[key], int) for schema in (first, second)):
             made[key] = math.lcm(first[key], second[key])
-        elif key != "format":  # which no validator asserts
+        elif key == "format" and not is_known(first[key]):
+            made[key] = second[key]
+        elif key != "format" or is_known(second[key]):
             left_out.append(key)
     if _closes(first, second) or _closes(second, first):
         left_out.append("additionalProperties")

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
+from k2lab.enforcer import references
 from k2lab.enforcer.finite import Schema
 from k2lab.errors import InputError
 
@@ -41,16 +42,14 @@ class Keywords(dict[str, Any]):
 
 
 class Document:
-    """A root schema with its references; raises :class:`InputError` where it is none."""
+    """A root schema with its references, which ``root`` has as pointers; raises :class:`InputError` where it is none."""
 
     def __init__(self, root: Any) -> None:
         _check_json(root)
-        self._root = root
         self._class = _validator_class(root)
         self._check(root)
-        self._schemas = {id(part) for part in _parts(root)}
-        if any("$id" in part for part in _parts(root) if part is not root and _refers(part)):
-            raise InputError("a schema within the schema has an $id and references: they cannot be followed")
+        self.root = references.within(root, str(self._class.META_SCHEMA.get("$schema", "")))
+        self._schemas = {id(part) for part in _parts(self.root)}
         self._lookups = 0
         self._asserted = frozenset(self._class.VALIDATORS) | BESIDE_OTHERS
         self._references_stand_alone = "unevaluatedItems" not in self._class.VALIDATORS
@@ -76,9 +75,11 @@ class Document:
 
     def target(self, pointer: str, path: str) -> Any:
         """The schema that a ``$ref`` points at."""
-        if pointer != "#" and not pointer.startswith("#/"):
+        if not pointer.startswith("#"):
             raise InputError(f"{path or '/'} $ref: only references within the schema can be followed, not {pointer!r}")
-        found: Any = self._root
+        if pointer != "#" and not pointer.startswith("#/"):
+            raise InputError(f"{path or '/'} $ref: no part of the schema has the anchor {pointer!r}")
+        found: Any = self.root
         for part in unquote(pointer).split("/")[1:]:
             key = part.replace("~1", "/").replace("~0", "~")
             if isinstance(found, list) and key.isdigit() and int(key) < len(found):
@@ -127,7 +128,7 @@ class Document:
             yield from follow(validator, pointer, instance, schema) or ()
 
         later = {key: value for key, value in validators.Draft202012Validator.VALIDATORS.items() if key in REWRITTEN}
-        return extend(self._class, {**later, **self._class.VALIDATORS, "$ref": counted})(self._root)
+        return extend(self._class, {**later, **self._class.VALIDATORS, "$ref": counted})(self.root)
 
 
 def same(first: Any, second: Any) -> bool:
@@ -214,7 +215,3 @@ def _surely_valid(schema: Any) -> bool:
         return jsonschema_rs.meta.is_valid(schema)
     except Exception:  # a $schema that it does not know
         return False
-
-
-def _refers(schema: Schema) -> bool:
-    return any("$ref" in part for part in _parts(schema))

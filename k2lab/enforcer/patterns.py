@@ -1,11 +1,19 @@
-"""Regular expressions as the grammar engine reads them.
+r"""Regular expressions as the text of a JSON string matches them.
 
-A validator searches for a pattern in a text, with Python's :mod:`re`. The
-engine matches the whole text, knows less, and writes what it matches into the
-JSON as it is: a quote or a backslash that a pattern asks for would end the
-string. So a pattern is taken apart and written anew, over the characters that
-stand in JSON for themselves. What is written admits no text in which the
-original is not found.
+A validator searches for a pattern in a text, with Python's :mod:`re`. A grammar
+matches a whole text, knows less, and writes what it matches into the JSON as it
+is: a quote or a backslash that a pattern asks for would end the string. So a
+pattern is taken apart and written anew, over the characters of JSON: one that
+has to be escaped stands as its escape. What is written admits no text in which
+the original is not found.
+
+It consists of characters, sets that are not negated, ``(?:…)``, ``|``, and
+``? * + {m} {m,} {m,n}``, has no anchors, and grows with the original alone: its
+repetitions are not written out.
+
+xgrammar 0.2.8 is right with such patterns in its own grammars and in ``regex``.
+As the ``pattern`` of a JSON Schema it is right only where a pattern has a
+character beyond ASCII: see :data:`EXACT`.
 """
 
 from __future__ import annotations
@@ -23,49 +31,102 @@ Ranges = list[tuple[int, int]]
 LITERAL: Ranges = [(0x20, 0x21), (0x23, 0x5B), (0x5D, 0x10FFFF)]
 """Characters that stand for themselves in a JSON string: all but quotes, backslashes and controls."""
 
-FREE: Ranges = [(0x20, 0x21), (0x23, 0x3B), (0x3D, 0x5B), (0x5D, 0x10FFFF)]
-"""Those that a pattern may match without naming them: ``<`` begins each marker of Kimi's format."""
+SHORT_ESCAPES = {0x22: '"', 0x5C: "\\", 0x08: "b", 0x0C: "f", 0x0A: "n", 0x0D: "r", 0x09: "t"}
+"""What follows the backslash where JSON writes one of the others (RFC 8259, section 7)."""
 
-MOST_REPEATS = 256
-"""Repetitions within each other, multiplied; a thousand take a second to compile."""
+EXACT = "(?:é){0}"
+"""Matches nothing. Behind a ``pattern`` it keeps xgrammar 0.2.8 from the automaton that it makes of a pattern in ASCII
+alone, and that mixes up ends: of 400 random patterns 6 admitted texts that do not match, with this none of 4000."""
 
-MOST_WAYS = 100
+LONGEST_PATTERN = 8192
+MOST_CHARACTERS = 512
+"""Characters of a pattern with its repetitions written out, as a grammar may do: each costs some milliseconds."""
+
+MOST_CHARACTERS_IN_ALL = 2048
+MOST_LETTERS_IN_ALL = 64 << 10
+"""Of all patterns of a schema, with their repetitions written out and as they are."""
+
+MOST_WAYS = 64
+"""Alternatives for what may stand around a pattern."""
+
 LONGEST_NAME = 64
 MOST_NAME_LETTERS = 1500
 """Names that further keys can be told from."""
 
 ALL: Ranges = [(0, 0x10FFFF)]
+DIGIT: Ranges = [(0x30, 0x39)]
 WORD: Ranges = [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)]
-NARROW: dict[str, Ranges] = {"DIGIT": [(0x30, 0x39)], "SPACE": [(0x20, 0x20)], "WORD": WORD}
-"""A part of what ``\\d``, ``\\s`` and ``\\w`` match in Unicode: short to write."""
+NARROW: dict[str, Ranges] = {"DIGIT": DIGIT, "SPACE": [(0x09, 0x0D), (0x20, 0x20)], "WORD": WORD}
+"""A part of what ``\\d``, ``\\s`` and ``\\w`` match in Unicode: short to write, and the same in JavaScript."""
+
+LINE_ENDS: Ranges = [(0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029)]
+"""What a dot does not match in JavaScript; in Python the first alone."""
 
 
 class Unfollowed(Exception):
-    """A pattern that the engine cannot hold."""
+    """A pattern that the grammar cannot hold."""
 
 
 @dataclass(frozen=True)
 class Whole:
-    """A pattern that a whole text must match, and how many characters such a text has."""
+    """A pattern that the whole text of a JSON string matches, and how many characters such a string has."""
 
     text: str
     shortest: int
     longest: int | None
+    characters: int
+    """Characters and sets with all repetitions written out."""
 
 
-def whole(pattern: str) -> Whole:
-    """A pattern in which every text that matches is one where the original is found."""
+class Written:
+    """The patterns of one schema, of which a grammar has one each; raises :class:`Unfollowed` for too many."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, tuple[int, int]] = {}
+
+    def whole(self, pattern: str) -> Whole:
+        """As :func:`whole`."""
+        made = whole(pattern)
+        self._count(made.text, made.characters)
+        return made
+
+    def other_than(self, names: Iterable[str]) -> str:
+        """As :func:`other_than`."""
+        made = other_than(names)
+        self._count(made, 0)
+        return made
+
+    def _count(self, text: str, characters: int) -> None:
+        sizes = {**self._sizes, text: (len(text), characters)}
+        for count, most, what in (
+            (sum(letters for letters, _ in sizes.values()), MOST_LETTERS_IN_ALL, ""),
+            (sum(count for _, count in sizes.values()), MOST_CHARACTERS_IN_ALL, " with their repetitions written out"),
+        ):
+            if count > most:
+                raise Unfollowed(f"the schema's patterns would have {count} characters{what}, at most {most} are held")
+        self._sizes = sizes
+
+
+@lru_cache(1024)
+def whole(pattern: str, most: int = MOST_CHARACTERS) -> Whole:
+    """A pattern in which every text that matches is one where the original is found.
+
+    Raises :class:`Unfollowed` for what the grammar cannot hold, and for one of more than ``most`` characters with its
+    repetitions written out.
+    """
+    if len(pattern) > LONGEST_PATTERN:
+        raise Unfollowed(f"it is {len(pattern)} characters long, at most {LONGEST_PATTERN} are held")
     try:
         tree = parser.parse(pattern)
+        if tree.state.flags & ~re.UNICODE:
+            raise Unfollowed("flags")
+        characters = _check_size(_written_out(tree), most)
+        ways, anchored = _searched(list(tree), True, True)
+        shortest, longest = tree.getwidth()
     except (re.error, RecursionError, OverflowError) as error:
         raise Unfollowed(str(error)) from None
-    if tree.state.flags & ~re.UNICODE:
-        raise Unfollowed("flags")
-    if _most_repeats(tree) > MOST_REPEATS:
-        raise Unfollowed(f"more than {MOST_REPEATS} repetitions")
-    ways, anchored = _searched(list(tree), True, True, False)
-    shortest, longest = tree.getwidth()
-    return Whole(_either(ways), shortest, int(longest) if anchored and longest < parser.MAXREPEAT else None)
+    bounded = anchored and longest < parser.MAXREPEAT
+    return Whole(_either(ways), shortest, int(longest) if bounded else None, characters)
 
 
 def found(pattern: str, name: str) -> bool:
@@ -91,23 +152,23 @@ def apart(some: Iterable[str]) -> bool:
 def _begin(pattern: str) -> str:
     """What every text begins with in which a pattern is found."""
     try:
-        kinds = [(str(kind), value) for kind, value in parser.parse(pattern)]
+        items = list(parser.parse(pattern))
     except (re.error, RecursionError, OverflowError):
         return ""
-    anchored = bool(kinds) and kinds[0][0] == "AT" and "BEGINNING" in str(kinds[0][1])
-    letters = itertools.takewhile(lambda item: item[0] == "LITERAL", kinds[1:] if anchored else ())
+    anchored = bool(items) and _begins(items[0])
+    letters = itertools.takewhile(lambda item: str(item[0]) == "LITERAL", items[1:] if anchored else ())
     return "".join(chr(value) for _, value in letters)
 
 
 def other_than(names: Iterable[str]) -> str:
-    r"""Every text but some: what an additional key may be.
+    r"""Every text but some: what an additional key may be, as far as it needs no escape.
 
     The engine keeps declared names from being written again as additional keys
     only while they are plain ASCII, and lets them pass as ``\u0061``.
     """
     tree: dict[str, Any] = {}
     for name in names:
-        if len(_within(LITERAL, name)) != len(name):
+        if not all(_holds(LITERAL, ord(letter)) for letter in name):
             continue  # has a character that no key of this pattern has
         if len(name) > LONGEST_NAME:
             raise Unfollowed(f"names longer than {LONGEST_NAME}")
@@ -123,7 +184,7 @@ def other_than(names: Iterable[str]) -> str:
 def _leaving(tree: dict[str, Any]) -> str:
     """What goes on otherwise than a tree of names does."""
     letters = sorted(letter for letter in tree if letter)
-    ways = [_class(_without(FREE, [(ord(letter), ord(letter)) for letter in letters])) + ANY + "*"]
+    ways = [_class(_without(LITERAL, [(ord(letter), ord(letter)) for letter in letters])) + KEY_LETTER + "*"]
     ways += [_letter(ord(letter)) + _leaving(tree[letter]) for letter in letters]
     return _either(ways if "" in tree else [*ways, ""])
 
@@ -132,76 +193,94 @@ def _letters(tree: dict[str, Any]) -> int:
     return len(tree) + sum(map(_letters, tree.values()))
 
 
-def _within(ranges: Ranges, text: str) -> str:
-    return "".join(letter for letter in text if any(low <= ord(letter) <= high for low, high in ranges))
+def _written_out(items: Iterable[Any]) -> int:
+    """How many characters and sets a pattern has with its repetitions written out, told without doing so."""
+    count = 0
+    for kind, value in items:
+        if str(kind) in REPEATS:
+            most = value[0] + 1 if value[1] == parser.MAXREPEAT else value[1]
+            count += int(most) * _written_out(value[2])
+        elif str(kind) == "SUBPATTERN":
+            count += _written_out(value[3])
+        elif str(kind) == "BRANCH":
+            count += sum(map(_written_out, value[1]))
+        else:
+            count += 1
+    return count
 
 
-def _searched(items: Sequence[Any], left: bool, right: bool, chosen: bool) -> tuple[list[str], bool]:
+def _check_size(count: int, most: int) -> int:
+    if count > most:
+        raise Unfollowed(f"it has {count} characters with its repetitions written out, at most {most} are held")
+    return count
+
+
+def _searched(items: Sequence[Any], left: bool, right: bool) -> tuple[list[str], bool]:
     """The pattern with what may stand around it, in one way or several, and whether nothing may."""
     items = list(items)
-    while items and str(items[0][0]) == "AT" and "BEGINNING" in str(items[0][1]):
+    while items and _begins(items[0]):
         items, left = items[1:], False
-    while items and str(items[-1][0]) == "AT" and str(items[-1][1]) in ("AT_END", "AT_END_STRING"):
+    while items and _ends(items[-1]):
         items, right = items[:-1], False
-    if len(items) == 1 and str(items[0][0]) == "BRANCH":
-        parts = [_searched(branch, left, right, True) for branch in items[0][1][1]]
-        return [way for ways, _ in parts for way in ways], all(anchored for _, anchored in parts)
-    if len(items) == 1 and str(items[0][0]) == "SUBPATTERN" and not any(items[0][1][1:3]):
-        return _searched(items[0][1][3], left, right, chosen)
+    for place in {0, len(items) - 1} if items else ():
+        before, (kind, value), after = items[:place], items[place], items[place + 1 :]
+        if str(kind) == "SUBPATTERN" and not any(value[1:3]):
+            return _searched([*before, *value[3], *after], left, right)
+        if str(kind) == "BRANCH" and (len(items) == 1 or _has_anchor(value[1])):
+            return _each([_searched([*before, *branch, *after], left, right) for branch in value[1]])
     before, after = (f"{ANY}*" if left else ""), (f"{ANY}*" if right else "")
-    return [before + way + after for way in (_ways(items) if chosen else [_kept(items)])], not (left or right)
+    return [f"{before}{_sequence(items)}{after}" if items else before or after], not (left or right)
 
 
-def _kept(items: Iterable[Any]) -> str:
-    """A sequence with its repetitions as they are, its choices written out each by itself."""
-    text = ""
-    for kind, value in items:
-        if str(kind) in REPEATS and tuple(value[:2]) != (0, 1):
-            text += _times(_kept(value[2]), *value[:2])
-        elif str(kind) == "SUBPATTERN" and not any(value[1:3]):
-            text += _kept(value[3])
-        else:
-            text += _either(_ways([(kind, value)]))
-    return text
+def _each(parts: Sequence[tuple[list[str], bool]]) -> tuple[list[str], bool]:
+    ways = [way for part, _ in parts for way in part]
+    if len(ways) > MOST_WAYS:
+        raise Unfollowed(f"more than {MOST_WAYS} choices around anchors")
+    return ways, all(anchored for _, anchored in parts)
 
 
-def _ways(items: Iterable[Any]) -> list[str]:
-    """A sequence written out: one text for each choice and number of repetitions.
-
-    What may end early within a choice, as ``a|ab?``, the engine (xgrammar 0.2.8)
-    mixes up with the other choices, and lets through what neither admits.
-    """
-    ways = [""]
-    for kind, value in items:
-        ways = [way + more for way in ways for more in _ways_of(str(kind), value)]
-        if len(ways) > MOST_WAYS:
-            raise Unfollowed(f"more than {MOST_WAYS} ways through a choice")
-    return ways
+def _begins(item: Any) -> bool:
+    return str(item[0]) == "AT" and "BEGINNING" in str(item[1])
 
 
-def _ways_of(kind: str, value: Any) -> list[str]:
-    if kind == "BRANCH":
-        return [way for branch in value[1] for way in _ways(branch)]
-    if kind == "SUBPATTERN" and not any(value[1:3]):
-        return _ways(value[3])
+def _ends(item: Any) -> bool:
+    return str(item[0]) == "AT" and str(item[1]) in ("AT_END", "AT_END_STRING")
+
+
+def _has_anchor(branches: Iterable[Any]) -> bool:
+    """Whether a branch begins or ends with an anchor, within groups and branches of its own or not."""
+    for branch in branches:
+        for kind, value in {id(item): item for item in (*branch[:1], *branch[-1:])}.values():
+            inner = value[1] if str(kind) == "BRANCH" else [value[3]] if str(kind) == "SUBPATTERN" else []
+            if str(kind) == "AT" or _has_anchor(inner):
+                return True
+    return False
+
+
+def _sequence(items: Iterable[Any]) -> str:
+    return "".join(_item(str(kind), value) for kind, value in items)
+
+
+def _item(kind: str, value: Any) -> str:
     if kind in REPEATS:
-        least, most, items = value
-        if least == most or most == parser.MAXREPEAT:
-            return [_times(_either(_ways(items)), least, most)]
-        if most > MOST_WAYS:
-            raise Unfollowed(f"more than {MOST_WAYS} repetitions within a choice")
-        return [way for count in range(least, int(most) + 1) for way in _ways(list(items) * count)]
+        return _times(_sequence(value[2]), *value[:2])
+    if kind == "BRANCH":
+        return _either([_sequence(branch) for branch in value[1]])
+    if kind == "SUBPATTERN" and not any(value[1:3]):
+        return _sequence(value[3])
     write = _CHARACTERS.get(kind)
     if write is None:
         raise Unfollowed("flags" if kind == "SUBPATTERN" else kind.lower().replace("_", " "))
-    return [write(value)]
+    return write(value)
 
 
 def _times(text: str, least: int, most: Any) -> str:
-    text = f"(?:{text})"
-    if most == parser.MAXREPEAT:
-        return (text if least == 1 else f"{text}{{{least}}}" if least else "") + f"{text}*"
-    return text + (f"{{{least}}}" if least == most else f"{{{least},{most}}}")
+    if not text or most == 0:
+        return ""
+    most = None if most == parser.MAXREPEAT else int(most)
+    signs = {(0, 1): "?", (0, None): "*", (1, None): "+", (1, 1): ""}
+    count = f"{{{least}}}" if least == most else f"{{{least},{'' if most is None else most}}}"
+    return f"(?:{text}){signs.get((least, most), count)}"
 
 
 def _either(ways: list[str]) -> str:
@@ -209,33 +288,10 @@ def _either(ways: list[str]) -> str:
     return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
 
 
-def _most_repeats(items: Iterable[Any]) -> int:
-    """How often the innermost part of a pattern may be repeated, as far as that is counted."""
-    most = 1
-    for kind, value in items:
-        if str(kind) in REPEATS:
-            count = value[0] if value[1] == parser.MAXREPEAT else value[1]
-            most = max(most, max(int(count), 1) * _most_repeats(value[2]))
-        elif str(kind) == "SUBPATTERN":
-            most = max(most, _most_repeats(value[3]))
-        elif str(kind) == "BRANCH":
-            most = max([most, *map(_most_repeats, value[1])])
-    return most
-
-
-def _character(value: int) -> str:
-    if not any(low <= value <= high for low, high in LITERAL):
-        raise Unfollowed(f"the character {chr(value)!r}, which JSON escapes")
-    return _letter(value)
-
-
 def _set(items: Sequence[Any]) -> str:
     negated = str(items[0][0]) == "NEGATE"
     spans = [span for kind, value in items[negated:] for span in _spans(str(kind), value, negated)]
-    if negated:
-        return _class(_without(FREE, spans))
-    named = [span for span in spans if span[0] == span[1]]
-    return _class(_both(LITERAL, named) + _without(_both(FREE, spans), named))
+    return _class(_without(ALL, spans) if negated else spans)
 
 
 def _spans(kind: str, value: Any, wide: bool) -> Ranges:
@@ -256,18 +312,23 @@ def _all_of(name: str) -> Ranges:
     """All characters of a class, or more: beyond ASCII every one counts as a letter, which is shorter to write."""
     if name == "WORD":
         return [*WORD, (0x80, 0x10FFFF)]
-    holds = str.isdecimal if name == "DIGIT" else str.isspace
-    return [(code, code) for code in range(0x110000) if holds(chr(code))]
+    if name == "DIGIT":
+        return [(code, code) for code in range(0x110000) if chr(code).isdecimal()]
+    return [(code, code) for code in range(0x110000) if chr(code).isspace() or code == 0xFEFF]  # which JavaScript adds
 
 
 _CHARACTERS: dict[str, Callable[[Any], str]] = {
-    "LITERAL": _character,
-    "NOT_LITERAL": lambda value: _class(_without(FREE, [(value, value)])),
-    "ANY": lambda _: ANY,
+    "LITERAL": lambda value: _class([(value, value)]),
+    "NOT_LITERAL": lambda value: _class(_without(ALL, [(value, value)])),
+    "ANY": lambda _: _class(_without(ALL, LINE_ENDS)),
     "IN": _set,
 }
 REPEATS = ("MAX_REPEAT", "MIN_REPEAT")
 """Lazy or not, the same whole texts match."""
+
+
+def _holds(ranges: Ranges, code: int) -> bool:
+    return any(low <= code <= high for low, high in ranges)
 
 
 def _without(ranges: Ranges, removed: Iterable[tuple[int, int]]) -> Ranges:
@@ -287,14 +348,29 @@ def _both(first: Ranges, second: Ranges) -> Ranges:
 
 
 def _class(ranges: Ranges) -> str:
-    if not ranges:
-        raise Unfollowed("a set without a character that stands for itself in JSON")
+    """One of some characters as JSON writes it; of the controls those without a short escape only where alone."""
+    plain = _both(LITERAL, ranges)
+    short = sorted(SHORT_ESCAPES[code] for code in SHORT_ESCAPES if _holds(ranges, code))
+    ways = [_plain(plain)] if plain else []
+    ways += [f"\\\\{_plain([(ord(sign), ord(sign)) for sign in short])}"] if short else []
+    ways = ways or [f"\\\\u{code:04x}" for code in range(0x20) if _holds(ranges, code)]
+    if not ways:
+        raise Unfollowed("a set without a character")
+    return _either(ways)
+
+
+def _plain(ranges: Ranges) -> str:
+    if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
+        return _letter(ranges[0][0])
     spans = (_letter(low) if low == high else f"{_letter(low)}-{_letter(high)}" for low, high in ranges)
     return f"[{''.join(spans)}]"
 
 
 def _letter(code: int) -> str:
-    return f"\\{chr(code)}" if chr(code) in r".^$*+?()[]{}|/-" else chr(code)
+    return f"\\{chr(code)}" if chr(code) in r".^$*+?()[]{}|/-\\" else chr(code)
 
 
-ANY: str = _class(FREE)
+ANY: str = _class(ALL)
+"""Any character of a JSON string but rare controls."""
+
+KEY_LETTER: str = _class(LITERAL)

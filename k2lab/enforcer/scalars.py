@@ -7,11 +7,14 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from k2lab.enforcer import patterns
+from k2lab.enforcer import formats, patterns
 from k2lab.enforcer.finite import Schema
 
 Tell = Callable[[str, str], None]
 """Takes a keyword that is not held, and why."""
+
+Write = Callable[[str], patterns.Whole]
+"""Takes a pattern as it came; raises :class:`patterns.Unfollowed`."""
 
 INT64 = 1 << 63
 MOST_MULTIPLES = 500
@@ -21,13 +24,6 @@ LARGEST_STEP = 1024
 LONGEST_STRING = 128
 """Length bounds above this are left out: there the engine (xgrammar 0.2.8) counts, and no longer refuses what would
 end or break the string. Each unit of a bound costs it 10 ms with a vocabulary as large as Kimi's."""
-
-FORMATS = frozenset({"date", "time", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "uri",
-                     "uri-reference", "uri-template", "uuid", "json-pointer", "relative-json-pointer"})  # fmt: skip
-"""Formats that the engine knows; others are left out, as a validator does not check any."""
-
-EMPTY_FORMATS = frozenset({"uri-reference", "uri-template", "json-pointer"})
-"""Formats that an empty text has."""
 
 DECIMALS = 10**6
 """A bounded number has no more than six decimals in the grammar."""
@@ -130,39 +126,50 @@ def _at_least(bound: float) -> float:
     return int(near) if isinstance(bound, int) else near
 
 
-def string(said: Schema, tell: Tell) -> Schema | bool:
-    """Texts of a length, a pattern or a format; the engine holds one of the three at a time."""
-    made: Schema = {"type": "string"}
+def string(said: Schema, tell: Tell, write: Write = patterns.whole) -> Schema | bool:
+    """Texts of a pattern, a format or a length; the grammar holds one of the three at a time."""
     bounds: dict[str, int] = {key: int(said[key]) for key in ("minLength", "maxLength") if key in said}
     if bounds.get("minLength", 0) > bounds.get("maxLength", math.inf):
         return False
     if "pattern" in said:
         try:
-            pattern = patterns.whole(said["pattern"])
+            return _of_pattern(write(said["pattern"]), said, bounds, tell)
         except patterns.Unfollowed as why:
-            tell("pattern", f"the grammar cannot follow {said['pattern']!r}: {why}")
-        else:
-            _beside_pattern(pattern, bounds, tell)
-            return {"type": "string", "pattern": pattern.text}
-    known = said.get("format") if said.get("format") in FORMATS else None
+            tell("pattern", f"the grammar cannot follow {said['pattern'][:80]!r}: {why}")
     for keyword, bound in tuple(bounds.items()):
         if bound > LONGEST_STRING:
             tell(keyword, f"a bound of {bound} is too costly; {LONGEST_STRING} can be followed")
             del bounds[keyword]
-    if known and known not in EMPTY_FORMATS and bounds == {"minLength": 1}:
-        bounds = {}
-    made |= bounds
-    if known and not bounds:
-        made["format"] = known
-    return made
+    whole = _of_format(said.get("format"), bounds, tell)
+    return {"type": "string", "pattern": whole.text} if whole else {"type": "string", **bounds}
 
 
-def _beside_pattern(pattern: patterns.Whole, bounds: dict[str, int], tell: Tell) -> None:
-    """Length bounds that the pattern does not hold by itself."""
+def _of_pattern(pattern: patterns.Whole, said: Schema, bounds: dict[str, int], tell: Tell) -> Schema:
+    """A pattern, and of what stands beside it what the pattern does not hold by itself."""
+    for keyword in _not_held(pattern, bounds):
+        tell(keyword, "beside a pattern the grammar does not follow it")
+    if formats.is_known(said.get("format")):
+        tell("format", "beside a pattern the grammar does not follow it")
+    return {"type": "string", "pattern": pattern.text}
+
+
+def _of_format(name: Any, bounds: dict[str, int], tell: Tell) -> patterns.Whole | None:
+    """The pattern of a format, where it is one and leaves no bound open: those are asserted, and a format is not."""
+    if not formats.is_known(name):
+        return None
+    whole = formats.whole(name)
+    if whole and _not_held(whole, bounds):
+        tell("format", f"beside bounds of its length the grammar does not follow {name}")
+        return None
+    if name in formats.OPEN:
+        tell("format", f"{name}: {formats.OPEN[name]}")
+    return whole
+
+
+def _not_held(pattern: patterns.Whole, bounds: dict[str, int]) -> list[str]:
+    """Length bounds that a pattern does not hold by itself."""
     held = {
         "minLength": pattern.shortest >= bounds.get("minLength", 0),
         "maxLength": pattern.longest is not None and pattern.longest <= bounds.get("maxLength", math.inf),
     }
-    for keyword in bounds:
-        if not held[keyword]:
-            tell(keyword, "beside a pattern the grammar does not follow it")
+    return [keyword for keyword in bounds if not held[keyword]]

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from k2lab.enforcer import patterns, scalars
-from k2lab.enforcer.conjunction import all_of, both, closed, disjoint, is_open, types
+from k2lab.enforcer.conjunction import all_of, both, closed, disjoint, is_open, types, types_of_both
 from k2lab.enforcer.document import Document, Keywords
 from k2lab.enforcer.finite import Schema, finite
 from k2lab.errors import InputError
@@ -37,6 +37,9 @@ DEEPEST = 24
 MOST_LEVELS = 44
 """Objects and lists within each other; vLLM takes 80 in a whole tag, of which eight calls in a row need 36."""
 
+LARGEST_BYTES = 256 << 10
+"""Of a translated schema as JSON; a server parses it with each request."""
+
 MOST_ITEMS = (1 << 31) - 1
 MOST_CHOICES = 50
 """Branches of a ``oneOf`` of which each two are compared."""
@@ -44,11 +47,19 @@ MOST_CHOICES = 50
 
 @dataclass(frozen=True)
 class Limit:
-    """A part of a schema that the grammar does not follow: an invalid value can pass there."""
+    """A part of a schema that the grammar does not follow: an invalid value can pass there.
+
+    What is not ``asserted`` is a format, which annotates a value and by itself makes none invalid.
+    """
 
     path: str
     keyword: str
     reason: str
+
+    @property
+    def asserted(self) -> bool:
+        """Whether a validator refuses what passes there."""
+        return self.keyword != "format"
 
     def __str__(self) -> str:
         return f"{self.path or '/'} {self.keyword}: {self.reason}"
@@ -70,6 +81,30 @@ def translate(schema: Any) -> Translated:
     return _Translator(schema).whole()
 
 
+def arguments(schema: Any) -> Translated:
+    """Translate a tool's parameters, of which only objects are arguments; raises :class:`InputError` as above."""
+    return _Translator(schema).whole("object")
+
+
+def exact(schema: Any) -> Any:
+    """A translated schema as xgrammar follows it in a ``json_schema``: see :data:`patterns.EXACT`."""
+    if isinstance(schema, list):
+        return [exact(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made: Schema = {}
+    for key, value in schema.items():
+        if key == "pattern":
+            made[key] = value + patterns.EXACT
+        elif key in ("properties", "$defs"):
+            made[key] = {name: exact(part) for name, part in value.items()}
+        elif key == "patternProperties":
+            made[key] = {text + patterns.EXACT: exact(part) for text, part in value.items()}
+        else:
+            made[key] = value if key == "enum" else exact(value)
+    return made
+
+
 class _Translator:
     """One translation; definitions are collected as they are referred to.
 
@@ -78,7 +113,6 @@ class _Translator:
     """
 
     def __init__(self, root: Any) -> None:
-        self._root = root
         self._document = Document(root)
         self._limits: dict[tuple[str, str], Limit] = {}
         self._nothing: list[str] = []
@@ -86,21 +120,30 @@ class _Translator:
         self._waiting: list[tuple[str, Schema, str]] = []
         self._flat_targets: dict[str, Any] = {}
         self._orders: dict[frozenset[str], list[list[str]]] = {}
+        self._patterns = patterns.Written()
         self._made = 0
 
-    def whole(self) -> Translated:
-        root = self.node(self._root, "", 0)
+    def whole(self, kind: str | None = None) -> Translated:
+        root = self.node(self._narrowed(kind) if kind else self._document.root, "", 0)
         definitions: dict[str, Schema | bool] = {}
         while self._waiting:
             name, said, path = self._waiting.pop(0)
             definitions[name] = self._combined(self._flat(said, path), path, 0)
         used, made = finite(definitions, root)
         if isinstance(made, bool):
-            raise InputError(f"no finite value fits the schema: {'; '.join(self._nothing[:3]) or 'it never ends'}")
+            what = f"{kind}, which arguments always are," if kind else "finite value"
+            raise InputError(f"no {what} fits the schema: {'; '.join(self._nothing[:3]) or 'it never ends'}")
         whole = {**made, "$defs": used} if used else made
-        if _levels(whole) > MOST_LEVELS:
-            raise InputError(f"the schema nests {_levels(whole)} levels of JSON, vLLM takes {MOST_LEVELS}: use $defs")
+        _check_size(whole)
         return Translated(whole, tuple(self._limits.values()))
+
+    def _narrowed(self, kind: str) -> Any:
+        """The root, of which values of one type are wanted."""
+        root = self._document.root
+        if isinstance(root, bool):
+            return {"type": kind} if root else False
+        said = self._document.keywords(root)
+        return Keywords({**said, "type": types_of_both(said["type"], kind) if "type" in said else kind})
 
     def node(self, schema: Any, path: str, depth: int) -> Schema | bool:
         """One schema; ``False`` where nothing is valid."""
@@ -220,7 +263,7 @@ class _Translator:
         tell = partial(self._limit, path)
         made: Schema | bool = {} if kind == "any" else {"type": kind}
         if kind == "string":
-            made = scalars.string(said, tell)
+            made = scalars.string(said, tell, self._patterns.whole)
         elif kind in ("number", "integer"):
             made = scalars.number(said, kind, tell)
         elif kind == "array":
@@ -294,9 +337,9 @@ class _Translator:
         made: Schema = {}
         for pattern, schema in others.items():
             try:
-                text = patterns.whole(pattern).text
+                text = self._patterns.whole(pattern).text
             except patterns.Unfollowed as why:
-                self._limit(path, "patternProperties", f"the grammar cannot follow {pattern!r}: {why}")
+                self._limit(path, "patternProperties", f"the grammar cannot follow {pattern[:80]!r}: {why}")
                 rest = schema if rest is False else rest
                 continue
             made[text] = self.node(schema, f"{path}/patternProperties/{_pointed(pattern)}", depth + 1)
@@ -312,7 +355,7 @@ class _Translator:
         if not properties:
             return {"additionalProperties": node}
         try:
-            return {"patternProperties": {patterns.other_than(properties): node}, "additionalProperties": False}
+            return {"patternProperties": {self._patterns.other_than(properties): node}, "additionalProperties": False}
         except patterns.Unfollowed as why:
             self._limit(path, "additionalProperties", f"declared properties pass as others: {why}")
             return {"additionalProperties": node}
@@ -341,6 +384,15 @@ def _beside(rest: Schema, branch: Any) -> Any:
     if not rest or branch is False:
         return branch
     return Keywords({**rest, "allOf": [branch, *rest.get("allOf", ())]})
+
+
+def _check_size(whole: Schema) -> None:
+    if _levels(whole) > MOST_LEVELS:
+        raise InputError(f"the schema nests {_levels(whole)} levels of JSON, vLLM takes {MOST_LEVELS}: use $defs")
+    size = len(json.dumps(whole, ensure_ascii=False).encode())
+    if size > LARGEST_BYTES:
+        raise InputError(f"the schema takes {size >> 10} KiB as the grammar follows it, at most {LARGEST_BYTES >> 10}"
+                         " are compiled in reasonable time: list fewer or shorter values and names")  # fmt: skip
 
 
 def _levels(value: Any) -> int:
