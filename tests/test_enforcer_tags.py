@@ -9,8 +9,7 @@ from jsonschema.validators import validator_for
 
 from k2lab import wire
 from k2lab.enforcer import enforce
-from k2lab.enforcer.guard import guard
-from k2lab.enforcer.schemas import translate
+from k2lab.enforcer.schemas import arguments
 from k2lab.errors import InputError
 from tests.schemas import SCHEMAS, p
 from tests.test_enforcer_schemas import WALLE, Writer, blamed, changed
@@ -41,7 +40,7 @@ def test_the_whole_tag_takes_what_a_schema_admits_and_nothing_invalid(accepted):
         except InputError:
             refused.add(name)
             continue
-        writer = Writer(guard(translate(asked).schema), name)
+        writer = Writer(arguments(asked).schema, name)
         written = list(dict.fromkeys(writer.text() for _ in range(12)))
         values = [json.loads(text) for text in written]
         tried = [json.dumps(changed(rng.choice(values), rng), ensure_ascii=False) for _ in range(24)]

@@ -168,6 +168,12 @@ def counted(least: int, most: int | None, markers: Sequence[str]) -> Automaton:
     return determined(pieces, pieces._joined(ends), markers)
 
 
+def free(markers: Sequence[str]) -> Automaton:
+    """All texts but those that hold a marker."""
+    pieces = Pieces.empty()
+    return determined(pieces, pieces.loop(0, ((0, 0x10FFFF),)), markers)
+
+
 def holds(pattern: str, markers: Sequence[str]) -> bool:
     """Whether a text that a pattern matches may hold a marker."""
     pieces = Pieces.empty()

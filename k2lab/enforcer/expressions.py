@@ -10,17 +10,19 @@ expressions against Python's :mod:`re`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
-from k2lab.enforcer.automaton import ESCAPE, FREE, Automaton, Ranges, TooLarge, characters, without
+from k2lab.enforcer.automaton import ESCAPE, Automaton, Ranges, TooLarge, characters, without
 
 ESCAPED = r'\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})'
 """One escape of JSON, as a regular expression."""
 
 LONGEST = 8192
 """Letters of an expression; longer ones are written as rules."""
+
+WIDE: Ranges = ((ESCAPE, ESCAPE),)
 
 SPECIAL = frozenset(r"\^$.*+?()[]{}|/-")
 
@@ -99,43 +101,64 @@ class _Notation:
 
 
 def expression(found: Automaton) -> str:
-    """The regular expression of an automaton, by taking out its states one after the other."""
-    count = len(found.edges)
-    end = count
-    ways: dict[int, dict[int, list[str]]] = {
-        state: {to: [one(ranges)] for to, ranges in out.items()} for state, out in enumerate(found.edges)
-    }
-    for state in found.ends:
-        ways[state][end] = [""]
-    for gone in sorted(range(1, count), key=lambda state: -state) if count < 3 else _order(ways, count):
+    """The regular expression of an automaton, by taking out its states one after the other.
+
+    An escape and what is beyond ASCII, which take the engine most states, stand
+    once for each state that they lead to.
+    """
+    end, ways = _shared(found)
+    for gone in _order(ways, len(found.edges)):
         loop = _star(ways[gone].pop(gone, []))
         after = ways.pop(gone)
         for out in ways.values():
             before = out.pop(gone, None)
-            if before is None:
-                continue
-            for to, rest in after.items():
+            for to, rest in after.items() if before else ():
                 made = f"{_choice(before)}{loop}{_choice(rest)}"
                 if len(made) > LONGEST:
                     raise TooLarge
                 out.setdefault(to, []).append(made)
-    loop = _star(ways[0].pop(0, []))
-    made = loop + _choice(ways[0].get(end, [""]))
+    made = _star(ways[0].pop(0, [])) + _choice(ways[0].get(end, [""]))
     if len(made) > LONGEST:
         raise TooLarge
     return made
 
 
-def _order(ways: dict[int, dict[int, list[str]]], count: int) -> list[int]:
+Ways = dict[int, dict[int, list[str]]]
+"""For each state the expressions that lead to others."""
+
+
+def _shared(found: Automaton) -> tuple[int, Ways]:
+    """The end, and an automaton's edges with a state behind each state for what is written alike from many."""
+    count = len(found.edges)
+    end, ways = -1, {state: {} for state in range(count)}
+    for state, out in enumerate(found.edges):
+        for to, ranges in out.items():
+            plain = ranges
+            if WIDE[0] in ranges or any(low <= 0x80 and high == 0x10FFFF for low, high in ranges):
+                rest = tuple(part for part in ranges if part[1] == 0x10FFFF or part[0] == ESCAPE)
+                kept = ((0x80, 0x10FFFF),) if any(part[1] == 0x10FFFF for part in rest) else ()
+                escape = ((ESCAPE, ESCAPE),) if (ESCAPE, ESCAPE) in rest else ()
+                via = count + 4 * to + 2 * bool(kept) + bool(escape)
+                ways.setdefault(via, {to: [one((*kept, *escape))]})
+                ways[state].setdefault(via, []).append("")
+                plain = tuple((low, min(high, 0x7F)) for low, high in ranges if low < 0x80)
+            if plain:
+                ways[state].setdefault(to, []).append(one(plain))
+    for state in found.ends:
+        ways[state][end] = [""]
+    return end, ways
+
+
+def _order(ways: Ways, count: int) -> list[int]:
     """States farthest from the start first: those within a marker then nest in the one before."""
     far, waiting = {0: 0}, [0]
     while waiting:
         state = waiting.pop(0)
         for to in ways[state]:
-            if to < count and to not in far:
+            if to >= 0 and to not in far:
                 far[to] = far[state] + 1
                 waiting.append(to)
-    return sorted((state for state in far if state), key=lambda state: -far[state])
+    return sorted((state for state in far if state), key=lambda state: (state >= count, -far[state]))
 
 
 def _choice(ways: Sequence[str]) -> str:
@@ -147,8 +170,8 @@ def _star(ways: Sequence[str]) -> str:
     return f"(?:{'|'.join(dict.fromkeys(ways))})*" if ways else ""
 
 
-def rules(found: Automaton, define: Callable[[str], str], escape: str) -> str:
-    """The rule of an automaton's texts and the closing quote, one rule for each state.
+def rules(found: Automaton, define: Callable[[str], str], escape: str, end: str) -> str:
+    """The rule of an automaton's texts and what ends them, one rule for each state.
 
     Equal rules are one, where a state leads to no loop: bounds of 50 and of 100
     characters share fifty of them. ``escape`` is the rule of an escape.
@@ -164,22 +187,21 @@ def rules(found: Automaton, define: Callable[[str], str], escape: str) -> str:
         if missing:
             raise TooLarge  # a loop
         waiting.pop()
-        names[state] = define(body(found, state, names, escape))
+        names[state] = define(body(found, state, names, escape, end))
     return names[0]
 
 
-def body(found: Automaton, state: int, names: Any, escape: str) -> str:
+def body(found: Automaton, state: int, names: Mapping[int, str], escape: str, end: str) -> str:
     """One state: a character and where it leads, or the end of the string."""
     made = []
     for to, ranges in found.edges[state].items():
         plain = tuple(part for part in ranges if part[0] != ESCAPE)
         made += [f"{chars(plain)} {names[to]}"] if plain else []
         made += [f"{escape} {names[to]}"] if len(plain) < len(ranges) else []
-    return " | ".join([*made, *(['"\\""'] if state in found.ends else [])])
+    return " | ".join([*made, *([end] if state in found.ends else [])])
 
 
 def _letter(code: int) -> str:
+    if code < 0x20:
+        return f"\\u{code:04x}"
     return f"\\{chr(code)}" if chr(code) in SPECIAL else chr(code)
-
-
-__all__ = ["ESCAPED", "FREE", "body", "chars", "expression", "literal", "node", "one", "rewritten", "rules"]

@@ -120,9 +120,7 @@ def _reference(ucs: str, private: str, *, absolute: bool) -> str:
 
 
 _VARIABLE = rf"(?:[A-Za-z0-9_]|{_PERCENT})(?:\.?(?:[A-Za-z0-9_]|{_PERCENT}))*(?::[1-9][0-9]{{0,3}}|\*)?"
-_TEMPLATE = (
-    rf"(?:[!#$&'(-;=?-\[\]_a-z~{_UCS}{_PRIVATE}]|{_PERCENT}|\{{[+#./;?&=,!@|]?{_VARIABLE}(?:,{_VARIABLE})*\}})*"
-)
+_TEMPLATE = rf"(?:[!#$&'(-;=?-\[\]_a-z~{_UCS}{_PRIVATE}]|{_PERCENT}|\{{[+#./;?&=,!@|]?{_VARIABLE}(?:,{_VARIABLE})*\}})*"
 
 _RARE = "|".join(f"\\x{code:02x}" for code in range(0x20) if code not in patterns.SHORT_ESCAPES)
 _POINTER = rf"(?:/(?:[^/~]|~[01]|{_RARE})*)*"

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from k2lab.enforcer import strings
+from k2lab.enforcer.automaton import Automaton
 from k2lab.enforcer.expressions import literal
 from k2lab.enforcer.finite import Schema
 
 WHITE_SPACE = 16
 """Blanks in a row that JSON may hold: room for indented JSON, and no room to run on for ever."""
 
-ESCAPE = r'"\\" (["\\/bfnrt] | "u" [0-9A-Fa-f]{4})'
+QUOTE = '"\\""'
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class Grammar:
             return self._enclosed("{", parts, "}")
         if isinstance(value, list):
             return self._enclosed("[", list(map(self.listed, value)), "]")
-        return self.define(" | ".join(map(literal, _spellings(value))))
+        ways = list(map(literal, _spellings(value)))
+        return ways[0] if len(ways) == 1 else f"({' | '.join(ways)})"
 
     def _enclosed(self, begin: str, parts: list[str], end: str) -> str:
         inside = f' {self.blank} "," {self.blank} '.join(parts)
@@ -98,8 +100,12 @@ class Grammar:
         assert made.states is not None
         key = f"string {asked}"
         if key not in self.names:
-            self.names[key] = self.define(strings.written(made.states, self.define, self.fresh, self.define(ESCAPE)))
+            self.names[key] = self.define(f"{QUOTE} {self.automaton(made.states, QUOTE)}")
         return self.names[key]
+
+    def automaton(self, found: Automaton, end: str) -> str:
+        """The rule of an automaton's texts and what ends them."""
+        return strings.written(found, self.define, self.fresh, self.define(strings.ESCAPE_BODY), end)
 
 
 Moves = Callable[[Hashable], Iterable[tuple[str, Hashable]]]

@@ -21,8 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from k2lab.enforcer.automaton import FREE, Automaton, TooLarge, counted, holds, matching, without
-from k2lab.enforcer.expressions import ESCAPED, body, chars, expression, node, one, rewritten, rules
+from k2lab.enforcer.automaton import ESCAPE, FREE, Automaton, TooLarge, counted, holds, matching, without
+from k2lab.enforcer.expressions import body, chars, expression, node, one, rewritten, rules
 
 MARKERS = ("<|tool_call", "<|im_")
 """How the markers of calls and of turns begin."""
@@ -30,11 +30,15 @@ MARKERS = ("<|tool_call", "<|im_")
 NEAR = ("<|t", "<|i")
 """What long bounded strings shut out in their place: fewer states for each character that is counted."""
 
+ESCAPE_BODY = r'"\\" (["\\/bfnrt] | "u" [0-9A-Fa-f]{4})'
+"""One escape of JSON, as the body of a rule."""
+
 FEW_STATES = 64
 MOST_COUNTED = 450
 """States of a bounded string; each costs 15 ms of the first grammar with a vocabulary as large as Kimi's."""
 
-UNIT = (*FREE, (0x110000, 0x110000))
+ASCII = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7F))
+OTHER = ((0x80, 0x10FFFF), (ESCAPE, ESCAPE))
 
 
 @dataclass(frozen=True)
@@ -64,34 +68,33 @@ def text(pattern: str | None, least: int, most: int | None, soft: int | None, ma
 
 def _open(least: int, macros: bool) -> Text:
     for markers, loss in ((MARKERS, ""), (NEAR, _lost("<|t and <|i", "beside so great a minLength"))):
-        found = counted(least, None, markers)
-        if not macros:
-            return Text(None, found, loss)
         try:
-            return Text(node(expression(found)), None, loss)
+            found = counted(least, None, markers)
+            return Text(node(expression(found)), None, loss) if macros else Text(None, found, loss)
         except TooLarge:
             continue
     plain = without(FREE, ((0x3C, 0x3C),))
-    unit = one((*plain, UNIT[-1]))
-    return Text(node(f"{unit}{{{least}}}{unit}*"), None, _lost("<", "beside so great a minLength"))
+    unit = one((*plain, (ESCAPE, ESCAPE)))
+    loss = _lost("<", "beside so great a minLength")
+    if macros:
+        return Text(node(f"{unit}{{{least}}}{unit}*"), None, loss)
+    ruled = f"({chars(plain)} | {ESCAPE_BODY})"
+    return Text(f'"\\"" {ruled}{{{least}}} {ruled}* "\\""', None, loss)
 
 
 def _softly(most: int) -> Text:
     """Up to so many characters, of which a ``<`` and what follows it count as one."""
-    free = one((*without(FREE, ((0x3C, 0x3C),)), UNIT[-1]))
-    after = chars(without(FREE, ((0x3C, 0x3C), (0x7C, 0x7C))))
-    bar = chars(without(FREE, ((0x3C, 0x3C), (0x69, 0x69), (0x74, 0x74))))
-    unit = rf"(?:{free}|<(?:{after}|{ESCAPED}|<(?:{after}|{ESCAPED})|\|(?:{bar}|{ESCAPED})))"
+    free, after, bar = (chars(without(ASCII, [(ord(c), ord(c)) for c in cut])) for cut in ("<", "<|", "<it"))
+    unit = rf"(?:{free}|<(?:{after}|<{after}|\|{bar})|(?:<(?:<|\||)|){one(OTHER)})"
     loss = _lost("<<<, <<|, <|t and <|i", f"where max_string bounds it to {most} characters")
     return Text(node(rf"{unit}{{0,{most}}}(?:<\||<|)"), None, loss)
 
 
 def _counted(least: int, most: int) -> Text:
     """Strings of a bounded number of characters: one state for each, and for each beginning of a marker."""
-    short = tuple(marker for marker in MARKERS if len(marker) <= most)
-    found = counted(least, most, short)
-    if len(found.edges) <= FEW_STATES:
-        return Text(None, found)
+    markers = tuple(marker for marker in MARKERS if len(marker) <= most)
+    if most * sum(map(len, markers)) <= FEW_STATES:
+        return Text(None, counted(least, most, markers))
     return Text(None, counted(least, most, NEAR), _lost("<|t and <|i", f"of at most {most} characters"))
 
 
@@ -120,14 +123,12 @@ def _lost(what: str, where: str) -> str:
     return f"a string {where} cannot hold {what}"
 
 
-def written(found: Automaton, define: Callable[..., str], fresh: Callable[[], str], escape: str) -> str:
-    """The body of a string's rule from its automaton: quotes, and one rule for each state."""
+def written(found: Automaton, define: Callable[..., str], fresh: Callable[[], str], escape: str, end: str) -> str:
+    """The rule of an automaton's texts and what ends them, one rule for each state."""
     try:
-        return f'"\\"" {rules(found, define, escape)}'
-    except TooLarge:
-        pass  # it has loops: its states get names of their own
-    name = fresh()
-    names = {state: f"{name}{state}" for state in range(len(found.edges))}
-    for state, rule in names.items():
-        define(body(found, state, names, escape), rule)
-    return f'"\\"" {names[0]}'
+        return rules(found, define, escape, end)
+    except TooLarge:  # it has loops: its states get names of their own
+        names = {state: fresh() for state in range(len(found.edges))}
+    for state, name in names.items():
+        define(body(found, state, names, escape, end), name)
+    return names[0]

@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from k2lab import wire
+from k2lab.enforcer.automaton import free
 from k2lab.enforcer.expressions import literal
 from k2lab.enforcer.grammar import Grammar
 from k2lab.enforcer.strings import MARKERS
@@ -52,11 +53,11 @@ def root(
     if must:
         answer = section or '""'
     else:
-        answer = _free(grammar, MARKERS) + (f" ({section} | \"\")" if section else "")
+        answer = _free(grammar, MARKERS) + (f' ({section} | "")' if section else "")
     return " ".join([*_reasoning(grammar, thinking), answer])
 
 
-def request(form: Form, text: str) -> dict[str, Any]:
+def request_fields(form: Form, text: str) -> dict[str, Any]:
     """The fields of a chat request that carry a grammar to a server."""
     if form == "vllm-0.11":
         return {"structured_outputs": {"grammar": text}}
@@ -67,20 +68,27 @@ def request(form: Form, text: str) -> dict[str, Any]:
 
 
 def _section(grammar: Grammar, arguments: Mapping[str, str], first_index: int, most: int) -> str:
-    """Calls up to the last index; each rule has the next call in it."""
-    begin, end = literal(f"{wire.CALL_BEGIN}functions."), literal(wire.SECTION_END)
-    bodies = {name: grammar.define(f"{rule} {literal(wire.CALL_END)}") for name, rule in arguments.items()}
-    after = end
+    """Calls up to the last index; each rule has the next call in it.
+
+    What is alike in all calls are rules of their own: each letter of a literal costs the engine a state.
+    """
+    begin, said, end, close = (
+        grammar.define(literal(marker))
+        for marker in (f"{wire.CALL_BEGIN}functions.", wire.ARGUMENT_BEGIN, wire.CALL_END, wire.SECTION_END)
+    )
+    names = {name: grammar.define(literal(f"{name}:")) for name in arguments}
+    after = close
     for index in reversed(range(first_index, first_index + most)):
-        told = grammar.define(literal(f":{index}{wire.ARGUMENT_BEGIN}"))
-        ways = " | ".join(f"{literal(name)} {told} {rule}" for name, rule in bodies.items())
-        call = grammar.define(f"{begin} ({ways}) {after}")
-        after = grammar.define(f"{call} | {end}")
+        ways = " | ".join(f"{names[name]} {literal(str(index))} {said} {rule}" for name, rule in arguments.items())
+        call = grammar.define(f"{begin} ({ways}) {end} {after}")
+        after = f"({call} | {close})"
     return f"{literal(wire.SECTION_BEGIN)} {call}"
 
 
 def _free(grammar: Grammar, markers: tuple[str, ...]) -> str:
     """Free text, in which no marker may be written; the end of the turn stays allowed."""
+    if not grammar.macros:
+        return grammar.automaton(free(markers), '""')
     quoted = ", ".join(map(literal, markers))
     return grammar.define(f"TagDispatch(loop_after_dispatch=false, excludes=({quoted}))")
 
