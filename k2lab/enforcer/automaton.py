@@ -1,4 +1,4 @@
-"""Texts as finite automata: what a pattern matches, less every text that holds a marker.
+r"""Texts as finite automata: what a pattern matches, less every text that holds a marker.
 
 A state's edges lead over ranges of code points; :data:`ESCAPE` stands for one
 whole escape of JSON, as ``\\n`` or ``\\u00e9``, which begins or goes on no marker.
@@ -6,6 +6,7 @@ whole escape of JSON, as ``\\n`` or ``\\u00e9``, which begins or goes on no mark
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from re import _parser as parser  # type: ignore[attr-defined]
@@ -21,6 +22,8 @@ UNIT: Ranges = (*FREE, (ESCAPE, ESCAPE))
 """What counts as one character of a JSON string."""
 
 MOST_STATES = 600
+MOST_POSITIONS = 200
+"""Of a pattern that is put beside markers: each may become one state for each beginning of a marker."""
 
 
 class TooLarge(Exception):
@@ -152,7 +155,10 @@ def merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
 def matching(pattern: str, markers: Sequence[str]) -> Automaton:
     """What a pattern matches as a whole, without the texts that hold a marker."""
     pieces = Pieces.empty()
-    return determined(pieces, pieces.sequence(0, parser.parse(pattern)), markers)
+    end = pieces.sequence(0, parser.parse(pattern))
+    if len(pieces.free) > MOST_POSITIONS:
+        raise TooLarge
+    return _smallest(*determined(pieces, end, markers))
 
 
 def counted(least: int, most: int | None, markers: Sequence[str]) -> Automaton:
@@ -161,17 +167,18 @@ def counted(least: int, most: int | None, markers: Sequence[str]) -> Automaton:
     for _ in range(least):
         place = pieces.step(place, UNIT)
     if most is None:
-        return determined(pieces, pieces.loop(place, UNIT), markers)
+        return _smallest(*determined(pieces, pieces.loop(place, UNIT), markers))
     ends = [place]
     for _ in range(most - least):
         ends.append(pieces.step(ends[-1], UNIT))
-    return determined(pieces, pieces._joined(ends), markers)
+    edges, last = determined(pieces, pieces._joined(ends), markers)
+    return Automaton(tuple(edges), last)
 
 
 def free(markers: Sequence[str]) -> Automaton:
     """All texts but those that hold a marker."""
     pieces = Pieces.empty()
-    return determined(pieces, pieces.loop(0, ((0, 0x10FFFF),)), markers)
+    return _smallest(*determined(pieces, pieces.loop(0, ((0, 0x10FFFF),)), markers))
 
 
 def holds(pattern: str, markers: Sequence[str]) -> bool:
@@ -196,8 +203,8 @@ def holds(pattern: str, markers: Sequence[str]) -> bool:
     return False
 
 
-def determined(pieces: Pieces, end: int, markers: Sequence[str]) -> Automaton:
-    """The smallest deterministic automaton, by subsets of states and how much of a marker was written."""
+def determined(pieces: Pieces, end: int, markers: Sequence[str]) -> tuple[list[dict[int, Ranges]], frozenset[int]]:
+    """The edges and ends of a deterministic automaton, by subsets of states and how much of a marker was written."""
     first = (pieces.closure([0]), "")
     numbers, waiting, edges = {first: 0}, [first], []
     while waiting:
@@ -216,10 +223,10 @@ def determined(pieces: Pieces, end: int, markers: Sequence[str]) -> Automaton:
                 waiting.append(target)
             out.setdefault(numbers[target], []).append((low, high))
         edges.append(out)
-        if len(numbers) > 20 * MOST_STATES:
+        if len(numbers) > MOST_STATES:
             raise TooLarge
     ends = frozenset(number for (states, _), number in numbers.items() if end in states)
-    return _smallest([{to: merged(ranges) for to, ranges in out.items()} for out in edges], ends)
+    return [{to: merged(ranges) for to, ranges in out.items()} for out in edges], ends
 
 
 def _next_letters(seen: str, markers: Sequence[str]) -> list[str]:
@@ -239,7 +246,7 @@ def _segments(moves: Sequence[tuple[Ranges, int]], letters: Iterable[str]) -> li
     cuts = {edge for ranges, _ in moves for low, high in ranges for edge in (low, high + 1)}
     cuts |= {edge for letter in letters for edge in (ord(letter), ord(letter) + 1)}
     edges = sorted(cuts | {ESCAPE, ESCAPE + 1})
-    return [(low, high - 1) for low, high in zip(edges, edges[1:], strict=False)]
+    return [(low, high - 1) for low, high in itertools.pairwise(edges)]
 
 
 def _smallest(edges: list[dict[int, Ranges]], ends: frozenset[int]) -> Automaton:

@@ -53,17 +53,19 @@ def one(ranges: Ranges) -> str:
     return f"(?:{chars(plain)}|{ESCAPED})" if plain else ESCAPED
 
 
-def rewritten(pattern: str, *, as_rule: bool = False, cut: str = "") -> str:
+def rewritten(pattern: str, *, as_rule: bool = False, cut: str = "", blocks: bool = False) -> str:
     """A pattern in the engine's notation, as a regular expression or as a rule's body.
 
-    ``cut`` is taken out of classes in which it does not stand by itself.
+    ``cut`` are letters that are taken out of classes in which they do not stand
+    by themselves; ``blocks`` leaves ``<`` in what is repeated without an end,
+    together with what follows it and makes no marker.
     """
-    return _Notation(as_rule, cut).sequence(parser.parse(pattern))
+    return _Notation(as_rule, cut, blocks).sequence(parser.parse(pattern))
 
 
 class _Notation:
-    def __init__(self, as_rule: bool, cut: str) -> None:
-        self.rule, self.cut = as_rule, cut
+    def __init__(self, as_rule: bool, cut: str, blocks: bool = False) -> None:
+        self.rule, self.cut, self.blocks = as_rule, cut, blocks
         self.opening = "(" if as_rule else "(?:"
 
     def sequence(self, items: Iterable[Any]) -> str:
@@ -76,7 +78,10 @@ class _Notation:
         if kind == "BRANCH":
             return self._group("|".join(self.sequence(branch) for branch in value[1]))
         if kind in ("MAX_REPEAT", "MIN_REPEAT"):
-            return self._repeated(self._group(self.sequence(value[2])), *value[:2])
+            endless = self.blocks and value[1] == parser.MAXREPEAT and _is_wide(value[2])
+            return self._repeated(
+                self._block(value[2]) if endless else self._group(self.sequence(value[2])), *value[:2]
+            )
         ranges = characters(kind, value)
         for letter in self.cut:
             kept = without(ranges, ((ord(letter), ord(letter)),))
@@ -84,6 +89,14 @@ class _Notation:
         if not ranges:
             raise TooLarge
         return chars(ranges)
+
+    def _block(self, items: Any) -> str:
+        """One character, or ``<`` and what follows it and makes no marker."""
+        free, after, bar = (_Notation(self.rule, cut).sequence(items) for cut in ("<", "<|", "<it"))
+        less, line = ('"<" ', '"|" ') if self.rule else ("<", "\\|")
+        return self._group(
+            f"{free}|{less}{self._group(f'{after}|{less}{self._group(after)}|{line}{self._group(bar)}')}"
+        )
 
     def _group(self, text: str) -> str:
         return f"{self.opening}{text})"
@@ -100,11 +113,25 @@ class _Notation:
         return text * least + more
 
 
+def _is_wide(items: Any) -> bool:
+    """Whether a part of a pattern is a class with ``<`` and ``|`` among others, or a choice that has one."""
+    if len(items) != 1:
+        return False
+    kind, value = str(items[0][0]), items[0][1]
+    if kind == "SUBPATTERN":
+        return _is_wide(value[3])
+    if kind == "BRANCH":
+        return any(map(_is_wide, value[1]))
+    if kind not in ("IN", "ANY", "NOT_LITERAL"):
+        return False
+    return all(any(low < code < high for low, high in characters(kind, value)) for code in (0x3C, 0x7C))
+
+
 def expression(found: Automaton) -> str:
     """The regular expression of an automaton, by taking out its states one after the other.
 
     An escape and what is beyond ASCII, which take the engine most states, stand
-    once for each state that they lead to.
+    once for each state that they lead to, and so do edges that states share.
     """
     end, ways = _shared(found)
     for gone in _order(ways, len(found.edges)):
@@ -112,7 +139,9 @@ def expression(found: Automaton) -> str:
         after = ways.pop(gone)
         for out in ways.values():
             before = out.pop(gone, None)
-            for to, rest in after.items() if before else ():
+            if before is None:
+                continue
+            for to, rest in after.items():
                 made = f"{_choice(before)}{loop}{_choice(rest)}"
                 if len(made) > LONGEST:
                     raise TooLarge
@@ -130,7 +159,8 @@ Ways = dict[int, dict[int, list[str]]]
 def _shared(found: Automaton) -> tuple[int, Ways]:
     """The end, and an automaton's edges with a state behind each state for what is written alike from many."""
     count = len(found.edges)
-    end, ways = -1, {state: {} for state in range(count)}
+    end = -1
+    ways: Ways = {state: {} for state in range(count)}
     for state, out in enumerate(found.edges):
         for to, ranges in out.items():
             plain = ranges
@@ -144,8 +174,16 @@ def _shared(found: Automaton) -> tuple[int, Ways]:
                 plain = tuple((low, min(high, 0x7F)) for low, high in ranges if low < 0x80)
             if plain:
                 ways[state].setdefault(to, []).append(one(plain))
+    alike: dict[str, list[int]] = {}
+    for state in range(count):
+        alike.setdefault(repr(sorted(ways[state].items())), []).append(state)
+    for states in alike.values():
+        if len(states) > 1:
+            via = 5 * count + states[0]
+            ways[via] = ways[states[0]]
+            ways |= {state: {via: [""]} for state in states}
     for state in found.ends:
-        ways[state][end] = [""]
+        ways[state].setdefault(end, []).append("")
     return end, ways
 
 

@@ -1,4 +1,4 @@
-"""JSON strings in the grammar, in which no marker of Kimi's format can be written.
+r"""JSON strings in the grammar, in which no marker of Kimi's format can be written.
 
 To a grammar a marker such as ``<|tool_call_end|>`` is text like any other, and a
 JSON string may hold it; to the server's parser the call ends there, in the
@@ -7,7 +7,7 @@ So strings and keys are automata that shut out what each marker begins with,
 :data:`MARKERS`, and nothing else: ``a < b``, ``<div>`` and ``<|user|>`` can be
 written. Special tokens that neither the parser nor the server acts upon within
 a string (``[EOS]``, ``<|media_pad|>``, ``</think>``) are left alone. What is written as
-an escape, ``\\u003c|``, is no marker to a parser, which reads the raw text.
+an escape, ``\u003c|``, is no marker to a parser, which reads the raw text.
 
 Measured with Kimi's 163,840 tokens on xgrammar 0.2.8 (``tests/enforcer_compile.py``):
 ``json_schema``'s own ``excludes`` costs 0.3 s of each new tag, as its rules go in
@@ -23,6 +23,7 @@ from functools import lru_cache
 
 from k2lab.enforcer.automaton import ESCAPE, FREE, Automaton, TooLarge, counted, holds, matching, without
 from k2lab.enforcer.expressions import body, chars, expression, node, one, rewritten, rules
+from k2lab.errors import InputError
 
 MARKERS = ("<|tool_call", "<|im_")
 """How the markers of calls and of turns begin."""
@@ -67,27 +68,30 @@ def text(pattern: str | None, least: int, most: int | None, soft: int | None, ma
 
 
 def _open(least: int, macros: bool) -> Text:
-    for markers, loss in ((MARKERS, ""), (NEAR, _lost("<|t and <|i", "beside so great a minLength"))):
-        try:
-            found = counted(least, None, markers)
-            return Text(node(expression(found)), None, loss) if macros else Text(None, found, loss)
-        except TooLarge:
-            continue
-    plain = without(FREE, ((0x3C, 0x3C),))
-    unit = one((*plain, (ESCAPE, ESCAPE)))
-    loss = _lost("<", "beside so great a minLength")
+    """A string of at least so many characters: of many, ``<`` and what follows it count as one."""
+    if not macros and least <= FEW_STATES:
+        return Text(None, counted(least, None, MARKERS))
+    last = expression(counted(min(least, 1), None, MARKERS))
+    if least < 2 and macros:
+        return Text(node(last))
+    loss = _lost("<<<, <<|, <|t and <|i", f"of at least {least} characters", " among the first")
     if macros:
-        return Text(node(f"{unit}{{{least}}}{unit}*"), None, loss)
-    ruled = f"({chars(plain)} | {ESCAPE_BODY})"
-    return Text(f'"\\"" {ruled}{{{least}}} {ruled}* "\\""', None, loss)
+        return Text(node(f"{_unit()}{{{least - 1}}}{last}"), None, loss)
+    free = f"({chars(without(FREE, [(0x3C, 0x3C)]))} | {ESCAPE_BODY})"
+    return Text(f'"\\"" {free}{{{least}}} {free}* "\\""', None, _lost("<", f"of at least {least} characters"))
 
 
 def _softly(most: int) -> Text:
     """Up to so many characters, of which a ``<`` and what follows it count as one."""
-    free, after, bar = (chars(without(ASCII, [(ord(c), ord(c)) for c in cut])) for cut in ("<", "<|", "<it"))
-    unit = rf"(?:{free}|<(?:{after}|<{after}|\|{bar})|(?:<(?:<|\||)|){one(OTHER)})"
     loss = _lost("<<<, <<|, <|t and <|i", f"where max_string bounds it to {most} characters")
-    return Text(node(rf"{unit}{{0,{most}}}(?:<\||<|)"), None, loss)
+    return Text(node(rf"{_unit()}{{0,{most}}}(?:<\||<|)"), None, loss)
+
+
+def _unit() -> str:
+    """A character, or ``<`` and what follows it and makes no marker; without a loop and never empty."""
+    free, after, bar = (chars(without(ASCII, [(ord(c), ord(c)) for c in cut])) for cut in ("<", "<|", "<it"))
+    other = one(OTHER)
+    return rf"(?:{free}|{other}|<(?:{after}|<{after}|\|{bar})|(?:<<|<\||<){other})"
 
 
 def _counted(least: int, most: int) -> Text:
@@ -101,26 +105,31 @@ def _counted(least: int, most: int) -> Text:
 def _patterned(pattern: str, macros: bool) -> Text:
     if not holds(pattern, MARKERS):
         return Text(_as_is(pattern, macros))
-    for markers, loss in ((MARKERS, ""), (NEAR, _lost("<|t and <|i", "with its pattern"))):
-        try:
-            found = matching(pattern, markers)
-            if macros:
-                return Text(node(expression(found)), None, loss)
-            if len(found.edges) <= MOST_COUNTED:
-                return Text(None, found, loss)
-        except TooLarge:
-            continue
-    return Text(_as_is(pattern, macros, cut="<"), None, _lost("<", "with its pattern, but where that names it"))
+    try:
+        found = matching(pattern, MARKERS)
+        if macros:
+            return Text(node(expression(found)))
+        if len(found.edges) <= MOST_COUNTED:
+            return Text(None, found)
+    except TooLarge:
+        pass
+    named = "with its pattern, but where that names it,"
+    for blocks, what in ((True, "<<<, <<|, <|t and <|i, or < in what is counted"), (False, "<")):
+        if not holds(rewritten(pattern, cut="<", blocks=blocks), MARKERS):
+            return Text(_as_is(pattern, macros, blocks), None, _lost(what, named))
+    raise InputError(f"a string with the pattern {pattern[:80]!r} would hold what begins a marker of Kimi's format")
 
 
-def _as_is(pattern: str, macros: bool, cut: str = "") -> str:
+def _as_is(pattern: str, macros: bool, blocks: bool | None = None) -> str:
+    """A pattern as it is, or without ``<`` but in ``blocks``."""
+    cut = "" if blocks is None else "<"
     if macros:
-        return node(f"(?:{rewritten(pattern, cut=cut)})")
-    return f'"\\"" ({rewritten(pattern, as_rule=True, cut=cut)}) "\\""'
+        return node(f"(?:{rewritten(pattern, cut=cut, blocks=bool(blocks))})")
+    return f'"\\"" ({rewritten(pattern, as_rule=True, cut=cut, blocks=bool(blocks))}) "\\""'
 
 
-def _lost(what: str, where: str) -> str:
-    return f"a string {where} cannot hold {what}"
+def _lost(what: str, where: str, how: str = "") -> str:
+    return f"a string {where} cannot hold {what}{how}"
 
 
 def written(found: Automaton, define: Callable[..., str], fresh: Callable[[], str], escape: str, end: str) -> str:
