@@ -1,4 +1,6 @@
+import contextlib
 import copy
+import itertools
 import json
 import math
 import random
@@ -16,12 +18,12 @@ from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
 
 from k2lab import engine
-from k2lab.enforcer import patterns
+from k2lab.enforcer import formats, patterns
 from k2lab.enforcer.finite import finite
-from k2lab.enforcer.schemas import exact, translate
+from k2lab.enforcer.schemas import arguments, translate
 from k2lab.errors import InputError
 from tests.conftest import SHARED
-from tests.schemas import SCHEMAS, B, I, N, S, arr, obj, p
+from tests.schemas import NULL, SCHEMAS, B, I, N, S, arr, exact, obj, p
 
 WORKER = Path(__file__).with_name("grammar_worker.py")
 WALLE = [
@@ -29,18 +31,6 @@ WALLE = [
     for file in sorted((SHARED / "walle").glob("*.jsonl"))
     for line, text in enumerate(file.read_text().splitlines(), 1)
 ]
-FORMATS = {
-    "date": "2026-01-31",
-    "time": "10:20:30Z",
-    "date-time": "2026-01-31T10:20:30Z",
-    "duration": "P1DT2H",
-    "email": "a.b@example.com",
-    "hostname": "example.com",
-    "ipv4": "192.168.0.1",
-    "ipv6": "2001:db8::1",
-    "uri": "https://example.com/a?b=c",
-    "uuid": "123e4567-e89b-12d3-a456-426614174000",
-}
 WORDS = [
     "",
     "a",
@@ -61,7 +51,7 @@ WORDS = [
     "cat",
 ]
 DEEPEST = 9
-FREE = r'[^"\\\x00-\x1f<]'
+FREE = r"[\s\S]"
 
 
 class TooDeep(Exception):
@@ -132,8 +122,6 @@ class Writer:
     def string(self, node, depth):
         if "pattern" in node:
             return f'"{sample(node["pattern"], self.random)}"'
-        if "format" in node:
-            return f'"{FORMATS[node["format"]]}"'
         if "minLength" in node or "maxLength" in node:
             least = node.get("minLength", 0)
             most = min(node.get("maxLength", least + 5), least + 40)
@@ -392,8 +380,6 @@ def reason(one, text, anchored):
         return "spelling of a number"
     if "\\" in text:
         return "escape in a string"
-    if '"format"' in json.dumps(one.made.schema):
-        return "format"
     if repeats_key(text):
         return "a key twice"
     if re.search(r"\d{19}", outside):
@@ -572,12 +558,10 @@ def closed(properties, required=(), **more):
         ({"type": "number", "minimum": 5, "exclusiveMinimum": 5}, {"type": "number", "exclusiveMinimum": 5}),
         ({"type": "number", "minimum": 2**53 + 1}, {"type": "number", "minimum": 2**53 + 2}),
         ({"type": "string", "format": "color"}, S),
-        ({"type": "string", "format": "date", "pattern": "^2$"}, {"type": "string", "pattern": "2"}),
-        ({"type": "string", "format": "uri", "minLength": 1}, {"type": "string", "format": "uri"}),
-        ({"type": "string", "format": "uri", "maxLength": 9}, {"type": "string", "maxLength": 9}),
+        ({"type": "string", "format": "uuid"}, {"type": "string", "pattern": formats.whole("uuid").text}),
         (
-            {"type": "string", "format": "uri", "minLength": 1, "maxLength": 9},
-            {"type": "string", "minLength": 1, "maxLength": 9},
+            {"type": "string", "format": "date", "minLength": 1, "maxLength": 10},
+            {"type": "string", "pattern": formats.whole("date").text},
         ),
         (
             {"type": "string", "pattern": "^[a-z]{2,3}$", "minLength": 2},
@@ -599,7 +583,7 @@ def closed(properties, required=(), **more):
         ),
         (
             obj({"a": obj({"x": I, "y": I}), "b": obj({"y": I, "x": I})}),
-            closed({"a": closed({"x": I, "y": I}), "b": closed({"y": I, "x": I}) | {"x-order": 1}}),
+            closed({"a": closed({"x": I, "y": I}), "b": closed({"y": I, "x": I})}),
         ),
     ],
 )
@@ -618,7 +602,7 @@ def test_other_keys_are_told_from_the_declared_ones():
     assert value == S and schema["additionalProperties"] is False
     for key in ("", "b", "ab", "é ", "aa"):
         assert re.fullmatch(pattern, key)
-    for key in ("a", "é", 'q"', "\\u0061", "<"):
+    for key in ("a", "é", 'q"', "\\u0061"):
         assert not re.fullmatch(pattern, key)
 
 
@@ -694,14 +678,20 @@ def test_what_says_nothing_more_is_no_limit(schema):
         ("^a", "aX*", 1, None),
         ("a$", "X*a", 1, None),
         ("a", "X*aX*", 1, None),
-        ("", "X*X*", 0, None),
+        ("", "X*", 0, None),
         ("^a|b$", "(?:aX*|X*b)", 1, None),
         ("^(ab|c)$", "(?:ab|c)", 1, 2),
         ("(^a$)|^bb$", "(?:a|bb)", 1, 2),
-        ("^ab?$", "a(?:b|)", 1, 2),
-        ("^(a|bc?)+?$", "(?:(?:a|b|bc))(?:(?:a|b|bc))*", 1, None),
+        ("^ab?$", "a(?:b)?", 1, 2),
+        ("^a{0}(?:b|cc){1}$", "(?:b|cc)", 1, 2),
+        ("^(a|bc?)+?$", "(?:(?:a|b(?:c)?))+", 1, None),
+        ("^a{2,}b{,3}$", "(?:a){2,}(?:b){0,3}", 2, None),
+        ("(^|,)a(,|$)", "(?:a,X*|a|X*,a,X*|X*,a)", 1, None),
+        ("^(a|(b|^c))$", "(?:a|b|c)", 1, 1),
         ("^[ab]{2,9}\\d$", "(?:[a-b]){2,9}[0-9]", 3, 10),
-        ("^[^b-\U0010fffe]$", "[ -!#-;=-\\[\\]-a\U0010ffff]", 1, 1),
+        ("^[^b-\U0010fffe]$", '(?:[ -!#-\\[\\]-a\U0010ffff]|\\\\["\\\\bfnrt])', 1, 1),
+        ('^"[\\\\a]\\n$', '\\\\"(?:a|\\\\\\\\)\\\\n', 3, 3),
+        ("^\\x1b$", "\\\\u001b", 1, 1),
         ("^[<a]<$", "[<a]<", 2, 2),
         ("^\\.\\x41\\/$", "\\.A\\/", 3, 3),
     ],
@@ -714,19 +704,17 @@ def test_a_pattern_is_written_for_whole_texts(pattern, expected, shortest, longe
 @pytest.mark.parametrize(
     ("pattern", "why"),
     [
-        ('"', "escapes"),
-        ("\\\\", "escapes"),
-        ("a\nb", "escapes"),
-        ('["]', "escapes"),
         ("(?=a)b", "assert"),
         ("(a)\\1", "groupref"),
         ("\\bab", "at"),
         ("(?i)a", "flags"),
         ("(?i:a)", "flags"),
         ("x(^a|b)", "at"),
-        ("a{300}", "256 repetitions"),
-        ("(a{20}b){20}", "256 repetitions"),
-        ("^((ab|c){0,9}|d)$", "100 ways"),
+        ("a{600}", "600 characters with its repetitions written out, at most 512"),
+        ("((a{40}b){40}|c){40}", "65640 characters"),
+        ("a{4000000000,}", "at most 512"),
+        ("[a-z]" * 2000, "10000 characters long, at most 8192"),
+        ("(^|aa|bb|cc|dd|ee|ff|gg|hh)x($|aa|bb|cc|dd|ee|ff|gg|hh)", "64 choices around anchors"),
         ("([", "unterminated"),
     ],
 )
@@ -805,7 +793,7 @@ REFUSED = {
     "infinite": (p({"maximum": math.inf}), "no JSON"),
     "surrogate": (p({"enum": ["\ud800"]}), "no Unicode"),
     "tuple": (p({"enum": (1,)}), "has a tuple"),
-    "$id within": (defined({"$id": "https://example.com/x", "items": ref("x")}, x=I), "has an \\$id"),
+    "$id within": (defined({"$id": "https://example.com/x", "items": ref("x")}, x=I), "'#/.*/x' is not there"),
     "deep 200": (deep(200, lambda s: obj({"x": s}, ["x"])), "80 levels"),
     "deep 2000": (deep(2000, arr), "80 levels"),
     "deep 100000": (deep(100_000, lambda s: {"not": s}), "80 levels"),
@@ -858,3 +846,251 @@ def test_what_is_large_is_translated_soon(schema):
     began = time.perf_counter()
     translate(schema)
     assert time.perf_counter() - began < 3
+
+
+OBJECT = {"type": "object", "additionalProperties": {}}
+
+
+@pytest.mark.parametrize(
+    ("root", "expected"),
+    [
+        (True, OBJECT),
+        ({}, OBJECT),
+        ({"description": "nothing"}, OBJECT),
+        ({"type": ["object", "string"]}, OBJECT),
+        ({"type": ["null", "object"], "properties": {"a": I}}, closed({"a": I})),
+        ({"properties": {"a": I}, "minLength": 3}, closed({"a": I})),
+        ({"anyOf": [S, obj({"a": I}), NULL]}, closed({"a": I})),
+        ({"oneOf": [obj({"a": I}, ["a"]), arr(I)]}, closed({"a": I}, ["a"])),
+        ({"allOf": [{"type": ["object", "string"]}, {"properties": {"a": I}}]}, closed({"a": I})),
+        ({"enum": [1, {"a": 1}, "x"]}, {"enum": [{"a": 1}]}),
+        (
+            {"$ref": "#/$defs/x", "$defs": {"x": {"anyOf": [obj({"a": I}), S]}}},
+            {"$ref": "#/$defs/d0", "$defs": {"d0": closed({"a": I})}},
+        ),
+        (
+            {"$schema": "http://json-schema.org/draft-07/schema#", "$ref": "#/definitions/x", "definitions": {"x": {}}},
+            {"$ref": "#/$defs/d0", "$defs": {"d0": OBJECT}},
+        ),
+    ],
+)
+def test_arguments_are_an_object_whatever_else_a_root_admits(root, expected):
+    assert arguments(root).schema == expected
+
+
+def test_a_root_within_itself_is_narrowed_at_the_root_alone():
+    found = arguments({"type": ["object", "string"], "properties": {"n": {"$ref": "#"}}}).schema
+    inner = found["properties"]["n"]["$ref"].removeprefix("#/$defs/")
+    assert {branch["type"] for branch in found["$defs"][inner]["anyOf"]} == {"object", "string"}
+
+
+@pytest.mark.parametrize("root", [False, S, arr(I), {"enum": [1, "a"]}, {"anyOf": [S, NULL]}, {"const": None}])
+def test_a_root_that_no_object_fits_is_refused(root):
+    with pytest.raises(InputError, match="no object, which arguments always are, fits the schema: /"):
+        arguments(root)
+
+
+HERE = "https://example.com/schemas/tool.json"
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "#/$defs/x",
+        f"{HERE}#/$defs/x",
+        "tool.json#/$defs/x",
+        "/schemas/tool.json#/$defs/x",
+        "#x",
+        f"{HERE}#x",
+        "../schemas/./tool.json#x",
+        "#/%24defs/x",
+    ],
+)
+def test_a_reference_is_resolved_against_the_identifier_around_it(reference):
+    schema = {"$id": HERE, **p({"$ref": reference}), "$defs": {"x": {"$anchor": "x", **I}}}
+    assert made(schema)["$defs"] == {"d0": I}
+
+
+@pytest.mark.parametrize("reference", ["#", HERE, "tool.json", f"{HERE}#", ""])
+def test_a_reference_to_the_root_comes_upon_itself(reference):
+    found = made({"$id": HERE, **obj({"v": I, "child": {"$ref": reference}}, ["v"])})
+    child = found["properties"]["child"]
+    assert found["$defs"][child["$ref"].removeprefix("#/$defs/")]["properties"]["child"] == child
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        (
+            {
+                **p({"$ref": "item.json"}),
+                "$defs": {"i": {"$id": "item.json", **arr({"$ref": "#/$defs/t"}), "$defs": {"t": I}}},
+            },
+            [I],
+        ),
+        ({**p({"$ref": "#x"}), "$defs": {"a": {"$dynamicAnchor": "x", **I}}}, [I]),
+        (
+            {
+                "$schema": "http://json-schema.org/draft-07/schema#",
+                **p({"$ref": "#x"}),
+                "definitions": {"a": {"$id": "#x", **I}},
+            },
+            [I],
+        ),
+        (
+            {
+                "$schema": "http://json-schema.org/draft-04/schema#",
+                "id": HERE,
+                **p({"$ref": "tool.json#x"}),
+                "definitions": {"a": {"id": "#x", **I}},
+            },
+            [I],
+        ),
+        (
+            {
+                "$id": HERE,
+                "$ref": "more/a.json",
+                "$defs": {"a": {"$id": "more/a.json", "$ref": "./b.json"}, "b": {"$id": "more/b.json", **I}},
+            },
+            [I],
+        ),
+        ({"$id": "http://[", **p({"$ref": "#/$defs/x"}), "$defs": {"x": I}}, [I]),
+        ({"$id": "urn:example:tool", **p({"$ref": "urn:example:tool#/$defs/x"}), "$defs": {"x": I}}, [I]),
+        (obj({"$id": S, "p": {"$ref": "#/properties/$id"}}), [S]),
+        (
+            {**p({"$ref": "#/$defs/x"}), "$defs": {"x": {"enum": [{"$id": "q", "$ref": "r"}]}}},
+            [{"enum": [{"$id": "q", "$ref": "r"}]}],
+        ),
+    ],
+)
+def test_identifiers_and_anchors_are_those_of_the_draft(schema, expected):
+    found = list(made(schema)["$defs"].values())
+    assert [item for item in found if item in expected] == expected
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("other.json", "only references within the schema can be followed, not 'other.json'"),
+        ("https://example.com/x", "only references within"),
+        ("#nowhere", "no part of the schema has the anchor '#nowhere'"),
+        ("tool.json#nowhere", "only references within"),
+        ("#/$defs/q", "'#/\\$defs/q' is not there"),
+    ],
+)
+def test_a_reference_that_leads_out_of_the_document_says_where_to(reference, said):
+    with pytest.raises(InputError, match=said):
+        translate({"$id": HERE, **p({"$ref": reference}), "$defs": {}})
+
+
+def test_an_object_within_a_part_with_an_identifier_is_not_looked_up_from_the_root():
+    inner = {"$id": "inner.json", **arr({"$ref": "#/$defs/x"})}
+    with pytest.raises(InputError, match="is not there"):
+        translate({**p({"$ref": "#/$defs/i"}), "$defs": {"i": inner, "x": I}})
+
+
+MANY = "^$|(^(?:\\S+\\s+){0,99}\\S+$)"
+
+
+def test_patterns_grow_with_their_source_alone_and_are_bounded_together():
+    assert len(patterns.whole(MANY).text) < 300
+    assert limits(obj({f"p{i}": {"type": "string", "pattern": MANY} for i in range(20)})) == set()
+    words = {f"p{i}": {"type": "string", "pattern": f"^(?:\\S+\\s+){{0,{199 - i}}}\\S+$"} for i in range(20)}
+    found = translate(obj(words))
+    assert 0 < len(found.limits) < 20 and {limit.keyword for limit in found.limits} == {"pattern"}
+    assert "patterns would have" in found.limits[0].reason and len(json.dumps(found.schema)) < 8192
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(((a{30}){30}){30}){30}", "(a|b|c|d){9}" * 60, "[^\\W\\d_]" * 700, "(?:(?:x?y?z?){50}){50}", "\\D{600}"],
+)
+def test_a_pattern_that_would_be_large_is_named_at_once_and_not_built(pattern):
+    began = time.perf_counter()
+    found = translate(obj({"p": {"type": "string", "pattern": pattern}, "q": {"patternProperties": {pattern: I}}}))
+    assert {limit.keyword for limit in found.limits} == {"pattern", "patternProperties"}
+    assert all("at most 512" in limit.reason and len(str(limit)) < 400 for limit in found.limits)
+    assert time.perf_counter() - began < 0.5
+
+
+def test_sets_of_many_characters_are_written_at_once():
+    began = time.perf_counter()
+    letters = "".join(chr(0x4E00 + 2 * i) for i in range(2000))
+    for pattern in ("[^\\d]" * 500, f"[^{letters}]{{3}}", f"[{letters}]", "\\W" * 400, "[^\\s\\d\\w]" * 300):
+        patterns.whole(pattern)
+    assert patterns.whole("^[\ud7ff-\udc00]$").text == "\ud7ff"
+    with pytest.raises(patterns.Unfollowed, match="without a character"):
+        patterns.whole("[\\ud800-\\udfff]")
+    assert time.perf_counter() - began < 1
+
+
+def test_a_format_that_comes_often_counts_once():
+    text = {"type": "string", "format": "iri-reference"}
+    assert len(translate(obj({f"p{i}": text for i in range(200)})).schema["properties"]) == 200
+
+
+def test_names_to_tell_others_from_count_among_the_patterns():
+    names = [{f"{place}{i:02}{'x' * 20}": I for i in range(50)} for place in "abcdefgh"]
+    found = translate(obj({f"o{i}": obj(some, additionalProperties=S) for i, some in enumerate(names)}))
+    assert {limit.keyword for limit in found.limits} == {"additionalProperties"} and 0 < len(found.limits) < 8
+
+
+def test_a_schema_too_large_as_a_grammar_is_refused_with_its_size():
+    with pytest.raises(InputError, match="the schema takes 488 KiB as the grammar follows it, at most 256"):
+        translate(p({"enum": [f"{i:04}" + "x" * 100_000 for i in range(5)]}))
+
+
+LETTERS = ["a", "b", '"', "\\", "\n", "<", "é"]
+TEXTS = ["".join(text) for length in range(4) for text in itertools.product(LETTERS, repeat=length)]
+PARTS = ["a", "b", "ab", "[ab]", "[^a]", ".", "\\s", "\\S", '"', "\\\\", '["<]', "\\w", "é"]
+
+
+def some_pattern(rng, depth):
+    """A pattern of any form that is held, with anchors at its ends or not."""
+    kind = rng.choice(["part", "two", "or", "repeat", "repeat"]) if depth else "part"
+    if kind == "part":
+        return rng.choice(PARTS)
+    one, two = some_pattern(rng, depth - 1), some_pattern(rng, depth - 1)
+    if kind == "repeat":
+        return f"(?:{one}){rng.choice(['?', '*', '+', '{2}', '{1,2}', '{,3}', '{2,}', '{0}'])}"
+    return f"({rng.choice(['', '^'])}{one}|{two}{rng.choice(['', '$', '|'])})" if kind == "or" else one + two
+
+
+def random_patterns(count):
+    rng = random.Random(9)
+    for _ in range(count):
+        pattern = rng.choice(["", "^"]) + some_pattern(rng, 4) + rng.choice(["", "$"])
+        with contextlib.suppress(patterns.Unfollowed):
+            yield pattern, patterns.whole(pattern)
+
+
+def as_javascript(pattern):
+    """What both languages find: there a dollar is no line's end, and a word has ASCII alone."""
+    return re.compile(pattern.replace("$", "\\Z"), re.ASCII)
+
+
+def spelled(text):
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def test_a_pattern_for_whole_texts_matches_where_the_original_is_found_and_nowhere_else():
+    found = list(random_patterns(800))
+    assert len(found) > 500
+    for pattern, whole in found:
+        original, written = as_javascript(pattern), re.compile(whole.text)
+        for text in random.Random(pattern).sample(TEXTS, 50):
+            wanted = original.search(text) is not None
+            assert bool(written.fullmatch(spelled(text))) == wanted, (pattern, text)
+            if wanted:
+                assert re.search(pattern, text)
+                assert whole.shortest <= len(text) <= (len(text) if whole.longest is None else whole.longest)
+
+
+@pytest.mark.live
+def test_the_engine_holds_a_pattern_exactly(accepted):
+    for pattern, whole in random_patterns(100):
+        schema = exact({"type": "string", "pattern": whole.text})
+        texts = random.Random(pattern).sample(TEXTS, 40)
+        tag = {"type": "structural_tag", "format": {"type": "json_schema", "json_schema": schema}}
+        found = accepted(tag, [f'"{spelled(text)}"' for text in texts])
+        assert found == [as_javascript(pattern).search(text) is not None for text in texts], pattern

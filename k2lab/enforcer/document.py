@@ -42,7 +42,7 @@ class Keywords(dict[str, Any]):
 
 
 class Document:
-    """A root schema with its references, which ``root`` has as pointers; raises :class:`InputError` where it is none."""
+    """A schema whose references ``root`` has as pointers; raises :class:`InputError` where it is none."""
 
     def __init__(self, root: Any) -> None:
         _check_json(root)

@@ -11,9 +11,10 @@ It consists of characters, sets that are not negated, ``(?:…)``, ``|``, and
 ``? * + {m} {m,} {m,n}``, has no anchors, and grows with the original alone: its
 repetitions are not written out.
 
-xgrammar 0.2.8 is right with such patterns in its own grammars and in ``regex``.
-As the ``pattern`` of a JSON Schema it is right only where a pattern has a
-character beyond ASCII: see :data:`EXACT`.
+xgrammar 0.2.8 is right with such patterns as its own rules and as ``regex``. As
+the ``pattern`` of a JSON Schema, and in ``Regex(…)``, a pattern of ASCII alone
+becomes an automaton that mixes up ends: of 400 random ones 6 admitted texts that
+do not match.
 """
 
 from __future__ import annotations
@@ -34,9 +35,7 @@ LITERAL: Ranges = [(0x20, 0x21), (0x23, 0x5B), (0x5D, 0x10FFFF)]
 SHORT_ESCAPES = {0x22: '"', 0x5C: "\\", 0x08: "b", 0x0C: "f", 0x0A: "n", 0x0D: "r", 0x09: "t"}
 """What follows the backslash where JSON writes one of the others (RFC 8259, section 7)."""
 
-EXACT = "(?:é){0}"
-"""Matches nothing. Behind a ``pattern`` it keeps xgrammar 0.2.8 from the automaton that it makes of a pattern in ASCII
-alone, and that mixes up ends: of 400 random patterns 6 admitted texts that do not match, with this none of 4000."""
+SURROGATES = (0xD800, 0xDFFF)
 
 LONGEST_PATTERN = 8192
 MOST_CHARACTERS = 512
@@ -198,7 +197,7 @@ def _written_out(items: Iterable[Any]) -> int:
     count = 0
     for kind, value in items:
         if str(kind) in REPEATS:
-            most = value[0] + 1 if value[1] == parser.MAXREPEAT else value[1]
+            most = max(value[0], 1) if value[1] == parser.MAXREPEAT else value[1]
             count += int(most) * _written_out(value[2])
         elif str(kind) == "SUBPATTERN":
             count += _written_out(value[3])
@@ -223,11 +222,11 @@ def _searched(items: Sequence[Any], left: bool, right: bool) -> tuple[list[str],
     while items and _ends(items[-1]):
         items, right = items[:-1], False
     for place in {0, len(items) - 1} if items else ():
-        before, (kind, value), after = items[:place], items[place], items[place + 1 :]
+        front, (kind, value), rest = items[:place], items[place], items[place + 1 :]
         if str(kind) == "SUBPATTERN" and not any(value[1:3]):
-            return _searched([*before, *value[3], *after], left, right)
+            return _searched([*front, *value[3], *rest], left, right)
         if str(kind) == "BRANCH" and (len(items) == 1 or _has_anchor(value[1])):
-            return _each([_searched([*before, *branch, *after], left, right) for branch in value[1]])
+            return _each([_searched([*front, *branch, *rest], left, right) for branch in value[1]])
     before, after = (f"{ANY}*" if left else ""), (f"{ANY}*" if right else "")
     return [f"{before}{_sequence(items)}{after}" if items else before or after], not (left or right)
 
@@ -277,8 +276,10 @@ def _item(kind: str, value: Any) -> str:
 def _times(text: str, least: int, most: Any) -> str:
     if not text or most == 0:
         return ""
+    if least == most == 1:
+        return text
     most = None if most == parser.MAXREPEAT else int(most)
-    signs = {(0, 1): "?", (0, None): "*", (1, None): "+", (1, 1): ""}
+    signs = {(0, 1): "?", (0, None): "*", (1, None): "+"}
     count = f"{{{least}}}" if least == most else f"{{{least},{'' if most is None else most}}}"
     return f"(?:{text}){signs.get((least, most), count)}"
 
@@ -313,8 +314,8 @@ def _all_of(name: str) -> Ranges:
     if name == "WORD":
         return [*WORD, (0x80, 0x10FFFF)]
     if name == "DIGIT":
-        return [(code, code) for code in range(0x110000) if chr(code).isdecimal()]
-    return [(code, code) for code in range(0x110000) if chr(code).isspace() or code == 0xFEFF]  # which JavaScript adds
+        return _merged((code, code) for code in range(0x110000) if chr(code).isdecimal())
+    return _merged((code, code) for code in range(0x110000) if chr(code).isspace() or code == 0xFEFF)  # JavaScript's
 
 
 _CHARACTERS: dict[str, Callable[[Any], str]] = {
@@ -331,25 +332,41 @@ def _holds(ranges: Ranges, code: int) -> bool:
     return any(low <= code <= high for low, high in ranges)
 
 
+def _merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
+    """The same characters in order, each once."""
+    made: Ranges = []
+    for low, high in sorted(ranges):
+        if made and low <= made[-1][1] + 1:
+            made[-1] = (made[-1][0], max(made[-1][1], high))
+        else:
+            made.append((low, high))
+    return made
+
+
+def _inverse(ranges: Iterable[tuple[int, int]]) -> Ranges:
+    """All other characters."""
+    edges = [0, *(edge for low, high in _merged(ranges) for edge in (low - 1, high + 1)), ALL[0][1]]
+    return [(low, high) for low, high in zip(edges[::2], edges[1::2], strict=True) if low <= high]
+
+
 def _without(ranges: Ranges, removed: Iterable[tuple[int, int]]) -> Ranges:
     """Some characters less others."""
-    for start, end in removed:
-        ranges = [
-            part
-            for low, high in ranges
-            for part in ((low, min(high, start - 1)), (max(low, end + 1), high))
-            if part[0] <= part[1]
-        ]
-    return ranges
+    return _inverse([*_inverse(ranges), *removed])
 
 
 def _both(first: Ranges, second: Ranges) -> Ranges:
-    return _without(first, _without(ALL, second))
+    return _inverse([*_inverse(first), *_inverse(second)])
 
 
-def _class(ranges: Ranges) -> str:
-    """One of some characters as JSON writes it; of the controls those without a short escape only where alone."""
-    plain = _both(LITERAL, ranges)
+def _class(ranges: Iterable[tuple[int, int]]) -> str:
+    """One of some characters as JSON writes it."""
+    return _written(tuple(ranges))
+
+
+@lru_cache(4096)
+def _written(ranges: tuple[tuple[int, int], ...]) -> str:
+    """Of the controls those without a short escape are written only where they are alone, and surrogates never."""
+    plain = [span for low, high in _both(LITERAL, list(ranges)) if (span := _clear(low, high))]
     short = sorted(SHORT_ESCAPES[code] for code in SHORT_ESCAPES if _holds(ranges, code))
     ways = [_plain(plain)] if plain else []
     ways += [f"\\\\{_plain([(ord(sign), ord(sign)) for sign in short])}"] if short else []
@@ -357,6 +374,13 @@ def _class(ranges: Ranges) -> str:
     if not ways:
         raise Unfollowed("a set without a character")
     return _either(ways)
+
+
+def _clear(low: int, high: int) -> tuple[int, int] | None:
+    """A range that neither begins nor ends with half of a character."""
+    low = SURROGATES[1] + 1 if _holds([SURROGATES], low) else low
+    high = SURROGATES[0] - 1 if _holds([SURROGATES], high) else high
+    return (low, high) if low <= high else None
 
 
 def _plain(ranges: Ranges) -> str:

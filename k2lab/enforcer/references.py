@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urldefrag
 
-from referencing import Registry, Resource, Specification
-from referencing.exceptions import NoSuchAnchor, PointerToNowhere, Unresolvable
-from referencing.jsonschema import specification_with
+if TYPE_CHECKING:
+    from referencing import Resource
 
 IDENTIFIERS = ("$id", "id")
 
@@ -25,36 +24,47 @@ def within(root: Any, dialect: str) -> Any:
 
     ``dialect`` is the URI of its draft. A reference to what is not in the document still leads nowhere.
     """
+    from referencing.jsonschema import specification_with  # which comes with jsonschema, and takes as long to import
+
     made = copy.deepcopy(root)
     specification = specification_with(dialect)
     pointers = {id(part): pointer for pointer, part in _containers(made)}
-    waiting = [(made, _resolver(made, specification))]
+    read = list(_read(made, specification))
+    references = [(part, _resolved(part["$ref"], resolver, pointers)) for part, resolver in read if _refers(part)]
+    for part, pointer in references:
+        part["$ref"] = pointer
+    for part, _ in read:
+        for key in IDENTIFIERS:
+            if isinstance(part.get(key), str):
+                del part[key]
+    return made
+
+
+def _read(root: Any, specification: Any) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Each part that is a schema, or referred to as one, with what resolves its references."""
+    whole = specification.create_resource(root)
+    waiting = [(root, _inside(whole, _resolver(whole)))]
     seen: set[int] = set()
-    references: list[tuple[dict[str, Any], str]] = []
     while waiting:
         part, resolver = waiting.pop()
         if not isinstance(part, dict) or id(part) in seen:
             continue
         seen.add(id(part))
-        resource = Resource(contents=part, specification=specification)
-        resolver = _inside(resource, resolver)
-        waiting += [(inner.contents, resolver) for inner in resource.subresources()]
-        if isinstance(part.get("$ref"), str):
-            pointer, target = _resolved(part["$ref"], resolver, pointers)
-            references.append((part, pointer))
-            waiting += [target] if target else []
-    for part, pointer in references:
-        part["$ref"] = pointer
-    for pointer, part in _containers(made):
-        if id(part) in seen:
-            for key in IDENTIFIERS:
-                if isinstance(part.get(key), str):
-                    del part[key]
-    return made
+        inner = specification.create_resource(part).subresources()
+        waiting += [(resource.contents, _inside(resource, resolver)) for resource in inner]
+        found = _found(part["$ref"], resolver) if _refers(part) else None
+        waiting += [(found.contents, found.resolver)] if found else []
+        yield part, resolver
 
 
-def _resolver(root: Any, specification: Specification[Any]) -> Any:
-    registry: Registry[Any] = Registry().with_resource("", Resource(contents=root, specification=specification))
+def _refers(part: dict[str, Any]) -> bool:
+    return isinstance(part.get("$ref"), str)
+
+
+def _resolver(whole: Resource[Any]) -> Any:
+    from referencing import Registry
+
+    registry: Registry[Any] = Registry().with_resource("", whole)
     try:
         return registry.crawl().resolver()
     except ValueError:  # an $id that is no URI: nothing can refer to it
@@ -62,33 +72,33 @@ def _resolver(root: Any, specification: Specification[Any]) -> Any:
 
 
 def _inside(resource: Resource[Any], resolver: Any) -> Any:
+    """What a reference in a part is resolved with."""
     try:
         return resolver.in_subresource(resource)
     except ValueError:
         return resolver
 
 
-def _resolved(reference: str, resolver: Any, pointers: dict[int, str]) -> tuple[str, tuple[Any, Any] | None]:
-    """A reference as a pointer from the root, and its target with the resolver that is right there."""
+def _found(reference: str, resolver: Any) -> Any:
+    """What a reference leads to, with what resolves the references there; none where it leads nowhere."""
+    from referencing.exceptions import Unresolvable  # of which the others are kinds
+
     try:
-        found = resolver.lookup(reference)
-        address, fragment = urldefrag(reference)
-        named = bool(fragment) and not fragment.startswith("/")
-        whole = found.contents if named else resolver.lookup(address or "#").contents
-        pointer = pointers[id(whole)] + ("" if named else unquote(fragment))
-        return _fragment(pointer), (found.contents, found.resolver)
-    except (Unresolvable, NoSuchAnchor, PointerToNowhere, KeyError, ValueError):
-        return _outward(reference, resolver, pointers), None
+        return resolver.lookup(reference)
+    except (Unresolvable, ValueError):
+        return None
 
 
-def _outward(reference: str, resolver: Any, pointers: dict[int, str]) -> str:
-    """A reference that leads nowhere, so that it does not lead somewhere from the root."""
-    if not reference.startswith("#/"):
+def _resolved(reference: str, resolver: Any, pointers: dict[int, str]) -> str:
+    """A reference as a pointer from the root; one that leads nowhere does so from the root too."""
+    address, fragment = urldefrag(reference)
+    found = _found(reference, resolver)
+    if found and fragment and not fragment.startswith("/"):
+        return _fragment(pointers[id(found.contents)])
+    whole = _found(address or "#", resolver)
+    if whole is None or not (found or reference.startswith("#/")):
         return reference
-    try:
-        return _fragment(pointers[id(resolver.lookup("#").contents)] + unquote(reference[1:]))
-    except (Unresolvable, KeyError):  # within an $id that is no URI
-        return reference[1:]
+    return _fragment(pointers[id(whole.contents)] + unquote(fragment))
 
 
 def _fragment(pointer: str) -> str:

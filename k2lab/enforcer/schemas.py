@@ -86,25 +86,6 @@ def arguments(schema: Any) -> Translated:
     return _Translator(schema).whole("object")
 
 
-def exact(schema: Any) -> Any:
-    """A translated schema as xgrammar follows it in a ``json_schema``: see :data:`patterns.EXACT`."""
-    if isinstance(schema, list):
-        return [exact(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made: Schema = {}
-    for key, value in schema.items():
-        if key == "pattern":
-            made[key] = value + patterns.EXACT
-        elif key in ("properties", "$defs"):
-            made[key] = {name: exact(part) for name, part in value.items()}
-        elif key == "patternProperties":
-            made[key] = {text + patterns.EXACT: exact(part) for text, part in value.items()}
-        else:
-            made[key] = value if key == "enum" else exact(value)
-    return made
-
-
 class _Translator:
     """One translation; definitions are collected as they are referred to.
 
@@ -119,7 +100,6 @@ class _Translator:
         self._names: dict[str, str] = {}
         self._waiting: list[tuple[str, Schema, str]] = []
         self._flat_targets: dict[str, Any] = {}
-        self._orders: dict[frozenset[str], list[list[str]]] = {}
         self._patterns = patterns.Written()
         self._made = 0
 
@@ -305,14 +285,7 @@ class _Translator:
         made |= {"properties": properties} if properties else {}
         made |= {"required": required} if required else {}
         made |= self._further(properties, others, rest, path, depth)
-        return self._counted(made | self._order(list(properties)), said, path)
-
-    def _order(self, names: list[str]) -> Schema:
-        """A mark that tells an object from one with the same properties in another order, which the engine mixes up."""
-        orders = self._orders.setdefault(frozenset(names), [])
-        if names not in orders:
-            orders.append(names)
-        return {"x-order": orders.index(names)} if names != orders[0] else {}
+        return self._counted(made, said, path)
 
     def _allowed(
         self, names: Any, declared: Schema, others: Schema, rest: Any, path: str
@@ -389,10 +362,27 @@ def _beside(rest: Schema, branch: Any) -> Any:
 def _check_size(whole: Schema) -> None:
     if _levels(whole) > MOST_LEVELS:
         raise InputError(f"the schema nests {_levels(whole)} levels of JSON, vLLM takes {MOST_LEVELS}: use $defs")
-    size = len(json.dumps(whole, ensure_ascii=False).encode())
+    size = _size(whole)
     if size > LARGEST_BYTES:
         raise InputError(f"the schema takes {size >> 10} KiB as the grammar follows it, at most {LARGEST_BYTES >> 10}"
                          " are compiled in reasonable time: list fewer or shorter values and names")  # fmt: skip
+
+
+def _size(whole: Schema) -> int:
+    """Bytes as JSON, with equal patterns counted once: a grammar has one rule for them."""
+    once: set[str] = set()
+
+    def shared(schema: Any) -> Any:
+        if isinstance(schema, list):
+            return [shared(part) for part in schema]
+        if not isinstance(schema, dict) or "enum" in schema:
+            return schema
+        made = {key: shared(part) for key, part in schema.items()}
+        if isinstance(made.get("pattern"), str):
+            once.add(made.pop("pattern"))
+        return made
+
+    return len(json.dumps([shared(whole), *once], ensure_ascii=False).encode())
 
 
 def _levels(value: Any) -> int:
