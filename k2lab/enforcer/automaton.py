@@ -22,7 +22,7 @@ UNIT: Ranges = (*FREE, (ESCAPE, ESCAPE))
 """What counts as one character of a JSON string."""
 
 MOST_STATES = 600
-MOST_POSITIONS = 200
+MOST_POSITIONS = 800
 """Of a pattern that is put beside markers: each may become one state for each beginning of a marker."""
 
 
@@ -179,6 +179,15 @@ def free(markers: Sequence[str]) -> Automaton:
     """All texts but those that hold a marker."""
     pieces = Pieces.empty()
     return _smallest(*determined(pieces, pieces.loop(0, ((0, 0x10FFFF),)), markers))
+
+
+def without_loops(found: Automaton) -> bool:
+    """Whether no state leads back to itself."""
+    left = {state: set(out) for state, out in enumerate(found.edges)}
+    while ready := [state for state, out in left.items() if not out & left.keys()]:
+        for state in ready:
+            del left[state]
+    return not left
 
 
 def holds(pattern: str, markers: Sequence[str]) -> bool:

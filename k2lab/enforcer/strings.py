@@ -17,12 +17,12 @@ and 3 ms of later ones, and 20 µs of a token.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from k2lab.enforcer.automaton import ESCAPE, FREE, Automaton, TooLarge, counted, holds, matching, without
-from k2lab.enforcer.expressions import body, chars, expression, node, one, rewritten, rules
+from k2lab.enforcer.automaton import ESCAPE, FREE, Automaton, TooLarge, counted, holds, matching, without, without_loops
+from k2lab.enforcer.expressions import LONGEST, body, chars, expression, node, one, rewritten, rules
 from k2lab.errors import InputError
 
 MARKERS = ("<|tool_call", "<|im_")
@@ -40,6 +40,10 @@ MOST_COUNTED = 450
 
 ASCII = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7F))
 OTHER = ((0x80, 0x10FFFF), (ESCAPE, ESCAPE))
+
+
+CUTS = (("<", True, "<<<, <<|, <|t and <|i, or < in what is counted"), ("<", False, "<"), ("<|", False, "< and |"))
+"""What is taken out of the classes of a pattern that is too large beside markers, and what that loses."""
 
 
 @dataclass(frozen=True)
@@ -105,27 +109,38 @@ def _counted(least: int, most: int) -> Text:
 def _patterned(pattern: str, macros: bool) -> Text:
     if not holds(pattern, MARKERS):
         return Text(_as_is(pattern, macros))
-    try:
-        found = matching(pattern, MARKERS)
-        if macros:
+    found = _within(pattern, MARKERS)
+    if found and macros:
+        try:
             return Text(node(expression(found)))
-        if len(found.edges) <= MOST_COUNTED:
-            return Text(None, found)
-    except TooLarge:
-        pass
+        except TooLarge:
+            pass
+    elif found and len(found.edges) <= MOST_COUNTED:
+        return Text(None, found)
     named = "with its pattern, but where that names it,"
-    for blocks, what in ((True, "<<<, <<|, <|t and <|i, or < in what is counted"), (False, "<")):
-        if not holds(rewritten(pattern, cut="<", blocks=blocks), MARKERS):
-            return Text(_as_is(pattern, macros, blocks), None, _lost(what, named))
+    near = _within(pattern, NEAR)
+    if near and len(near.edges) <= MOST_COUNTED and without_loops(near):
+        return Text(None, near, _lost("<|t and <|i", named))
+    for cut, blocks, what in CUTS:
+        if not holds(rewritten(pattern, cut=cut, blocks=blocks), MARKERS):
+            return Text(_as_is(pattern, macros, cut, blocks), None, _lost(what, named))
+    if found and len(found.edges) <= MOST_COUNTED:
+        return Text(None, found)
     raise InputError(f"a string with the pattern {pattern[:80]!r} would hold what begins a marker of Kimi's format")
 
 
-def _as_is(pattern: str, macros: bool, blocks: bool | None = None) -> str:
-    """A pattern as it is, or without ``<`` but in ``blocks``."""
-    cut = "" if blocks is None else "<"
-    if macros:
-        return node(f"(?:{rewritten(pattern, cut=cut, blocks=bool(blocks))})")
-    return f'"\\"" ({rewritten(pattern, as_rule=True, cut=cut, blocks=bool(blocks))}) "\\""'
+def _within(pattern: str, markers: Sequence[str]) -> Automaton | None:
+    try:
+        return matching(pattern, markers)
+    except TooLarge:
+        return None
+
+
+def _as_is(pattern: str, macros: bool, cut: str = "", blocks: bool = False) -> str:
+    """A pattern as it is, or without some letters but in ``blocks``."""
+    if macros and len(text := rewritten(pattern, cut=cut, blocks=blocks)) <= LONGEST:
+        return node(f"(?:{text})")
+    return f'"\\"" ({rewritten(pattern, as_rule=True, cut=cut, blocks=blocks)}) "\\""'
 
 
 def _lost(what: str, where: str, how: str = "") -> str:
