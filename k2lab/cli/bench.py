@@ -14,12 +14,12 @@ from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, THINKING, TRUST, prin
 from k2lab.errors import InputError
 
 if TYPE_CHECKING:
-    from k2lab.enforcer import Form
     from k2lab.bench.arm import Enforce
     from k2lab.bench.metrics import Reference
     from k2lab.bench.runner import Progress
     from k2lab.bench.store import Store
     from k2lab.endpoint import Endpoint
+    from k2lab.enforcer import Form
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 RUN = click.argument("run", type=FILE)

@@ -29,8 +29,19 @@ from k2lab.enforcer.strings import MARKERS
 from k2lab.enforcer.tag import FORMS, Form, Thinking, has_macros, request_fields, root
 from k2lab.errors import InputError, UnsupportedError
 
-__all__ = ["FORMS", "MARKERS", "MOST_PERMUTED", "Enforcement", "Form", "Thinking", "ToolLimit", "ToolLoss", "attach", "calls_so_far",
-           "enforce"]  # fmt: skip
+__all__ = [
+    "FORMS",
+    "MARKERS",
+    "MOST_PERMUTED",
+    "Enforcement",
+    "Form",
+    "Thinking",
+    "ToolLimit",
+    "ToolLoss",
+    "attach",
+    "calls_so_far",
+    "enforce",
+]
 
 MAX_CALLS = 8
 """Calls that one answer may make; the grammar ends there."""
@@ -97,7 +108,7 @@ class Enforcement:
         return request_fields(self.form, self.grammar)
 
     def to_json(self) -> dict[str, Any]:
-        """The tag and the numbers; each limit as ``{"tool", "path", "keyword", "reason"}``, each loss without keyword."""
+        """The tag and the numbers; limits as ``{"tool", "path", "keyword", "reason"}``, losses without keyword."""
         limits = [{"tool": item.tool, **vars(item.limit)} for item in self.limits]
         losses = [{"tool": item.tool, **vars(item.loss)} for item in self.losses]
         names = ("form", "tag", "first_index", "max_calls", "any_order")
@@ -147,9 +158,13 @@ def enforce(
         whole = root(grammar, rules, first_index, most, must=must, thinking=thinking)
         return grammar.text(whole), losses
 
-    text, losses = written(permuted := MOST_PERMUTED)
-    while permuted > 1 and len(text) > LARGEST_ANY_ORDER_BYTES:
-        text, losses = written(permuted := permuted - 1)
+    permuted = MOST_PERMUTED
+    text, losses = written(permuted)
+    if len(text) > LARGEST_ANY_ORDER_BYTES:
+        fewest = len(written(1)[0])
+        while len(text) > max(LARGEST_ANY_ORDER_BYTES, fewest):
+            permuted -= 1
+            text, losses = written(permuted)
     _check_size(text, len(offered), most)
     return Enforcement(form, text, first_index, most, permuted, tuple(limits), tuple(losses))
 

@@ -111,10 +111,9 @@ class _Schema:
 
     def _further(self, said: Schema, path: str) -> str | None:
         """The rule of a member that is not declared."""
-        keys = {pattern: part for pattern, part in said.get("patternProperties", {}).items()}
         ways = [
             self._member(self.grammar.string({"pattern": pattern}, f"{path}/*"), part, f"{path}/*")
-            for pattern, part in keys.items()
+            for pattern, part in said.get("patternProperties", {}).items()
         ]
         rest = said.get("additionalProperties", True)
         if rest is not False:

@@ -162,11 +162,7 @@ def _weight(ways: Ways, state: int) -> int:
     size = {to: sum(map(len, texts)) for to, texts in ways[state].items() if to != state}
     loop = sum(map(len, ways[state].get(state, ())))
     before = [sum(map(len, out[state])) for source, out in ways.items() if source != state and state in out]
-    return (
-        sum(before) * (len(size) - 1)
-        + sum(size.values()) * (len(before) - 1)
-        + loop * (len(size) * len(before) - 1)
-    )
+    return sum(before) * (len(size) - 1) + sum(size.values()) * (len(before) - 1) + loop * (len(size) * len(before) - 1)
 
 
 def _shared(found: Automaton) -> Ways:

@@ -37,7 +37,7 @@ class Loss:
 
 @dataclass
 class Grammar:
-    """Rules by name. ``macros`` tells whether the engine has ``Regex``, ``max_string`` bounds strings without bounds."""
+    """Rules by name; ``macros``: the engine has ``Regex``; ``max_string`` bounds strings without bounds."""
 
     macros: bool = True
     max_string: int | None = None

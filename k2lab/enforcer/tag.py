@@ -50,11 +50,10 @@ def root(
 ) -> str:
     """The body of the whole answer's rule; ``arguments`` are the rules of the tools', by name."""
     section = _section(grammar, arguments, first_index, most) if arguments else None
-    if must:
-        answer = section or '""'
-    else:
-        answer = _free(grammar, MARKERS) + (f' ({section} | "")' if section else "")
-    return " ".join([*_reasoning(grammar, thinking), answer])
+    answer = [section] if section else []
+    if not must:
+        answer = [_free(grammar, MARKERS), *([f'({section} | "")'] if section else [])]
+    return " ".join([*_reasoning(grammar, thinking), *answer])
 
 
 def request_fields(form: Form, text: str) -> dict[str, Any]:
