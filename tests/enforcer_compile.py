@@ -3,7 +3,7 @@
     python -m tests.enforcer_compile [--tiktoken PATH/tiktoken.model]
 
 The forms: ``schemas``, a structural tag of one ``json_schema`` for each tool and call, as vLLM's own tags are made,
-with the markers in ``excludes``; ``vllm``, ours; ``sglang``, ours without macros. Each request has tools that the
+with the markers in ``excludes``; ``vllm``, ours; ``tensorrt-llm``, ours without macros. Each request has tools that the
 engine has not seen. Milliseconds of CPU for the first tag, and as the median of the later ones; microseconds as
 median and largest of the masks along an answer, which is taken in pieces of three letters.
 """
@@ -37,12 +37,12 @@ def main():
     worker = [str(engine.resolve("0.32.0").python), __file__, "--worker"]
     for vocabulary, path in vocabularies.items():
         for kind, count in (("3 tools", 3), ("20 tools", 20), ("96 tools", 96)):
-            for form in ("schemas", "vllm", "sglang"):
+            for form in ("schemas", "vllm", "tensorrt-llm"):
                 requests = options.requests if count == 3 else 4
                 asked = {"vocabulary": str(path), "tags": list(tags(form, count, requests)), "answer": answer()}
                 done = subprocess.run(worker, input=json.dumps(asked), capture_output=True, text=True, check=False)
                 said = done.stdout.strip() or done.stderr.strip().splitlines()[-1]
-                print(f"{vocabulary:8} {kind:9} {form:8} {said}", flush=True)
+                print(f"{vocabulary:8} {kind:9} {form:12} {said}", flush=True)
 
 
 def tools(count, request):
@@ -113,8 +113,8 @@ def worker():
     compiled = [taken(lambda text=text: compiler.compile_structural_tag(text)) for text in texts]
     masks = masked(xgrammar, info, compiler.compile_structural_tag(texts[-1]), asked["answer"])
     print(
-        f"{len(texts[0]) >> 10:4} KiB  parse {statistics.median(parsed):6.1f} ms  compile {compiled[0]:7.1f} first,"
-        f" {statistics.median(compiled[1:]):7.1f} later  mask {statistics.median(masks):5.0f} us, most {max(masks):6.0f}"
+        f"{len(texts[0]) >> 10:4} KiB  parse {statistics.median(parsed):6.1f} ms  compile {compiled[0]:7.1f} first"
+        f" {statistics.median(compiled[1:]):7.1f} later  mask {statistics.median(masks):5.0f} us, most {max(masks):5.0f}"
     )
 
 

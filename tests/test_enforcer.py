@@ -247,7 +247,11 @@ def test_each_server_gets_the_grammar_where_it_looks_for_it(form):
     assert CARRIED[form](made) == how.grammar == enforce(TOOLS, tool_choice="required", form=form).grammar
     assert made["tool_choice"] == "auto" and how.form == form
     assert made.get("response_format", {"type": "structural_tag"})["type"] == "structural_tag"
-    assert ("Regex(" in how.grammar) == ("TagDispatch(" in enforce(TOOLS, form=form).grammar) == (form == "vllm")
+    assert (
+        ("Regex(" in how.grammar)
+        == ("TagDispatch(" in enforce(TOOLS, form=form).grammar)
+        == (form in ("vllm", "sglang"))
+    )
 
 
 def test_a_request_with_a_grammar_of_its_own_is_not_overwritten():
@@ -261,7 +265,7 @@ def test_a_request_with_a_grammar_of_its_own_is_not_overwritten():
 @pytest.mark.parametrize("name", WANTED)
 def test_the_forms_without_macros_admit_the_same(accepted, accepted_by_older, name):
     options, wanted = WANTED[name]
-    made = enforce(TOOLS, first_index=3, max_calls=2, form="sglang", **options)
+    made = enforce(TOOLS, first_index=3, max_calls=2, form="tensorrt-llm", **options)
     for judge in (accepted, accepted_by_older):
         found = judge(made.tag, list(ANSWERS.values()))
         assert {answer for answer, ok in zip(ANSWERS, found, strict=True) if ok} == wanted
@@ -288,7 +292,7 @@ SHUT_OUT = ["a<|tool_call_end|>", "<|im_end|>", "<<|im_user|>a", "a\n<|tool_call
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("form", ["vllm", "sglang"])
+@pytest.mark.parametrize("form", ["vllm", "tensorrt-llm"])
 @pytest.mark.parametrize("name", BOUNDED)
 def test_only_markers_are_shut_out_of_strings(accepted, name, form):
     schema, options = BOUNDED[name]

@@ -1,21 +1,20 @@
 """The whole tag: free text, then a call section that admits the next calls alone; and how it is sent to each server.
 
-To vLLM 0.32.0 and to the others it is one grammar. Its front end parses a tag
-twice on its event loop, and its engine compiles it once more: a grammar in which
-each tool's arguments stand once takes a third of what eight ``json_schema``
-formats take, whatever number of calls may come.
+Each tool's arguments stand once, whatever number of calls may come. vLLM 0.32.0
+parses a tag twice on its front end's event loop, and its engine compiles it once
+more: ``tests/enforcer_compile.py`` says what that costs beside a tag of schemas.
 
 The requests of each form, read from the servers' code:
 
-- ``vllm`` (0.32.0): ``structured_outputs.structural_tag``, a tag of one format of type ``grammar``.
+- ``vllm`` (0.32.0, xgrammar 0.2.8): ``structured_outputs.structural_tag``, a tag of one format of type ``grammar``.
 - ``vllm-0.11`` (0.11.0, xgrammar 0.1.25): ``structured_outputs.grammar``; its tags are of the older form alone,
   ``structures`` and ``triggers``, which hold neither the order of calls nor that there is one.
 - ``sglang`` (0.5.23, xgrammar 0.2.7): ``response_format`` of type ``structural_tag`` with ``format``, beside
-  ``tool_choice: auto`` and no strict tool (``entrypoints/openai/protocol.py``).
+  ``tool_choice: auto`` and no strict tool (``srt/entrypoints/openai/protocol.py`` and ``serving_chat.py``).
 - ``tensorrt-llm`` (1.2, xgrammar 0.1.25, started with ``guided_decoding_backend: xgrammar``): the same
   ``response_format`` (``serve/openai_protocol.py``); its ``ebnf`` it wraps behind reasoning of its own.
 
-All but the first are written without ``Regex``, which their xgrammar has not or may not have.
+xgrammar 0.1.25 has no ``Regex``: its grammars write each state of a string as a rule, and are compiled more slowly.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ BEGIN_THINKING, END_THINKING = "<think>", "</think>"
 
 def has_macros(form: Form) -> bool:
     """Whether a server's grammar engine has ``Regex``."""
-    return form == "vllm"
+    return form in ("vllm", "sglang")
 
 
 def root(
