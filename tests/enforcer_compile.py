@@ -113,8 +113,8 @@ def worker():
     compiled = [taken(lambda text=text: compiler.compile_structural_tag(text)) for text in texts]
     masks = masked(xgrammar, info, compiler.compile_structural_tag(texts[-1]), asked["answer"])
     print(
-        f"{len(texts[0]) >> 10:4} KiB  parse {statistics.median(parsed):6.1f} ms  compile {compiled[0]:7.1f} first"
-        f" {statistics.median(compiled[1:]):7.1f} later  mask {statistics.median(masks):5.0f} us, most {max(masks):5.0f}"
+        f"{len(texts[0]) >> 10:4} KiB  parse {statistics.median(parsed):5.1f} ms  compile {compiled[0]:6.1f} first"
+        f" {statistics.median(compiled[1:]):6.1f} later   mask {statistics.median(masks):.0f} us, most {max(masks):.0f}"
     )
 
 
