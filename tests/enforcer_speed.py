@@ -1,9 +1,9 @@
 """What the pinned tag costs: completion tokens a second beside a free server and a tag that holds nothing, in turns.
 
 Run by ``make enforce-speed``, on one vLLM 0.32.0. The requests are those of k2-nano's set whose free answer is valid,
-so that all arms write the same tokens. ``distinct``: each with a tool list of its own that the server has not seen, so that each needs
-a grammar of its own. ``repeated``: a few conversations again and again, as the turns of agents do. Then the same
-requests one at a time, each sent twice in a row: a grammar that is compiled once costs nothing the second time.
+so that all arms write the same tokens. ``distinct``: each with a tool list of its own that the server has not seen, so
+that each needs a grammar of its own. ``repeated``: a few conversations again and again, as the turns of agents do.
+Then the same requests one at a time, each sent twice in a row: a grammar that is compiled once costs nothing again.
 
 Beside tokens a second stand CPU milliseconds of a request, the server's and ours: on cores that all share they tell
 what the tag costs even where something else runs at the same time.
