@@ -621,7 +621,7 @@ def test_other_keys_are_told_from_the_declared_ones():
         ("multipleOf", {"type": "integer", "multipleOf": 5, "minimum": 0}),
         ("minimum", {"type": "integer", "minimum": 2**63}),
         ("minLength", {"type": "string", "minLength": 10**6}),
-        ("maxLength", {"type": "string", "maxLength": 3, "pattern": "^a+$"}),
+        ("maxLength", {"type": "string", "maxLength": 3, "pattern": "^a+b+$"}),
         ("minProperties", {"type": "object", "minProperties": 2}),
         ("maxProperties", obj({f"p{i}": I for i in range(20)}, maxProperties=3)),
         ("patternProperties", obj({"xa": S}, patternProperties={"^x": I})),
@@ -1094,3 +1094,35 @@ def test_the_engine_holds_a_pattern_exactly(accepted):
         tag = {"type": "structural_tag", "format": {"type": "json_schema", "json_schema": schema}}
         found = accepted(tag, [f'"{spelled(text)}"' for text in texts])
         assert found == [as_javascript(pattern).search(text) is not None for text in texts], pattern
+
+
+@pytest.mark.parametrize(
+    ("pattern", "least", "most", "expected"),
+    [
+        ("^[a-z]+$", 3, 9, "(?:[a-z]){3,9}"),
+        ("^[a-z][a-z0-9]*$", 0, 63, "[a-z](?:[0-9a-z]){0,62}"),
+        ("^(a{2,}bb)$", 6, None, "(?:a){4,}bb"),
+        ("^(?:a{2,5})$", 3, 4, "(?:a){3,4}"),
+        ("^ab$", 1, 3, "ab"),
+        ("^a*$", 1, 600, None),
+        ("^a+b+$", 0, 9, None),
+        ("^(ab)+$", 0, 9, None),
+        ("^a+", 0, 9, None),
+        ("^a{5}b*$", 0, 3, None),
+    ],
+)
+def test_a_length_beside_a_pattern_bounds_its_one_repetition(pattern, least, most, expected):
+    bounds = {"minLength": least} | ({} if most is None else {"maxLength": most})
+    found = translate({"type": "string", "pattern": pattern, **bounds})
+    if expected is None:
+        assert found.schema["pattern"] == patterns.whole(pattern).text and found.limits
+    else:
+        assert found.schema["pattern"] == expected and not found.limits
+
+
+def test_a_pattern_that_goes_back_and_forth_holds_nothing_up():
+    began = time.perf_counter()
+    endless, name = "^(a+)+$", "a" * 60 + "!"
+    assert list(made({**obj({name: I}), "patternProperties": {endless: S}})["properties"]) == [name]
+    assert made(p({"type": "string", "pattern": endless, "enum": [name, "aa"]}))["properties"]["p"] == {"enum": ["aa"]}
+    assert time.perf_counter() - began < 1

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
-from k2lab.enforcer import references
+from k2lab.enforcer import patterns, references
 from k2lab.enforcer.finite import Schema
 from k2lab.errors import InputError
 
@@ -116,7 +116,7 @@ class Document:
     @cached_property
     def _validator(self) -> Any:
         """For listed values, which most schemas have few of or none; it counts the references that it follows."""
-        from jsonschema import validators
+        from jsonschema import ValidationError, validators
 
         extend: Any = validators.extend
         follow = self._class.VALIDATORS["$ref"]
@@ -127,8 +127,12 @@ class Document:
                 raise InputError(f"listed values refer to {pointer!r} and others more than {MOST_LOOKUPS} times")
             yield from follow(validator, pointer, instance, schema) or ()
 
+        def searched(_: Any, pattern: str, instance: Any, __: Schema) -> Iterator[Any]:
+            if isinstance(instance, str) and not patterns.found(pattern, instance):
+                yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
         later = {key: value for key, value in validators.Draft202012Validator.VALIDATORS.items() if key in REWRITTEN}
-        return extend(self._class, {**later, **self._class.VALIDATORS, "$ref": counted})(self.root)
+        return extend(self._class, {**later, **self._class.VALIDATORS, "$ref": counted, "pattern": searched})(self.root)
 
 
 def same(first: Any, second: Any) -> bool:

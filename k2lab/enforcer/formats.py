@@ -36,7 +36,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from k2lab.enforcer import patterns
+from k2lab.enforcer import characters, patterns
 
 _BEYOND_ASCII = "\x80-\U0010ffff"
 
@@ -122,7 +122,7 @@ def _reference(ucs: str, private: str, *, absolute: bool) -> str:
 _VARIABLE = rf"(?:[A-Za-z0-9_]|{_PERCENT})(?:\.?(?:[A-Za-z0-9_]|{_PERCENT}))*(?::[1-9][0-9]{{0,3}}|\*)?"
 _TEMPLATE = rf"(?:[!#$&'(-;=?-\[\]_a-z~{_UCS}{_PRIVATE}]|{_PERCENT}|\{{[+#./;?&=,!@|]?{_VARIABLE}(?:,{_VARIABLE})*\}})*"
 
-_RARE = "|".join(f"\\x{code:02x}" for code in range(0x20) if code not in patterns.SHORT_ESCAPES)
+_RARE = "|".join(f"\\x{code:02x}" for code in range(0x20) if code not in characters.SHORT_ESCAPES)
 _POINTER = rf"(?:/(?:[^/~]|~[01]|{_RARE})*)*"
 _NATURAL = "(?:0|[1-9][0-9]*)"
 

@@ -19,6 +19,7 @@ do not match.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -27,15 +28,7 @@ from functools import cache, lru_cache
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
-Ranges = list[tuple[int, int]]
-
-LITERAL: Ranges = [(0x20, 0x21), (0x23, 0x5B), (0x5D, 0x10FFFF)]
-"""Characters that stand for themselves in a JSON string: all but quotes, backslashes and controls."""
-
-SHORT_ESCAPES = {0x22: '"', 0x5C: "\\", 0x08: "b", 0x0C: "f", 0x0A: "n", 0x0D: "r", 0x09: "t"}
-"""What follows the backslash where JSON writes one of the others (RFC 8259, section 7)."""
-
-SURROGATES = (0xD800, 0xDFFF)
+from k2lab.enforcer.characters import ALL, LITERAL, Ranges, escaped, holds, merged, one_of, without
 
 LONGEST_PATTERN = 8192
 MOST_CHARACTERS = 512
@@ -48,11 +41,13 @@ MOST_LETTERS_IN_ALL = 64 << 10
 MOST_WAYS = 64
 """Alternatives for what may stand around a pattern."""
 
+SHORT_TEXT = 20
+"""Characters for which a pattern is tried in any way that there is."""
+
 LONGEST_NAME = 64
 MOST_NAME_LETTERS = 1500
 """Names that further keys can be told from."""
 
-ALL: Ranges = [(0, 0x10FFFF)]
 DIGIT: Ranges = [(0x30, 0x39)]
 WORD: Ranges = [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)]
 NARROW: dict[str, Ranges] = {"DIGIT": DIGIT, "SPACE": [(0x09, 0x0D), (0x20, 0x20)], "WORD": WORD}
@@ -83,9 +78,12 @@ class Written:
     def __init__(self) -> None:
         self._sizes: dict[str, tuple[int, int]] = {}
 
-    def whole(self, pattern: str) -> Whole:
-        """As :func:`whole`."""
+    def whole(self, pattern: str, least: int = 0, most: int | None = None) -> Whole:
+        """As :func:`whole`, or where a length is asked for and can be held within it as :func:`fitted`."""
         made = whole(pattern)
+        if least or most is not None:
+            with contextlib.suppress(Unfollowed):  # larger than the pattern by itself
+                made = fitted(pattern, least, most)
         self._count(made.text, made.characters)
         return made
 
@@ -113,33 +111,86 @@ def whole(pattern: str, most: int = MOST_CHARACTERS) -> Whole:
     Raises :class:`Unfollowed` for what the grammar cannot hold, and for one of more than ``most`` characters with its
     repetitions written out.
     """
+    return _whole(_parsed(pattern), most)
+
+
+@lru_cache(1024)
+def fitted(pattern: str, least: int, most: int | None) -> Whole:
+    """As :func:`whole`, of texts of a length, where one repeated character alone decides how long a text is."""
+    tree = _parsed(pattern)
+    return _whole(parser.SubPattern(tree.state, _fitted(list(tree), tree.state, least, most)), MOST_CHARACTERS)
+
+
+def _parsed(pattern: str) -> Any:
     if len(pattern) > LONGEST_PATTERN:
         raise Unfollowed(f"it is {len(pattern)} characters long, at most {LONGEST_PATTERN} are held")
     try:
         tree = parser.parse(pattern)
-        if tree.state.flags & ~re.UNICODE:
-            raise Unfollowed("flags")
+    except (re.error, RecursionError, OverflowError) as error:
+        raise Unfollowed(str(error)) from None
+    if tree.state.flags & ~re.UNICODE:
+        raise Unfollowed("flags")
+    return tree
+
+
+def _whole(tree: Any, most: int) -> Whole:
+    try:
         characters = _check_size(_written_out(tree), most)
         ways, anchored = _searched(list(tree), True, True)
         shortest, longest = tree.getwidth()
-    except (re.error, RecursionError, OverflowError) as error:
+    except (RecursionError, OverflowError) as error:
         raise Unfollowed(str(error)) from None
     bounded = anchored and longest < parser.MAXREPEAT
     return Whole(_either(ways), shortest, int(longest) if bounded else None, characters)
 
 
-def found(pattern: str, name: str) -> bool:
-    """Whether a validator would find a pattern in a key."""
+def _fitted(items: list[Any], state: Any, least: int, most: int | None) -> list[Any]:
+    """A pattern for a whole text, the bounds of its one repetition of a character drawn in to a length of the text."""
+    if len(items) > 2 and _begins(items[0]) and _ends(items[-1]):
+        return [items[0], *_drawn_in(items[1:-1], state, least, most), items[-1]]
+    return items
+
+
+def _drawn_in(items: list[Any], state: Any, least: int, most: int | None) -> list[Any]:
+    if len(items) == 1 and str(items[0][0]) == "SUBPATTERN" and not any(items[0][1][1:3]):
+        return _drawn_in(list(items[0][1][3]), state, least, most)
+    widths = [parser.SubPattern(state, [item]).getwidth() for item in items]
+    free = [place for place, (low, high) in enumerate(widths) if low != high]
+    if len(free) != 1 or str(items[free[0]][0]) not in REPEATS or items[free[0]][1][2].getwidth() != (1, 1):
+        return items
+    kind, (low, high, part) = items[free[0]]
+    others = sum(int(width) for width, _ in widths) - widths[free[0]][0]
+    low, high = max(low, least - others), high if most is None else min(high, most - others)
+    return [*items[: free[0]], (kind, (low, high, part)), *items[free[0] + 1 :]] if low <= high else items
+
+
+def found(pattern: str, text: str) -> bool:
+    """Whether a validator would find a pattern in a key or a value.
+
+    In longer ones jsonschema-rs does, which takes no longer for ``(a+)+$``; :mod:`re` would not come back.
+    """
     try:
-        return _compiled(pattern).search(name) is not None
+        original = _compiled(pattern)
     except re.error:
         return False
+    linear = _linear(pattern) if len(text) > SHORT_TEXT else None
+    return linear(text) if linear else original.search(text) is not None
 
 
 @lru_cache(4096)
 def _compiled(pattern: str) -> re.Pattern[str]:
     """More patterns than :mod:`re` itself keeps: a schema may try each with each property."""
     return re.compile(pattern)
+
+
+@lru_cache(4096)
+def _linear(pattern: str) -> Callable[[str], bool] | None:
+    import jsonschema_rs
+
+    try:
+        return jsonschema_rs.validator_for({"pattern": pattern}).is_valid
+    except ValueError:  # what Python alone has
+        return None
 
 
 def apart(some: Iterable[str]) -> bool:
@@ -167,7 +218,7 @@ def other_than(names: Iterable[str]) -> str:
     """
     tree: dict[str, Any] = {}
     for name in names:
-        if not all(_holds(LITERAL, ord(letter)) for letter in name):
+        if not all(holds(LITERAL, ord(letter)) for letter in name):
             continue  # has a character that no key of this pattern has
         if len(name) > LONGEST_NAME:
             raise Unfollowed(f"names longer than {LONGEST_NAME}")
@@ -183,8 +234,8 @@ def other_than(names: Iterable[str]) -> str:
 def _leaving(tree: dict[str, Any]) -> str:
     """What goes on otherwise than a tree of names does."""
     letters = sorted(letter for letter in tree if letter)
-    ways = [_class(_without(LITERAL, [(ord(letter), ord(letter)) for letter in letters])) + KEY_LETTER + "*"]
-    ways += [_letter(ord(letter)) + _leaving(tree[letter]) for letter in letters]
+    ways = [_one_of(without(LITERAL, [(ord(letter), ord(letter)) for letter in letters])) + KEY_LETTER + "*"]
+    ways += [escaped(ord(letter)) + _leaving(tree[letter]) for letter in letters]
     return _either(ways if "" in tree else [*ways, ""])
 
 
@@ -292,7 +343,7 @@ def _either(ways: list[str]) -> str:
 def _set(items: Sequence[Any]) -> str:
     negated = str(items[0][0]) == "NEGATE"
     spans = [span for kind, value in items[negated:] for span in _spans(str(kind), value, negated)]
-    return _class(_without(ALL, spans) if negated else spans)
+    return _one_of(without(ALL, spans) if negated else spans)
 
 
 def _spans(kind: str, value: Any, wide: bool) -> Ranges:
@@ -304,7 +355,7 @@ def _spans(kind: str, value: Any, wide: bool) -> Ranges:
     name = str(value).removeprefix("CATEGORY_")
     if name.startswith("NOT_"):
         name = name.removeprefix("NOT_")
-        return _without(ALL, NARROW[name] if wide else _all_of(name))
+        return without(ALL, NARROW[name] if wide else _all_of(name))
     return _all_of(name) if wide else NARROW[name]
 
 
@@ -314,87 +365,28 @@ def _all_of(name: str) -> Ranges:
     if name == "WORD":
         return [*WORD, (0x80, 0x10FFFF)]
     if name == "DIGIT":
-        return _merged((code, code) for code in range(0x110000) if chr(code).isdecimal())
-    return _merged((code, code) for code in range(0x110000) if chr(code).isspace() or code == 0xFEFF)  # JavaScript's
+        return merged((code, code) for code in range(0x110000) if chr(code).isdecimal())
+    return merged((code, code) for code in range(0x110000) if chr(code).isspace() or code == 0xFEFF)  # JavaScript's
+
+
+def _one_of(ranges: Ranges) -> str:
+    text = one_of(ranges)
+    if not text:
+        raise Unfollowed("a set without a character")
+    return text
 
 
 _CHARACTERS: dict[str, Callable[[Any], str]] = {
-    "LITERAL": lambda value: _class([(value, value)]),
-    "NOT_LITERAL": lambda value: _class(_without(ALL, [(value, value)])),
-    "ANY": lambda _: _class(_without(ALL, LINE_ENDS)),
+    "LITERAL": lambda value: _one_of([(value, value)]),
+    "NOT_LITERAL": lambda value: _one_of(without(ALL, [(value, value)])),
+    "ANY": lambda _: one_of(without(ALL, LINE_ENDS)),
     "IN": _set,
 }
 REPEATS = ("MAX_REPEAT", "MIN_REPEAT")
 """Lazy or not, the same whole texts match."""
 
 
-def _holds(ranges: Ranges, code: int) -> bool:
-    return any(low <= code <= high for low, high in ranges)
-
-
-def _merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
-    """The same characters in order, each once."""
-    made: Ranges = []
-    for low, high in sorted(ranges):
-        if made and low <= made[-1][1] + 1:
-            made[-1] = (made[-1][0], max(made[-1][1], high))
-        else:
-            made.append((low, high))
-    return made
-
-
-def _inverse(ranges: Iterable[tuple[int, int]]) -> Ranges:
-    """All other characters."""
-    edges = [0, *(edge for low, high in _merged(ranges) for edge in (low - 1, high + 1)), ALL[0][1]]
-    return [(low, high) for low, high in zip(edges[::2], edges[1::2], strict=True) if low <= high]
-
-
-def _without(ranges: Ranges, removed: Iterable[tuple[int, int]]) -> Ranges:
-    """Some characters less others."""
-    return _inverse([*_inverse(ranges), *removed])
-
-
-def _both(first: Ranges, second: Ranges) -> Ranges:
-    return _inverse([*_inverse(first), *_inverse(second)])
-
-
-def _class(ranges: Iterable[tuple[int, int]]) -> str:
-    """One of some characters as JSON writes it."""
-    return _written(tuple(ranges))
-
-
-@lru_cache(4096)
-def _written(ranges: tuple[tuple[int, int], ...]) -> str:
-    """Of the controls those without a short escape are written only where they are alone, and surrogates never."""
-    plain = [span for low, high in _both(LITERAL, list(ranges)) if (span := _clear(low, high))]
-    short = sorted(SHORT_ESCAPES[code] for code in SHORT_ESCAPES if _holds(ranges, code))
-    ways = [_plain(plain)] if plain else []
-    ways += [f"\\\\{_plain([(ord(sign), ord(sign)) for sign in short])}"] if short else []
-    ways = ways or [f"\\\\u{code:04x}" for code in range(0x20) if _holds(ranges, code)]
-    if not ways:
-        raise Unfollowed("a set without a character")
-    return _either(ways)
-
-
-def _clear(low: int, high: int) -> tuple[int, int] | None:
-    """A range that neither begins nor ends with half of a character."""
-    low = SURROGATES[1] + 1 if _holds([SURROGATES], low) else low
-    high = SURROGATES[0] - 1 if _holds([SURROGATES], high) else high
-    return (low, high) if low <= high else None
-
-
-def _plain(ranges: Ranges) -> str:
-    if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
-        return _letter(ranges[0][0])
-    spans = (_letter(low) if low == high else f"{_letter(low)}-{_letter(high)}" for low, high in ranges)
-    return f"[{''.join(spans)}]"
-
-
-def _letter(code: int) -> str:
-    return f"\\{chr(code)}" if chr(code) in r".^$*+?()[]{}|/-\\" else chr(code)
-
-
-ANY: str = _class(ALL)
+ANY: str = one_of(ALL)
 """Any character of a JSON string but rare controls."""
 
-KEY_LETTER: str = _class(LITERAL)
+KEY_LETTER: str = one_of(LITERAL)

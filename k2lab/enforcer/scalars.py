@@ -13,8 +13,8 @@ from k2lab.enforcer.finite import Schema
 Tell = Callable[[str, str], None]
 """Takes a keyword that is not held, and why."""
 
-Write = Callable[[str], patterns.Whole]
-"""Takes a pattern as it came; raises :class:`patterns.Unfollowed`."""
+Write = Callable[[str, int, int | None], patterns.Whole]
+"""Takes a pattern as it came and the length of its texts; raises :class:`patterns.Unfollowed`."""
 
 INT64 = 1 << 63
 MOST_MULTIPLES = 500
@@ -126,14 +126,15 @@ def _at_least(bound: float) -> float:
     return int(near) if isinstance(bound, int) else near
 
 
-def string(said: Schema, tell: Tell, write: Write = patterns.whole) -> Schema | bool:
+def string(said: Schema, tell: Tell, write: Write) -> Schema | bool:
     """Texts of a pattern, a format or a length; the grammar holds one of the three at a time."""
     bounds: dict[str, int] = {key: int(said[key]) for key in ("minLength", "maxLength") if key in said}
     if bounds.get("minLength", 0) > bounds.get("maxLength", math.inf):
         return False
     if "pattern" in said:
         try:
-            return _of_pattern(write(said["pattern"]), said, bounds, tell)
+            pattern = write(said["pattern"], bounds.get("minLength", 0), bounds.get("maxLength"))
+            return _of_pattern(pattern, said, bounds, tell)
         except patterns.Unfollowed as why:
             tell("pattern", f"the grammar cannot follow {said['pattern'][:80]!r}: {why}")
     for keyword, bound in tuple(bounds.items()):

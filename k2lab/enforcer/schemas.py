@@ -20,6 +20,7 @@ from k2lab.enforcer import patterns, scalars
 from k2lab.enforcer.conjunction import all_of, both, closed, disjoint, is_open, types, types_of_both
 from k2lab.enforcer.document import Document, Keywords
 from k2lab.enforcer.finite import Schema, finite
+from k2lab.enforcer.sizes import check
 from k2lab.errors import InputError
 
 IGNORED = {"not": "any", "if": "any", "$dynamicRef": "any", "$recursiveRef": "any", "dependentRequired": "object",
@@ -33,12 +34,6 @@ MOST_COUNTED_PROPERTIES = 16
 MOST_NODES = 2000
 DEEPEST = 24
 """Schemas within each other."""
-
-MOST_LEVELS = 44
-"""Objects and lists within each other; vLLM takes 80 in a whole tag, of which eight calls in a row need 36."""
-
-LARGEST_BYTES = 256 << 10
-"""Of a translated schema as JSON; a server parses it with each request."""
 
 MOST_ITEMS = (1 << 31) - 1
 MOST_CHOICES = 50
@@ -114,7 +109,7 @@ class _Translator:
             what = f"{kind}, which arguments always are," if kind else "finite value"
             raise InputError(f"no {what} fits the schema: {'; '.join(self._nothing[:3]) or 'it never ends'}")
         whole = {**made, "$defs": used} if used else made
-        _check_size(whole)
+        check(whole)
         return Translated(whole, tuple(self._limits.values()))
 
     def _narrowed(self, kind: str) -> Any:
@@ -357,39 +352,6 @@ def _beside(rest: Schema, branch: Any) -> Any:
     if not rest or branch is False:
         return branch
     return Keywords({**rest, "allOf": [branch, *rest.get("allOf", ())]})
-
-
-def _check_size(whole: Schema) -> None:
-    if _levels(whole) > MOST_LEVELS:
-        raise InputError(f"the schema nests {_levels(whole)} levels of JSON, vLLM takes {MOST_LEVELS}: use $defs")
-    size = _size(whole)
-    if size > LARGEST_BYTES:
-        raise InputError(f"the schema takes {size >> 10} KiB as the grammar follows it, at most {LARGEST_BYTES >> 10}"
-                         " are compiled in reasonable time: list fewer or shorter values and names")  # fmt: skip
-
-
-def _size(whole: Schema) -> int:
-    """Bytes as JSON, with equal patterns counted once: a grammar has one rule for them."""
-    once: set[str] = set()
-
-    def shared(schema: Any) -> Any:
-        if isinstance(schema, list):
-            return [shared(part) for part in schema]
-        if not isinstance(schema, dict) or "enum" in schema:
-            return schema
-        made = {key: shared(part) for key, part in schema.items()}
-        if isinstance(made.get("pattern"), str):
-            once.add(made.pop("pattern"))
-        return made
-
-    return len(json.dumps([shared(whole), *once], ensure_ascii=False).encode())
-
-
-def _levels(value: Any) -> int:
-    """How deep objects and lists stand within each other."""
-    if not isinstance(value, dict | list):
-        return 0
-    return 1 + max(map(_levels, value.values() if isinstance(value, dict) else value), default=0)
 
 
 def _asserts(keyword: str, said: Schema) -> bool:

@@ -1,0 +1,88 @@
+"""Sets of characters, and how JSON writes one of them within a string."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+Ranges = list[tuple[int, int]]
+"""From a first to a last code point, both within."""
+
+LITERAL: Ranges = [(0x20, 0x21), (0x23, 0x5B), (0x5D, 0x10FFFF)]
+"""Characters that stand for themselves in a JSON string: all but quotes, backslashes and controls."""
+
+SHORT_ESCAPES = {0x22: '"', 0x5C: "\\", 0x08: "b", 0x0C: "f", 0x0A: "n", 0x0D: "r", 0x09: "t"}
+"""What follows the backslash where JSON writes one of the others (RFC 8259, section 7)."""
+
+SURROGATES = (0xD800, 0xDFFF)
+
+ALL: Ranges = [(0, 0x10FFFF)]
+
+
+def holds(ranges: Iterable[tuple[int, int]], code: int) -> bool:
+    """Whether a character is among some."""
+    return any(low <= code <= high for low, high in ranges)
+
+
+def merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
+    """The same characters in order, each once."""
+    made: Ranges = []
+    for low, high in sorted(ranges):
+        if made and low <= made[-1][1] + 1:
+            made[-1] = (made[-1][0], max(made[-1][1], high))
+        else:
+            made.append((low, high))
+    return made
+
+
+def inverse(ranges: Iterable[tuple[int, int]]) -> Ranges:
+    """All other characters."""
+    edges = [0, *(edge for low, high in merged(ranges) for edge in (low - 1, high + 1)), ALL[0][1]]
+    return [(low, high) for low, high in zip(edges[::2], edges[1::2], strict=True) if low <= high]
+
+
+def without(ranges: Ranges, removed: Iterable[tuple[int, int]]) -> Ranges:
+    """Some characters less others."""
+    return inverse([*inverse(ranges), *removed])
+
+
+def both(first: Ranges, second: Ranges) -> Ranges:
+    """The characters of two sets."""
+    return inverse([*inverse(first), *inverse(second)])
+
+
+def one_of(ranges: Iterable[tuple[int, int]]) -> str:
+    """An expression for one of some characters as JSON writes it; empty where there is none that it can write.
+
+    Of the controls those without a short escape are written only where they are alone, and surrogates never.
+    """
+    return _written(tuple(ranges))
+
+
+@lru_cache(4096)
+def _written(ranges: tuple[tuple[int, int], ...]) -> str:
+    plain = [span for low, high in both(LITERAL, list(ranges)) if (span := _clear(low, high))]
+    short = sorted(SHORT_ESCAPES[code] for code in SHORT_ESCAPES if holds(ranges, code))
+    ways = [_plain(plain)] if plain else []
+    ways += [f"\\\\{_plain([(ord(sign), ord(sign)) for sign in short])}"] if short else []
+    ways = ways or [f"\\\\u{code:04x}" for code in range(0x20) if holds(ranges, code)]
+    return "|".join(ways) if len(ways) < 2 else f"(?:{'|'.join(ways)})"
+
+
+def _clear(low: int, high: int) -> tuple[int, int] | None:
+    """A range that neither begins nor ends with half of a character."""
+    low = SURROGATES[1] + 1 if holds([SURROGATES], low) else low
+    high = SURROGATES[0] - 1 if holds([SURROGATES], high) else high
+    return (low, high) if low <= high else None
+
+
+def _plain(ranges: Ranges) -> str:
+    if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
+        return escaped(ranges[0][0])
+    spans = (escaped(low) if low == high else f"{escaped(low)}-{escaped(high)}" for low, high in ranges)
+    return f"[{''.join(spans)}]"
+
+
+def escaped(code: int) -> str:
+    """A character as an expression has it."""
+    return f"\\{chr(code)}" if chr(code) in r".^$*+?()[]{}|/-\\" else chr(code)
