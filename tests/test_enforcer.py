@@ -375,6 +375,8 @@ def test_the_tag_is_printed_by_the_command_line(k2lab, tmp_path):
         assert json.loads(carried.stdout) == enforce(TOOLS, form=form, parallel=False).fields
         assert list(json.loads(carried.stdout)) == [field]
     assert "no string or key can hold <|tool_call or <|im_" in carried.stderr
+    for command in (("enforce",), ("bench", "run")):
+        assert f"[{'|'.join(enforcer.FORMS)}]" in k2lab(*command, "--help").stdout
     refused = k2lab("enforce", "--tools", tools, "--tool-choice", "nothing")
     assert refused.returncode == 1 and "tool_choice names 'nothing'" in refused.stderr
     tools.write_text(json.dumps([tool("label", {"properties": {"x": {"not": {}}}})]))
