@@ -12,10 +12,12 @@ import time
 
 import xgrammar
 
+END = 256
+
 
 def main() -> None:
     vocabulary = [bytes([byte]) for byte in range(256)] + [b"</s>"]
-    tokenizer = xgrammar.TokenizerInfo(vocabulary, stop_token_ids=[256], vocab_size=257)
+    tokenizer = xgrammar.TokenizerInfo(vocabulary, stop_token_ids=[END], vocab_size=END + 1)
     compiler = xgrammar.GrammarCompiler(tokenizer, max_threads=1, cache_enabled=False)
     for line in sys.stdin:
         asked = json.loads(line)
@@ -39,7 +41,7 @@ def answer(compiler, tag, texts):
 
 def accepts(grammar, text):
     matcher = xgrammar.GrammarMatcher(grammar)
-    return matcher.accept_string(text) and matcher.is_completed()
+    return matcher.accept_string(text) and matcher.accept_token(END)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ from k2lab import enforcer, engine, wire
 from k2lab.chat import Conversation
 from k2lab.endpoint import Endpoint
 from k2lab.enforcer import ask, attach, enforce
-from k2lab.enforcer.guard import guard, guarded
-from k2lab.enforcer.order import any_order
 from k2lab.errors import InputError, UnsupportedError
 from tests.conftest import ROOT
 
@@ -25,6 +23,14 @@ NOTE = {
 def tool(name, parameters=None):
     function = {"name": name} if parameters is None else {"name": name, "parameters": parameters}
     return {"type": "function", "function": function}
+
+
+def many(tools, keys):
+    """Tools with so many keys, none like another."""
+    return [
+        tool(f"server_{i}_action", {"properties": {f"key_{i}_{k}": {"type": "string"} for k in range(keys)}})
+        for i in range(tools)
+    ]
 
 
 TOOLS = [tool("get_weather", CITY), tool("add_note", NOTE), tool("now")]
@@ -127,12 +133,12 @@ def test_what_the_engine_gets_wrong_is_shown_without_a_model(name):
         ([tool("a")], {"tool_choice": "maybe"}, "tool_choice must be auto, required, none or a named tool"),
         ([], {"tool_choice": "required"}, "no tool is declared"),
         ([tool("a")], {"max_calls": 0}, "must not be below"),
-        ([tool("a")], {"max_calls": 60}, "60 calls nest the tag"),
+        ([tool("a")], {"form": "vllm-1"}, "form must be one of vllm, vllm-0.11, sglang, tensorrt-llm, not 'vllm-1'"),
         ([tool("a")], {"max_string": 129}, "max_string must be from 1 to 128"),
         ([tool("a", {"$ref": "#"})], {}, "tool 'a': .*without end"),
         ([tool("a", {"properties": {"x": {"$ref": "#/$defs/y"}}})], {}, "'#/\\$defs/y' is not there"),
         ([tool("a", {"properties": {"s": {"type": "string", "minLength": 10**6}}})], {}, "minLength"),
-        ([tool(f"tool_{i}", NOTE) for i in range(500)], {}, "500 tools and 8 calls make a tag of"),
+        (many(300, 6), {}, "300 tools and 8 calls make a grammar of .*max_calls"),
         ([tool("a", {"properties": {"s": {"enum": ["<|im_end|>"]}}})], {}, "can be written in Kimi's format"),
         (
             [tool("a", {"properties": {"s": {"type": "array", "uniqueItems": True}}})],
@@ -150,15 +156,37 @@ def test_what_cannot_be_enforced_is_said_in_one_line_within_a_second(tools, opti
 
 
 def test_many_tools_give_up_orders_of_keys_before_they_are_refused():
-    three = {"type": "object", "properties": {name: {"type": "string"} for name in "abc"}}
-    assert [enforce([tool(f"tool_{i}", three) for i in range(n)]).any_order for n in (1, 5, 30, 60)] == [4, 4, 2, 1]
-    assert enforce([tool(f"tool_{i}", three) for i in range(30)], max_calls=1).any_order == 4
+    assert [enforce(many(n, 4)).any_order for n in (1, 40, 80, 160)] == [4, 4, 3, 3]
+    assert enforce(many(100, 5)).any_order == 4  # five keys have one order in any case
 
 
-def test_500_tools_can_be_held_to_one_call():
+@pytest.mark.live
+@pytest.mark.parametrize(("tools", "keys"), [(96, 5), (128, 4), (25, 20)])
+def test_as_many_tools_as_agents_declare_are_held_to_eight_calls(accepted, tools, keys):
+    offered = many(tools, keys)
+    made = enforce(offered)
+    last = offered[-1]["function"]
+    values = dict.fromkeys(last["parameters"]["properties"], "a < b")
+    calls = [(last["name"], values)] * 8
+    right, wrong, nine = (
+        said(*calls, first=0),
+        said(("server_999_action", values), first=0),
+        said(*calls, calls[0], first=0),
+    )
+    assert accepted(made.tag, [right, wrong, nine]) == [True, False, False]
+    assert len(made.grammar) < enforcer.LARGEST_GRAMMAR_BYTES
+
+
+def test_500_tools_are_written_within_a_second():
     began = time.monotonic()
     made = enforce([tool(f"tool_{i}", CITY) for i in range(500)], max_calls=1)
-    assert time.monotonic() - began < 1 and len(json.dumps(made.tag)) < enforcer.LARGEST_TAG_BYTES
+    assert time.monotonic() - began < 1 and len(made.grammar) < enforcer.LARGEST_GRAMMAR_BYTES
+
+
+def test_a_tool_stands_once_however_many_calls_may_come():
+    sizes = [len(enforce(many(20, 6), max_calls=calls).grammar) for calls in (1, 8, 64)]
+    assert sizes[1] < 1.5 * sizes[0] and sizes[2] < 6 * sizes[0]
+    assert enforce(TOOLS, max_calls=64).grammar.count("city") == 1
 
 
 def test_a_part_that_cannot_be_held_is_named_and_loosened_on_demand():
@@ -192,35 +220,135 @@ def test_a_request_without_tools_is_held_to_text():
     assert json.loads(made["structured_outputs"]["structural_tag"]) == enforce([], tool_choice="none").tag
 
 
-def test_the_older_form_holds_name_index_and_arguments_and_cannot_force():
-    made, _ = attach({"messages": TALK, "tools": TOOLS, "parallel_tool_calls": False}, old_form=True)
-    form = json.loads(made["structured_outputs"]["structural_tag"])
-    assert [item["begin"].split("functions.")[1].split("<")[0] for item in form["structures"]] == [
-        "get_weather:0", "add_note:0", "now:0"
-    ]  # fmt: skip
-    with pytest.raises(UnsupportedError, match="cannot force a call"):
-        attach({"messages": TALK, "tools": TOOLS, "tool_choice": "required"}, old_form=True)
+@pytest.fixture(scope="module")
+def accepted_by_older():
+    """As ``accepted``, by the xgrammar 0.1.25 of vLLM 0.11.0."""
+
+    def ask(tag, texts):
+        worker = [str(engine.resolve("0.11.0").python), str(ROOT / "tests" / "grammar_worker.py")]
+        asked = json.dumps({"tag": tag, "texts": texts})
+        done = subprocess.run(worker, input=asked, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)["accepted"]
+
+    return ask
 
 
-def test_strings_are_kept_free_of_markers_by_hand():
-    assert guard({"type": "string", "minLength": 1, "maxLength": 9}) == {"type": "string", "pattern": "^[^<]{1,9}$"}
-    assert guard({"type": "string"}, 5) == {"type": "string", "pattern": "^[^<]{0,5}$"}
-    assert guard({"type": "string"}) == {"type": "string"}
-    assert guard({"type": "integer", "minimum": 3}, 5) == {"type": "integer", "minimum": 3, "maximum": 10**15}
-    assert guarded(r"^a.\.[^b][.]\S$") == r"^a[^<]\.[^b<][.][^\s<]$"
-    assert guard({"enum": ["a", "<|im_end|>"]}) == {"enum": ["a"]}
-    with pytest.raises(InputError, match="cannot be written"):
-        guard({"type": "object", "properties": {"<|x": {}}})
+CARRIED = {
+    "vllm": lambda made: json.loads(made["structured_outputs"]["structural_tag"])["format"]["grammar"],
+    "vllm-0.11": lambda made: made["structured_outputs"]["grammar"],
+    "sglang": lambda made: made["response_format"]["format"]["grammar"],
+    "tensorrt-llm": lambda made: made["response_format"]["format"]["grammar"],
+}
 
 
-def test_up_to_four_keys_come_in_any_order():
-    whole = any_order({"type": "object", "properties": {"a": {"type": "null"}, "b": {}}, "required": ["a"]})
-    assert [list(order["properties"]) for order in whole["anyOf"]] == [["a", "b"], ["b", "a"]]
-    assert [order["required"] for order in whole["anyOf"]] == [["a"]] * 2 and whole["$defs"]["k0"] == {"type": "null"}
-    twins = any_order({"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}}})
-    assert twins["$defs"] == {"k0": {"type": "null"}}
-    five = {"type": "object", "properties": {name: {} for name in "abcde"}}
-    assert any_order(five) == five
+@pytest.mark.parametrize("form", CARRIED)
+def test_each_server_gets_the_grammar_where_it_looks_for_it(form):
+    made, how = attach({"messages": TALK, "tools": TOOLS, "tool_choice": "required"}, form=form)
+    assert CARRIED[form](made) == how.grammar == enforce(TOOLS, tool_choice="required", form=form).grammar
+    assert made["tool_choice"] == "auto" and how.form == form
+    assert made.get("response_format", {"type": "structural_tag"})["type"] == "structural_tag"
+    assert (
+        ("Regex(" in how.grammar)
+        == ("TagDispatch(" in enforce(TOOLS, form=form).grammar)
+        == (form in ("vllm", "sglang"))
+    )
+
+
+def test_a_request_with_a_grammar_of_its_own_is_not_overwritten():
+    asked = {"messages": TALK, "tools": TOOLS, "response_format": {"type": "json_object"}}
+    with pytest.raises(InputError, match="has a response_format of its own"):
+        attach(asked, form="sglang")
+    assert attach(asked)[0]["response_format"] == {"type": "json_object"}
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", WANTED)
+def test_the_forms_without_macros_admit_the_same(accepted, accepted_by_older, name):
+    options, wanted = WANTED[name]
+    made = enforce(TOOLS, first_index=3, max_calls=2, form="tensorrt-llm", **options)
+    for judge in (accepted, accepted_by_older):
+        found = judge(made.tag, list(ANSWERS.values()))
+        assert {answer for answer, ok in zip(ANSWERS, found, strict=True) if ok} == wanted
+
+
+def string_tool(**schema):
+    return [tool("write", {"properties": {"text": {"type": "string", **schema}}, "required": ["text"]})]
+
+
+BOUNDED = {
+    "plain": ({}, {}),
+    "at least one": ({"minLength": 1}, {}),
+    "at least two": ({"minLength": 2}, {}),
+    "at most": ({"maxLength": 40}, {}),
+    "both": ({"minLength": 2, "maxLength": 128}, {}),
+    "by max_string": ({}, {"max_string": 40}),
+    "a pattern with a dot": ({"pattern": "^.+$"}, {}),
+    "a negated class": ({"pattern": "^[^#]*$"}, {}),
+    "a pattern that is searched": ({"pattern": "[a-z]"}, {}),
+    "a counted pattern": ({"pattern": "^[^#]{2,60}$"}, {}),
+}
+CODE = ["if a < b:", "<div>", "x <| y", "a << 2", "<p>hi</p> <|user|>", 'say "<b>"', "tab\t<", "one <|", "été <日>"]
+SHUT_OUT = ["a<|tool_call_end|>", "<|im_end|>", "<<|im_user|>a", "a\n<|tool_calls_section_end|>", "<|tool_<|im_x"]
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("form", ["vllm", "tensorrt-llm"])
+@pytest.mark.parametrize("name", BOUNDED)
+def test_only_markers_are_shut_out_of_strings(accepted, name, form):
+    schema, options = BOUNDED[name]
+    made = enforce(string_tool(**schema), form=form, **options)
+    shown = [said(("write", {"text": text}), first=0) for text in (*CODE, *SHUT_OUT)]
+    assert accepted(made.tag, shown) == [True] * len(CODE) + [False] * len(SHUT_OUT)
+
+
+@pytest.mark.live
+def test_what_a_bounded_string_cannot_hold_beside_markers_is_told(accepted):
+    made = enforce(string_tool(maxLength=50))
+    assert [(item.tool, item.loss.path) for item in made.losses] == [("write", "/properties/text")]
+    assert "<|t and <|i" in str(made.losses[0]) and made.to_json()["losses"][0]["tool"] == "write"
+    lost = [said(("write", {"text": text}), first=0) for text in ("<|title|>", "<|x|>")]
+    assert accepted(made.tag, lost) == [False, True]
+    for exact in ({}, {"minLength": 1}, {"maxLength": 10}, {"pattern": "^[^#]+$"}):
+        made = enforce(string_tool(**exact))
+        assert made.losses == () and accepted(made.tag, lost[:1]) == [True]
+
+
+@pytest.mark.live
+def test_a_key_that_is_not_declared_holds_no_marker_either(accepted):
+    tag = enforce([tool("f", {"type": "object", "additionalProperties": {"type": "integer"}})]).tag
+    keys = ["a<b", "<|", "<|x", "<|im_end|>", "<|tool_call_end|>"]
+    found = accepted(tag, [said(("f", {key: 1}), first=0) for key in keys])
+    assert found == [True, True, True, False, False]
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(
+    "root", [{"type": ["object", "string"]}, {"anyOf": [{"type": "object"}, {"type": "array"}]}, {}]
+)
+def test_arguments_are_an_object_whatever_the_root_says(accepted, root):
+    tag = enforce([tool("f", root)], loosen=True).tag
+    texts = ["{}", '"x"', "[]", "1", "null"]
+    frame = said(("f", {}), first=0)
+    assert accepted(tag, [frame.replace("{}", text) for text in texts]) == [True] + [False] * 4
+
+
+def test_a_root_that_admits_no_object_is_refused():
+    with pytest.raises(InputError, match="tool 'f'"):
+        enforce([tool("f", {"type": "string"})])
+
+
+REPORTED = ("68b-html-with-max-string-128", "69-html-unbounded", "77-min-length-1")
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", REPORTED)
+def test_reported_texts_are_written_or_refused_as_they_should(accepted, shared, name):
+    folder = shared / "reports" / name
+    options = {"max_string": 128} if "128" in name else {}
+    tag = enforce(json.loads((folder / "T.json").read_text()), **options).tag
+    for file in sorted(folder.glob("*.txt")):
+        text = file.read_text()
+        assert accepted(tag, [text]) == [file.name.startswith("ok") and "<|im_end|>" not in text], file.name
 
 
 @pytest.mark.live
@@ -242,15 +370,21 @@ def test_the_tag_is_printed_by_the_command_line(k2lab, tmp_path):
     history.write_text(json.dumps([*TALK, {"role": "assistant", "tool_calls": calls}]))
     done = k2lab("enforce", "--tools", tools, "--history", history, "--tool-choice", "get_weather")
     assert json.loads(done.stdout) == enforce(TOOLS, tool_choice=NAMED, first_index=1).tag
-    old = json.loads(k2lab("enforce", "--tools", tools, "--old-form", "--no-parallel").stdout)
-    assert len(old["structures"]) == 3
+    for form, field in (("vllm-0.11", "structured_outputs"), ("sglang", "response_format")):
+        carried = k2lab("enforce", "--tools", tools, "--form", form, "--no-parallel")
+        assert json.loads(carried.stdout) == enforce(TOOLS, form=form, parallel=False).fields
+        assert list(json.loads(carried.stdout)) == [field]
+    assert "no string or key can hold <|tool_call or <|im_" in carried.stderr
+    for command in (("enforce",), ("bench", "run")):
+        assert f"[{'|'.join(enforcer.FORMS)}]" in k2lab(*command, "--help").stdout
     refused = k2lab("enforce", "--tools", tools, "--tool-choice", "nothing")
     assert refused.returncode == 1 and "tool_choice names 'nothing'" in refused.stderr
     tools.write_text(json.dumps([tool("label", {"properties": {"x": {"not": {}}}})]))
     assert "label: /properties/x not" in k2lab("enforce", "--tools", tools).stderr
-    many = {"type": "object", "properties": {name: {} for name in "abc"}}
-    tools.write_text(json.dumps([tool(f"tool_{i}", many) for i in range(30)]))
+    tools.write_text(json.dumps(many(120, 3)))
     assert "more than 2 keys have them in their schema's order" in k2lab("enforce", "--tools", tools).stderr
+    tools.write_text(json.dumps(string_tool(maxLength=50)))
+    assert "narrowed: write: /properties/text: a string of at most 50" in k2lab("enforce", "--tools", tools).stderr
     tools.write_text(json.dumps([tool("label", {"properties": {"x": {"not": {}}}})]))
     loosened = k2lab("enforce", "--tools", tools, "--loosen")
     assert loosened.returncode == 0 and "loosened: label" in loosened.stderr
@@ -258,15 +392,15 @@ def test_the_tag_is_printed_by_the_command_line(k2lab, tmp_path):
 
 @pytest.mark.live
 def test_live_servers_take_their_form_of_a_tag(servers):
-    assert ask.form_of(Endpoint(servers["0.32.0 current"])) == "tag"
-    assert ask.form_of(Endpoint(servers["0.11.0 current"])) == "structures"
+    assert ask.form_of(Endpoint(servers["0.32.0 current"])) == "vllm"
+    assert ask.form_of(Endpoint(servers["0.11.0 current"])) == "vllm-0.11"
 
 
 @pytest.mark.live
-@pytest.mark.parametrize(("name", "old_form"), [("0.32.0 current", False), ("0.11.0 current", True)])
-def test_a_live_server_gives_the_index_that_it_is_told(servers, name, old_form, talk: Conversation):
+@pytest.mark.parametrize(("name", "form"), [("0.32.0 current", "vllm"), ("0.11.0 current", "vllm-0.11")])
+def test_a_live_server_gives_the_index_that_it_is_told(servers, name, form, talk: Conversation):
     reply = ask.chat(
-        Endpoint(servers[name]), talk, first_index=7, max_calls=1, old_form=old_form,
+        Endpoint(servers[name]), talk, first_index=7, max_calls=1, form=form,
         params={"temperature": 0, "max_tokens": 200},
     )  # fmt: skip
     assert [call["id"] for call in reply.tool_calls] == ["functions.get_weather:7"]

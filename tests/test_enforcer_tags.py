@@ -1,16 +1,18 @@
 """The whole tag as it is sent, for every schema of the catalogue: guarded strings, keys in any order, one call."""
 
+import itertools
 import json
 import random
+import re
 
 import pytest
 from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
 
 from k2lab import wire
-from k2lab.enforcer import enforce
-from k2lab.enforcer.guard import guard
-from k2lab.enforcer.schemas import translate
+from k2lab.enforcer import MARKERS, enforce
+from k2lab.enforcer.grammar import Grammar
+from k2lab.enforcer.schemas import arguments
 from k2lab.errors import InputError
 from tests.schemas import SCHEMAS, p
 from tests.test_enforcer_schemas import WALLE, Writer, blamed, changed
@@ -41,7 +43,7 @@ def test_the_whole_tag_takes_what_a_schema_admits_and_nothing_invalid(accepted):
         except InputError:
             refused.add(name)
             continue
-        writer = Writer(guard(translate(asked).schema), name)
+        writer = Writer(arguments(asked).schema, name)
         written = list(dict.fromkeys(writer.text() for _ in range(12)))
         values = [json.loads(text) for text in written]
         tried = [json.dumps(changed(rng.choice(values), rng), ensure_ascii=False) for _ in range(24)]
@@ -82,3 +84,68 @@ def test_no_bound_lets_a_string_pass_that_is_none(accepted, bounds):
     texts = [call(f'{{"p": "{pad}{part}{end}"}}') for part in broken for end in ("", pad)]
     assert not any(accepted(tag, texts))
     assert accepted(tag, [call(f'{{"p": "{pad}"}}')]) == [True]
+
+
+ALPHABET = ("a", "<", "|", "t", "i", "\\n", "é", "\\u00e9")
+PIECES = [list(text) for size in range(5) for text in itertools.product(ALPHABET, repeat=size)]
+PIECES += [
+    list(f"<|{text}") for text in ("tool_call", "tool_cal", "im_", "im", "tool_calx", "im<|im_", "tool_<|tool_call")
+]
+LENGTHS = {  # of a string, and whether all that fits can be written beside each engine
+    (0, None): (True, True),
+    (1, None): (True, True),
+    (3, None): (False, True),
+    (0, 3): (True, True),
+    (2, 4): (True, True),
+    (2, 20): (False, False),
+}
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("form", ["vllm", "tensorrt-llm"])
+@pytest.mark.parametrize("lengths", LENGTHS, ids=str)
+def test_every_short_string_that_fits_is_written_and_no_other(accepted, lengths, form):
+    least, most = lengths
+    string = {"type": "string", "minLength": least} | ({} if most is None else {"maxLength": most})
+    tool = {"type": "function", "function": {"name": "f", "parameters": p(string)}}
+    made = enforce([tool], max_calls=1, tool_choice="required", form=form)
+    texts = ["".join(pieces) for pieces in PIECES]
+    fits = [
+        len(pieces) >= least and (most is None or len(pieces) <= most) and not any(map(text.__contains__, MARKERS))
+        for pieces, text in zip(PIECES, texts, strict=True)
+    ]
+    found = accepted(made.tag, [call(f'{{"p": "{text}"}}') for text in texts])
+    assert [text for text, ok, fit in zip(texts, found, fits, strict=True) if ok and not fit] == []
+    missed = [text for text, ok, fit in zip(texts, found, fits, strict=True) if fit and not ok]
+    assert (missed == []) == LENGTHS[lengths][form != "vllm"] == (not made.losses)
+
+
+LETTERS = ("a", "b", "c", "[ab]", "[bc]", '[^a"]')
+
+
+def pattern(rng, depth):
+    """A random pattern over three letters."""
+    kind = rng.random()
+    if depth == 0 or kind < 0.3:
+        return rng.choice(LETTERS)
+    if kind < 0.5:
+        return pattern(rng, depth - 1) + pattern(rng, depth - 1)
+    if kind < 0.78:
+        return f"(?:{pattern(rng, depth - 1)}|{pattern(rng, depth - 1) if kind < 0.7 else ''})"
+    return f"(?:{pattern(rng, depth - 1)})" + rng.choice(["?", "*", "+", "{2}", "{1,2}", "{0,3}", "{2,}"])
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("macros", [True, False])
+def test_random_patterns_admit_what_re_matches_but_for_markers(accepted, macros):
+    rng = random.Random(7)
+    texts = ["".join(text) for size in range(5) for text in itertools.product("abc", repeat=size)]
+    texts += ["<", "<|", "a<b", "<|tool_call", "b<|im_", "<|i", "<<", "b<|im"]
+    for _ in range(150):
+        asked = pattern(rng, 4)
+        grammar = Grammar(macros)
+        whole = grammar.text(grammar.string({"pattern": asked}, ""))
+        tag = {"type": "structural_tag", "format": {"type": "grammar", "grammar": whole}}
+        found = accepted(tag, [f'"{text}"' for text in texts])
+        fits = [bool(re.fullmatch(asked, text)) and not any(map(text.__contains__, MARKERS)) for text in texts]
+        assert found == fits or (grammar.losses and all(fit for ok, fit in zip(found, fits, strict=True) if ok)), asked

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from k2lab.source import Source
 
 Repair = Literal["", "ids", "history"]
-Enforce = Literal["off", "server-function", "server-parameter", "pinned", "pinned-structures"]
+Enforce = Literal["off", "server-function", "server-parameter", "pinned"]
 
 PREPARATION = 2
 """To be raised when :meth:`Arm.prepare` makes another request of the same sample, so that no older answer is reused."""
@@ -54,10 +54,10 @@ class Arm:
     of ``None`` leaves that to each request. ``template_kwargs`` are put over the
     template's variables that a request has.
 
-    ``enforce``: ``pinned`` sends our structural tag with each request,
-    ``pinned-structures`` the older form of it; the ``server-`` ones say that the
-    server was started with that level of vLLM's own enforcement. ``max_calls``,
-    ``max_string``, ``loosen`` and ``thinking`` are those of :func:`k2lab.enforcer.enforce`.
+    ``enforce``: ``pinned`` sends our grammar with each request; the ``server-``
+    ones say that the server was started with that level of vLLM's own
+    enforcement. ``form``, ``max_calls``, ``max_string``, ``loosen`` and
+    ``thinking`` are those of :func:`k2lab.enforcer.enforce`.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Arm:
     loosen: bool = False
     thinking: enforcer.Thinking = "no"
     template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    form: enforcer.Form = "vllm"
 
     def __post_init__(self) -> None:
         checked_url(self.base_url)
@@ -98,7 +99,7 @@ class Arm:
             "extra_body": dict(self.extra_body),
             **({"template_kwargs": dict(self.template_kwargs)} if self.template_kwargs else {}),
             "enforce": self.enforce,
-            **({"tag": self._tag_options} if self.enforce.startswith("pinned") else {}),
+            **({"tag": self._tag_options} if self.enforce == "pinned" else {}),
             "rendered_by_hand": self.source.template_sha256 if self.source else "",
         }
 
@@ -117,10 +118,10 @@ class Arm:
         if self.template_kwargs:
             request["chat_template_kwargs"] = {**_template_kwargs(sample.data_index, request), **self.template_kwargs}
         original, tools = None, request.get("tools")
-        if self.repair or self.source or self.enforce.startswith("pinned"):
+        if self.repair or self.source or self.enforce == "pinned":
             original = json.dumps(request)
             request["messages"] = self._repaired(sample.data_index, request)
-        if self.enforce.startswith("pinned"):
+        if self.enforce == "pinned":
             request = self._enforced(sample.data_index, request)
         if self.stream is not None:
             request["stream"] = self.stream
@@ -138,6 +139,7 @@ class Arm:
     @property
     def _tag_options(self) -> dict[str, Any]:
         return {
+            "form": self.form,
             "max_calls": self.max_calls,
             "max_string": self.max_string,
             "loosen": self.loosen,
@@ -157,9 +159,8 @@ class Arm:
         return list(conversation.messages)
 
     def _enforced(self, data_index: int, request: Mapping[str, Any]) -> dict[str, Any]:
-        old_form = self.enforce == "pinned-structures"
         try:
-            return enforcer.attach(request, old_form=old_form, **self._tag_options)[0]
+            return enforcer.attach(request, **self._tag_options)[0]
         except UnsupportedError as error:
             raise UnsupportedError(f"line {data_index} of the samples: {error}") from None
         except InputError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -57,26 +58,32 @@ def parse(tools: Path | None, strict: bool, thinking: bool | None) -> None:
               help="Characters of a string that its schema leaves unbounded.")  # fmt: skip
 @THINKING
 @click.option("--loosen", is_flag=True, help="Go on where the grammar cannot hold a part of a schema.")
-@click.option("--old-form", is_flag=True, help="The form that vLLM 0.11.0 takes.")
-def enforce(tools: Path, history: Path | None, tool_choice: str, old_form: bool, **options: Any) -> None:
-    """Print the structural tag that holds an answer to the declared tools, as JSON.
+@click.option("--form", type=click.Choice(["vllm", "vllm-0.11", "sglang", "tensorrt-llm"]), default="vllm",
+              show_default=True, help="The server that is to take it.")  # fmt: skip
+def enforce(tools: Path, history: Path | None, tool_choice: str, **options: Any) -> None:
+    """Print what holds an answer to the declared tools, as JSON.
 
-    It goes into a request as structured_outputs.structural_tag, with tool_choice auto.
+    For vllm that is the structural tag, which goes into a request as structured_outputs.structural_tag (a string) or as
+    response_format; for the others the part of the request that carries it. The request says tool_choice auto.
     """
     from k2lab import enforcer
-    from k2lab.enforcer.order import MOST_PERMUTED
 
     offered = chat.load_tools(tools)
     first_index = enforcer.calls_so_far(chat.load(history).messages) if history else 0
     named = tool_choice not in ("auto", "required", "none")
     choice: Any = {"type": "function", "function": {"name": tool_choice}} if named else tool_choice
     made = enforcer.enforce(offered, tool_choice=choice, first_index=first_index, **options)
+    tell = partial(click.echo, err=True)
     for limit in made.limits:
-        click.echo(f"k2lab: loosened: {limit}", err=True)
-    if made.any_order < MOST_PERMUTED:
+        tell(f"k2lab: loosened: {limit}")
+    for loss in made.losses:
+        tell(f"k2lab: narrowed: {loss}")
+    if offered and tool_choice != "none":
+        tell(f"k2lab: no string or key can hold {' or '.join(enforcer.MARKERS)}, which begin Kimi's markers")
+    if made.any_order < enforcer.MOST_PERMUTED:
         held = f"tools with more than {made.any_order} keys have them in their schema's order"
-        click.echo(f"k2lab: {held}, as all orders would make too large a tag: --max-calls lowers its size", err=True)
-    print_json(made.structures if old_form else made.tag)
+        tell(f"k2lab: {held}, as all orders would make too large a grammar: --max-calls lowers its size")
+    print_json(made.tag if made.form == "vllm" else made.fields)
 
 
 @cli.command()

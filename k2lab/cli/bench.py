@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from k2lab.bench.runner import Progress
     from k2lab.bench.store import Store
     from k2lab.endpoint import Endpoint
+    from k2lab.enforcer import Form
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 RUN = click.argument("run", type=FILE)
@@ -64,6 +65,8 @@ def samples(folder: Path, count: int, seed: int) -> None:
 @click.option("--enforce", type=click.Choice(["off", "server-function", "server-parameter", "pinned"]), default="off",
               show_default=True, help="pinned: send k2lab's structural tag; server-: the server was started with that "
               "--tool-strict-level.")  # fmt: skip
+@click.option("--form", type=click.Choice(["vllm", "vllm-0.11", "sglang", "tensorrt-llm"]), default=None,
+              help="The server that takes the grammar, when pinned; found out where left out.")  # fmt: skip
 @click.option("--max-calls", type=click.IntRange(min=1), default=8, show_default=True,
               help="Calls that an answer may make when pinned.")  # fmt: skip
 @click.option("--max-string", type=click.IntRange(min=1), default=None,
@@ -198,6 +201,7 @@ def _arm(base_url: str, model: str | None, arm: str, **options: Any) -> Any:
     if source and options["enforce"] == "pinned":
         raise InputError("--enforce pinned is for /chat/completions: leave --source out")
     named = model or Endpoint(base_url).model
+    endpoint = Endpoint(base_url, named)
     return Arm(
         arm or named,
         base_url,
@@ -206,7 +210,8 @@ def _arm(base_url: str, model: str | None, arm: str, **options: Any) -> Any:
         "history" if options["repair"] else "",
         json_object("--extra-body", options["extra_body"]),
         open_source(source, trust_remote_code=options["trust_remote_code"]) if source else None,
-        enforce=_enforce(options["enforce"], Endpoint(base_url, named)),
+        enforce=_enforce(options["enforce"], endpoint),
+        form=_form(options["enforce"], options["form"], endpoint),
         max_calls=options["max_calls"],
         max_string=options["max_string"],
         loosen=options["loosen"],
@@ -215,13 +220,19 @@ def _arm(base_url: str, model: str | None, arm: str, **options: Any) -> Any:
     )
 
 
+def _form(enforce: str, said: Form | None, endpoint: Endpoint) -> Form:
+    """The form that a server obeys; one that is named is tried as well."""
+    from k2lab.enforcer.ask import form_of
+
+    if enforce != "pinned":
+        return "vllm"
+    return form_of(endpoint, (said,) if said else None)
+
+
 def _enforce(wanted: str, endpoint: Endpoint) -> Enforce:
     """What is asked for, once it is known that the server does it; of a server that is not ours that may be unknown."""
     from k2lab import engine
-    from k2lab.enforcer.ask import form_of
 
-    if wanted == "pinned":
-        return "pinned" if form_of(endpoint) == "tag" else "pinned-structures"
     if wanted.startswith("server-"):
         level = wanted.removeprefix("server-")
         ours = [server for server in engine.running() if server.base_url == endpoint.base_url]

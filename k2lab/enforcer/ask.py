@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from k2lab.chat import Conversation
 from k2lab.endpoint import Endpoint, Reply, StatusError, in_parallel
-from k2lab.enforcer import attach
+from k2lab.enforcer import FORMS, Form, attach
 from k2lab.errors import UnsupportedError
-
-Form = Literal["tag", "structures"]
 
 PROBE_TOOL = {"type": "function", "function": {"name": "k2lab_probe", "parameters": {"type": "object"}}}
 PROBE_INDEX = 77
@@ -26,13 +24,12 @@ def chat(
     *,
     tool_choice: str | Mapping[str, Any] = "auto",
     parallel: bool = True,
-    old_form: bool = False,
     params: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Reply:
-    """``/chat/completions`` under a tag; ``options`` are those of :func:`k2lab.enforcer.enforce`."""
+    """``/chat/completions`` under a grammar; ``options`` are those of :func:`k2lab.enforcer.enforce`."""
     request = {**conversation.to_json(), "tool_choice": tool_choice, "parallel_tool_calls": parallel}
-    made, _ = attach(request, old_form=old_form, **options)
+    made, _ = attach(request, **options)
     sent = {key: value for key, value in made.items() if key not in ("messages", "tools")}
     return endpoint.chat(Conversation.of(made["messages"], made["tools"]), **sent, **(params or {}))
 
@@ -44,39 +41,41 @@ def in_text(
     return in_parallel(lambda talk: chat(endpoint, talk, tool_choice="none", params=params), conversations)
 
 
-def form_of(endpoint: Endpoint) -> Form:
-    """The form of a tag that a server obeys, found by asking for an index that it would never choose.
+def form_of(endpoint: Endpoint, forms: Sequence[Form] | None = None) -> Form:
+    """The form that a server obeys, found by asking for an index that it would never choose; ``forms`` to be tried.
 
-    Raises :class:`UnsupportedError` with the reason for a server that refuses
-    both forms, ignores them, or puts a tag of its own beside ours.
+    Raises :class:`UnsupportedError` with the reason of each form for a server that
+    refuses all of them, ignores them, or puts a grammar of its own beside ours.
     """
+    reasons: dict[str, str] = {}
+    for form in forms or FORMS:
+        reason = _disobeyed(endpoint, form)
+        if not reason:
+            return form
+        reasons.setdefault(reason, form)
+    listed = "; ".join(f"{form}: {reason}" for reason, form in reasons.items())
+    raise UnsupportedError(f"{endpoint.base_url} does not obey a grammar: {listed}")
+
+
+def _disobeyed(endpoint: Endpoint, form: Form) -> str:
+    """Why a server does not obey a form; nothing where it does."""
     talk = Conversation.of([{"role": "user", "content": "Call the tool."}], [PROBE_TOOL])
-    ask: dict[str, Any] = {
-        "first_index": PROBE_INDEX,
-        "max_calls": 1,
-        "params": {"max_tokens": PROBE_TOKENS, "temperature": 0},
-    }
+    params = {"max_tokens": PROBE_TOKENS, "temperature": 0}
     try:
-        reply = chat(endpoint, talk, tool_choice="required", **ask)
+        reply = chat(
+            endpoint, talk, tool_choice="required", form=form, first_index=PROBE_INDEX, max_calls=1, params=params
+        )
     except StatusError as error:
         if error.status in (401, 403, 404):
             raise
-        return _older_form(endpoint, talk, ask, error)
+        return f"it is refused: {error}"
     called = [call.get("id") for call in reply.tool_calls]
     if called == [f"functions.k2lab_probe:{PROBE_INDEX}"]:
-        return "tag"
+        return ""
     if not called:
-        raise UnsupportedError(f"{endpoint.base_url} ignores structured_outputs: it does not enforce")
-    raise UnsupportedError(
-        f"{endpoint.base_url} answered the id {called[0]!r} where functions.k2lab_probe:{PROBE_INDEX} was asked for: it"
-        " ignores the tag, runs a grammar of its own (start vLLM with --tool-strict-level auto), or waits for the end"
+        return "it is ignored: no call came"
+    return (
+        f"the answer's id was {called[0]!r} where functions.k2lab_probe:{PROBE_INDEX} was asked for: the grammar is"
+        " ignored, the server runs one of its own (start vLLM with --tool-strict-level auto), or it waits for the end"
         " of a reasoning that never came (start it with --structured-outputs-config.enable_in_reasoning=True)"
     )
-
-
-def _older_form(endpoint: Endpoint, talk: Conversation, ask: dict[str, Any], refused: StatusError) -> Form:
-    try:
-        chat(endpoint, talk, old_form=True, **ask)
-    except StatusError:
-        raise UnsupportedError(f"{endpoint.base_url} takes no structural tag: {refused}") from None
-    return "structures"

@@ -1,0 +1,157 @@
+"""Rules of xgrammar's EBNF while they are written.
+
+Each part is a rule of its own, and equal parts are one: a tool's arguments stand
+once, however many calls may come, and a part that was in an earlier grammar is
+known to the engine by what it says (xgrammar 0.2.8 keeps what it computed for a
+rule beyond one grammar).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from k2lab.enforcer import strings
+from k2lab.enforcer.automaton import Automaton
+from k2lab.enforcer.expressions import literal
+from k2lab.enforcer.finite import Schema
+
+WHITE_SPACE = 16
+"""Blanks in a row that JSON may hold: room for indented JSON, and no room to run on for ever."""
+
+QUOTE = '"\\""'
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A part of a schema of which valid values cannot be written."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path or '/'}: {self.reason}"
+
+
+@dataclass
+class Grammar:
+    """Rules by name; ``macros``: the engine has ``Regex``; ``max_string`` bounds strings without bounds."""
+
+    macros: bool = True
+    max_string: int | None = None
+    losses: list[Loss] = field(default_factory=list)
+    rules: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+
+    def text(self, root: str) -> str:
+        """The whole grammar, with the body of its root."""
+        return "\n".join(f"{name} ::= {body}" for name, body in [("root", root), *self.rules.items()])
+
+    def define(self, body: str, name: str | None = None) -> str:
+        """The rule with a body: a new one, unless there is one that says the same."""
+        if name is None:
+            if body in self.names:
+                return self.names[body]
+            name = self.names[body] = self.fresh()
+        self.rules[name] = body
+        return name
+
+    def fresh(self) -> str:
+        """A name for a rule, which is taken from now on."""
+        name = f"r{len(self.rules)}"
+        self.rules[name] = ""
+        return name
+
+    @property
+    def blank(self) -> str:
+        """White space."""
+        some = f"[ \\n\\r\\t]{{0,{WHITE_SPACE}}}"
+        return self.define(f"Regex({literal(some)})" if self.macros else some)
+
+    @property
+    def colon(self) -> str:
+        """Between a key and its value."""
+        return f'{self.blank} ":" {self.blank}'
+
+    def listed(self, value: Any) -> str:
+        """A value in its usual spellings, with white space where JSON may have it."""
+        if isinstance(value, Mapping):
+            parts = [f"{self.listed(key)} {self.colon} {self.listed(item)}" for key, item in value.items()]
+            return self._enclosed("{", parts, "}")
+        if isinstance(value, list):
+            return self._enclosed("[", list(map(self.listed, value)), "]")
+        ways = list(map(literal, _spellings(value)))
+        return ways[0] if len(ways) == 1 else f"({' | '.join(ways)})"
+
+    def _enclosed(self, begin: str, parts: list[str], end: str) -> str:
+        inside = f' {self.blank} "," {self.blank} '.join(parts)
+        return f"{literal(begin)} {self.blank} {inside}{f' {self.blank} ' if parts else ''}{literal(end)}"
+
+    def string(self, said: Schema, path: str, bound: int | None = None) -> str:
+        """The rule of a string."""
+        asked = (said.get("pattern"), said.get("minLength", 0), said.get("maxLength"), bound)
+        made = strings.text(*asked, self.macros)
+        if made.loss:
+            self.losses.append(Loss(path, made.loss))
+        if made.body is not None:
+            return self.define(made.body)
+        assert made.states is not None
+        key = f"string {asked}"
+        if key not in self.names:
+            self.names[key] = self.define(f"{QUOTE} {self.automaton(made.states, QUOTE)}")
+        return self.names[key]
+
+    def automaton(self, found: Automaton, end: str) -> str:
+        """The rule of an automaton's texts and what ends them."""
+        return strings.written(found, self.define, self.fresh, self.define(strings.ESCAPE_BODY), end)
+
+
+Moves = Callable[[Hashable], Iterable[tuple[str, Hashable]]]
+
+
+@dataclass
+class Series:
+    """Members or items behind each other, with commas between, up to a bracket that closes them.
+
+    ``moves`` gives what may come next in a state and the state after it, ``ends``
+    whether the bracket may.
+    """
+
+    grammar: Grammar
+    moves: Moves
+    ends: Callable[[Hashable], bool]
+    bracket: str
+    _made: dict[Hashable, str | None] = field(default_factory=dict)
+    _open: dict[Hashable, str] = field(default_factory=dict)
+
+    def whole(self, start: Hashable) -> str | None:
+        """What stands between the opening bracket and the end, that included; ``None`` where nothing can."""
+        ways = self._ways(start) + ([literal(self.bracket)] if self.ends(start) else [])
+        return f"{self.grammar.blank} ({' | '.join(ways)})" if ways else None
+
+    def _ways(self, state: Hashable) -> list[str]:
+        return [f"{item} {rest}" for item, after in self.moves(state) if (rest := self._rest(after))]
+
+    def _rest(self, state: Hashable) -> str | None:
+        """The rule of what follows; a state that leads to itself has a rule that names itself."""
+        if state in self._made:
+            return self._made[state]
+        if state in self._open:
+            self._open[state] = self._open[state] or self.grammar.fresh()
+            return self._open[state]
+        self._open[state] = ""
+        more, blank = self._ways(state), self.grammar.blank
+        ways = [f'"," {blank} ({" | ".join(more)})'] if more else []
+        ways += [literal(self.bracket)] if self.ends(state) else []
+        name = self._open.pop(state) or None
+        self._made[state] = self.grammar.define(f"{blank} ({' | '.join(ways)})", name) if ways else None
+        return self._made[state]
+
+
+def _spellings(value: Any) -> list[str]:
+    text = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float):
+        return list(dict.fromkeys((text, f"{value:.17g}")))
+    return list(dict.fromkeys((text, json.dumps(value).replace("\x7f", "\\u007f"))))

@@ -1,0 +1,99 @@
+"""The whole tag: free text, then a call section that admits the next calls alone; and how it is sent to each server.
+
+Each tool's arguments stand once, whatever number of calls may come. vLLM 0.32.0
+parses a tag twice on its front end's event loop, and its engine compiles it once
+more: ``tests/enforcer_compile.py`` says what that costs beside a tag of schemas.
+
+The requests of each form, read from the servers' code:
+
+- ``vllm`` (0.32.0, xgrammar 0.2.8): ``structured_outputs.structural_tag``, a tag of one format of type ``grammar``.
+- ``vllm-0.11`` (0.11.0, xgrammar 0.1.25): ``structured_outputs.grammar``; its tags are of the older form alone,
+  ``structures`` and ``triggers``, which hold neither the order of calls nor that there is one.
+- ``sglang`` (0.5.23, xgrammar 0.2.7): ``response_format`` of type ``structural_tag`` with ``format``, beside
+  ``tool_choice: auto`` and no strict tool (``srt/entrypoints/openai/protocol.py`` and ``serving_chat.py``).
+- ``tensorrt-llm`` (1.2, xgrammar 0.1.25, started with ``guided_decoding_backend: xgrammar``): the same
+  ``response_format`` (``serve/openai_protocol.py``); its ``ebnf`` it wraps behind reasoning of its own.
+
+xgrammar 0.1.25 has no ``Regex``: its grammars write each state of a string as a rule, and are compiled more slowly.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from k2lab import wire
+from k2lab.enforcer.automaton import free
+from k2lab.enforcer.expressions import literal
+from k2lab.enforcer.grammar import Grammar
+from k2lab.enforcer.strings import MARKERS
+
+Form = Literal["vllm", "vllm-0.11", "sglang", "tensorrt-llm"]
+FORMS: tuple[Form, ...] = get_args(Form)
+
+Thinking = Literal["no", "may", "begun"]
+"""Whether an answer holds reasoning that the grammar is to leave free: none, perhaps (``<think>`` is the model's, as
+with Kimi-K2-Thinking), or from its first token on (``<think>`` ends the prompt, as with K2.5 and later)."""
+
+BEGIN_THINKING, END_THINKING = "<think>", "</think>"
+
+
+def has_macros(form: Form) -> bool:
+    """Whether a server's grammar engine has ``Regex``."""
+    return form in ("vllm", "sglang")
+
+
+def root(
+    grammar: Grammar, arguments: Mapping[str, str], first_index: int, most: int, *, must: bool, thinking: Thinking
+) -> str:
+    """The body of the whole answer's rule; ``arguments`` are the rules of the tools', by name."""
+    section = _section(grammar, arguments, first_index, most) if arguments else None
+    answer = [section] if section else []
+    if not must:
+        answer = [_free(grammar, MARKERS), *([f'({section} | "")'] if section else [])]
+    return " ".join([*_reasoning(grammar, thinking), *answer])
+
+
+def request_fields(form: Form, text: str) -> dict[str, Any]:
+    """The fields of a chat request that carry a grammar to a server."""
+    if form == "vllm-0.11":
+        return {"structured_outputs": {"grammar": text}}
+    tag = {"type": "structural_tag", "format": {"type": "grammar", "grammar": text}}
+    if form == "vllm":
+        return {"structured_outputs": {"structural_tag": json.dumps(tag, ensure_ascii=False, separators=(",", ":"))}}
+    return {"response_format": tag}
+
+
+def _section(grammar: Grammar, arguments: Mapping[str, str], first_index: int, most: int) -> str:
+    """Calls up to the last index; each rule has the next call in it.
+
+    What is alike in all calls are rules of their own: each letter of a literal costs the engine a state.
+    """
+    begin, said, end, close = (
+        grammar.define(literal(marker))
+        for marker in (f"{wire.CALL_BEGIN}functions.", wire.ARGUMENT_BEGIN, wire.CALL_END, wire.SECTION_END)
+    )
+    names = {name: grammar.define(literal(f"{name}:")) for name in arguments}
+    after = close
+    for index in reversed(range(first_index, first_index + most)):
+        ways = " | ".join(f"{names[name]} {literal(str(index))} {said} {rule}" for name, rule in arguments.items())
+        call = grammar.define(f"{begin} ({ways}) {end} {after}")
+        after = f"({call} | {close})"
+    return f"{literal(wire.SECTION_BEGIN)} {call}"
+
+
+def _free(grammar: Grammar, markers: tuple[str, ...]) -> str:
+    """Free text, in which no marker may be written; the end of the turn stays allowed."""
+    if not grammar.macros:
+        return grammar.automaton(free(markers), '""')
+    quoted = ", ".join(map(literal, markers))
+    return grammar.define(f"TagDispatch(loop_after_dispatch=false, excludes=({quoted}))")
+
+
+def _reasoning(grammar: Grammar, thinking: Thinking) -> list[str]:
+    if thinking == "no":
+        return []
+    free = f"{_free(grammar, (*MARKERS, END_THINKING))} {literal(END_THINKING)}"
+    blank = grammar.define("[ \\n\\r\\t]*")
+    return [free if thinking == "begun" else f'({literal(BEGIN_THINKING)} {free} | "")', blank]
