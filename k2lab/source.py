@@ -220,6 +220,10 @@ def _added_tokens(folder: Path) -> dict[int, str]:
     """Named added tokens by id, from ``tokenizer_config.json`` or a bare table of them."""
     config = _json(folder / "tokenizer_config.json")
     table = config.get("added_tokens_decoder") or _json(folder / "special_tokens.json")
+    if not table:
+        raise SourceError(
+            f"{folder} has {KIMI_FILE} and no names of its added tokens: put its tokenizer_config.json beside it"
+        )
     return {int(token_id): entry["content"] for token_id, entry in table.items()}
 
 

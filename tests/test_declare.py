@@ -376,6 +376,13 @@ def test_code_that_is_named_and_not_there_is_one_error(shared, tmp_path):
         open_source(folder, trust_remote_code=True)
 
 
+def test_ranks_without_the_names_of_the_added_tokens_are_one_error(shared, tmp_path, talk):
+    folder = kimi_folder(shared, tmp_path / "k", TEMPLATES["k2"])
+    (folder / "special_tokens.json").unlink()
+    with pytest.raises(SourceError, match="no names of its added tokens: put its tokenizer_config"):
+        render(folder, talk)
+
+
 def test_the_difference_of_two_declarations_is_in_the_tools(kimi, talk):
     left, right = render(kimi["k2.5"], talk, bare=True), render(kimi["k2.5"], talk)
     found = diff(left.token_ids, right.token_ids, kimi["k2.5"].tokenizer, talk)
