@@ -146,7 +146,7 @@ def test_commands_on_a_live_server(k2lab, servers, current):
     assert healthy.returncode == 0 and "✓ absent" in healthy.stdout
     sick = k2lab("probe", "--base-url", servers["0.11.0 legacy"], "--source", current, "--conversation", TALK, "--json")
     assert sick.returncode == 1
-    assert [finding["state"] for finding in json.loads(sick.stdout)["findings"]] == ["present", "unknown"]
+    assert [finding["state"] for finding in json.loads(sick.stdout)["findings"]] == ["present", "unknown", "absent"]
     assert "equal tokens" in k2lab("diff", servers["0.11.0 legacy"], current, "--conversation", TALK).stdout
     listed = k2lab("engine", "list").stdout
     assert "0.32.0     installed" in listed and url in listed
