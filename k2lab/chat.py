@@ -100,6 +100,12 @@ def load_tools(path: str | Path) -> tuple[Tool, ...]:
         raise ConversationError(f"tools file {path}: {error}") from None
 
 
+def holds_messages(path: str | Path) -> bool:
+    """Whether a file, such as one of tools, is a whole chat request."""
+    data = _read_json(Path(path), "file")
+    return isinstance(data, Mapping) and "messages" in data
+
+
 def parse(data: object) -> Conversation:
     """A conversation from decoded JSON.
 

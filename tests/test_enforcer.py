@@ -363,6 +363,33 @@ def test_the_grammar_takes_keys_in_every_order_and_asks_for_the_required_ones(ac
         assert found == [set(required) <= set(order) for order in every], required
 
 
+def test_a_whole_request_says_how_it_is_to_be_enforced(k2lab, tmp_path):
+    request, tools = tmp_path / "r.json", tmp_path / "t.json"
+    calls = [{"id": "x", "function": {"name": "now", "arguments": "{}"}}]
+    talk = {"messages": [*TALK, {"role": "assistant", "tool_calls": calls}], "tools": TOOLS}
+    request.write_text(json.dumps(talk | {"tool_choice": NAMED, "parallel_tool_calls": False}))
+    tools.write_text(json.dumps(TOOLS))
+    wanted = enforce(TOOLS, tool_choice=NAMED, parallel=False, first_index=1).tag
+    assert json.loads(k2lab("enforce", "--tools", request).stdout) == wanted
+    assert json.loads(k2lab("enforce", "--tools", tools, "--history", request).stdout) == wanted
+    over = k2lab("enforce", "--tools", request, "--tool-choice", "auto", "--parallel").stdout
+    assert json.loads(over) == enforce(TOOLS, first_index=1).tag
+
+
+def test_allowed_tools_are_those_alone():
+    listed = [{"type": "function", "function": {"name": "now"}}]
+    for mode in ("auto", "required"):
+        choice = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": listed}}
+        only = [item for item in TOOLS if item["function"]["name"] == "now"]
+        assert enforce(TOOLS, tool_choice=choice).tag == enforce(only, tool_choice=mode).tag
+    for tools, said in (
+        ([{"function": {"name": "nope"}}], "allows nope, which is not declared"),
+        (None, "has no list"),
+    ):
+        with pytest.raises(InputError, match=said):
+            enforce(TOOLS, tool_choice={"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": tools}})
+
+
 def test_the_tag_is_printed_by_the_command_line(k2lab, tmp_path):
     tools, history = tmp_path / "t.json", tmp_path / "c.json"
     tools.write_text(json.dumps(TOOLS))

@@ -46,13 +46,21 @@ def parse(tools: Path | None, strict: bool, thinking: bool | None) -> None:
 
 @cli.command()
 @click.option(
-    "--tools", required=True, type=click.Path(path_type=Path), help="A JSON file: the list of tools on offer."
+    "--tools",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A JSON file: the list of tools on offer, or a whole chat request.",
 )
 @click.option(
-    "--history", type=click.Path(path_type=Path), default=None, help="A conversation file: ids run on from it."
+    "--history",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="A conversation file: ids run on from it; the request in --tools where left out.",
 )
-@click.option("--tool-choice", default="auto", show_default=True, help="auto, required, none, or the name of a tool.")
-@click.option("--parallel/--no-parallel", default=True, show_default=True)
+@click.option(
+    "--tool-choice", default=None, help="auto, required, none, or the name of a tool; the request's, or auto."
+)
+@click.option("--parallel/--no-parallel", default=None, help="Whether several calls may come; the request's, or yes.")
 @click.option("--max-calls", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option("--max-string", type=click.IntRange(min=1), default=None,
               help="Characters of a string that its schema leaves unbounded.")  # fmt: skip
@@ -60,7 +68,7 @@ def parse(tools: Path | None, strict: bool, thinking: bool | None) -> None:
 @click.option("--loosen", is_flag=True, help="Go on where the grammar cannot hold a part of a schema.")
 @click.option("--form", type=click.Choice(["vllm", "vllm-0.11", "sglang", "tensorrt-llm"]), default="vllm",
               show_default=True, help="The server that is to take it.")  # fmt: skip
-def enforce(tools: Path, history: Path | None, tool_choice: str, **options: Any) -> None:
+def enforce(tools: Path, history: Path | None, tool_choice: str | None, parallel: bool | None, **options: Any) -> None:
     """Print what holds an answer to the declared tools, as JSON.
 
     For vllm that is the structural tag, which goes into a request as structured_outputs.structural_tag (a string) or as
@@ -69,16 +77,22 @@ def enforce(tools: Path, history: Path | None, tool_choice: str, **options: Any)
     from k2lab import enforcer
 
     offered = chat.load_tools(tools)
-    first_index = enforcer.calls_so_far(chat.load(history).messages) if history else 0
-    named = tool_choice not in ("auto", "required", "none")
-    choice: Any = {"type": "function", "function": {"name": tool_choice}} if named else tool_choice
-    made = enforcer.enforce(offered, tool_choice=choice, first_index=first_index, **options)
+    asked = chat.load(history) if history else chat.load(tools) if chat.holds_messages(tools) else None
+    said = asked.parameters if asked else {}
+    if tool_choice is None:
+        choice: Any = said.get("tool_choice") or "auto"
+    else:
+        named = tool_choice not in ("auto", "required", "none")
+        choice = {"type": "function", "function": {"name": tool_choice}} if named else tool_choice
+    several = said.get("parallel_tool_calls") is not False if parallel is None else parallel
+    first_index = enforcer.calls_so_far(asked.messages) if asked else 0
+    made = enforcer.enforce(offered, tool_choice=choice, parallel=several, first_index=first_index, **options)
     tell = partial(click.echo, err=True)
     for limit in made.limits:
-        tell(f"k2lab: loosened: {limit}")
+        tell(f"k2lab: {'loosened' if limit.limit.asserted else 'not held'}: {limit}")
     for loss in made.losses:
         tell(f"k2lab: narrowed: {loss}")
-    if offered and tool_choice != "none":
+    if offered and choice != "none":
         tell(f"k2lab: no string or key can hold {' or '.join(enforcer.MARKERS)}, which begin Kimi's markers")
     if made.any_order < enforcer.MOST_PERMUTED:
         held = f"tools with more than {made.any_order} keys have them in their schema's order"

@@ -143,6 +143,7 @@ def enforce(
     that are none, and for tools too many.
     """
     _check(form, first_index, max_calls, max_string)
+    tools, tool_choice = _allowed(tools, tool_choice)
     offered = _chosen(_by_name(tools), tool_choice)
     translated = {name: _arguments(name, function) for name, function in offered.items()}
     limits = [ToolLimit(name, limit) for name, made in translated.items() for limit in made.limits]
@@ -224,12 +225,31 @@ def _by_name(tools: Sequence[Tool]) -> dict[str, Mapping[str, Any]]:
     return found
 
 
+def _allowed(tools: Sequence[Tool], choice: Choice) -> tuple[Sequence[Tool], Choice]:
+    """The tools and the mode of a ``tool_choice`` of type ``allowed_tools``; any other choice as it is."""
+    if not isinstance(choice, Mapping) or choice.get("type") != "allowed_tools":
+        return tools, choice
+    allowed = choice.get("allowed_tools")
+    listed = allowed.get("tools") if isinstance(allowed, Mapping) else None
+    if not isinstance(allowed, Mapping) or not isinstance(listed, list):
+        raise InputError("tool_choice of type allowed_tools has no list allowed_tools.tools")
+    names = {_name_of(item) for item in listed}
+    missing = sorted(str(name) for name in names - {tool["function"]["name"] for tool in tools})
+    if missing:
+        raise InputError(f"tool_choice allows {', '.join(missing)}, which is not declared")
+    return [tool for tool in tools if tool["function"]["name"] in names], str(allowed.get("mode", "auto"))
+
+
+def _name_of(choice: object) -> Any:
+    function = choice.get("function") if isinstance(choice, Mapping) else None
+    return function.get("name") if isinstance(function, Mapping) else None
+
+
 def _chosen(tools: dict[str, Mapping[str, Any]], choice: Choice) -> dict[str, Mapping[str, Any]]:
     if choice == "none":
         return {}
     if isinstance(choice, Mapping):
-        function = choice.get("function")
-        name = function.get("name") if isinstance(function, Mapping) else None
+        name = _name_of(choice)
         if name not in tools:
             raise InputError(f"tool_choice names {name!r}, which is not declared: {', '.join(tools) or 'nothing is'}")
         return {str(name): tools[str(name)]}
