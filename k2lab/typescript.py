@@ -1,9 +1,10 @@
 """Tools as TypeScript: the text by which Kimi K2.5, K2.6 and K2.7 are told what they may call.
 
-What Moonshot's ``tool_declaration_ts.py`` (2025-12) makes of the tools, oddities
-included: a listed ``null`` reads ``None``, a default ``False``, a quote within a
-listed text is not escaped, a blank line of a description has no ``//``. Where it
-raises, :func:`declared` raises :class:`Unwritable` with the place.
+What Moonshot's ``tool_declaration_ts.py`` (MoonshotAI/Kimi-Vendor-Verifier at
+3dad65a, ``beam/tokenizer``) makes of the tools, oddities included: a listed
+``null`` reads ``None``, a default ``False``, a quote within a listed text is not
+escaped, a blank line of a description has no ``//``. Where it raises,
+:func:`function_text` raises :class:`Unwritable` with the place.
 """
 
 from __future__ import annotations

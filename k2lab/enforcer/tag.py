@@ -11,7 +11,7 @@ The requests of each form, read from the servers' code:
   ``structures`` and ``triggers``, which hold neither the order of calls nor that there is one.
 - ``sglang`` (0.5.23, xgrammar 0.2.7): ``response_format`` of type ``structural_tag`` with ``format``, beside
   ``tool_choice: auto`` and no strict tool (``srt/entrypoints/openai/protocol.py`` and ``serving_chat.py``).
-- ``tensorrt-llm`` (1.2, xgrammar 0.1.25, started with ``guided_decoding_backend: xgrammar``): the same
+- ``tensorrt-llm`` (that with xgrammar 0.1.25, started with ``guided_decoding_backend: xgrammar``): the same
   ``response_format`` (``serve/openai_protocol.py``); its ``ebnf`` it wraps behind reasoning of its own.
 
 xgrammar 0.1.25 has no ``Regex``: its grammars write each state of a string as a rule, and are compiled more slowly.
