@@ -36,10 +36,10 @@ check: setup ## formatting, lint, types
 	$(BIN)/mypy
 
 bench-speed: setup ## requests a second beside other clients; K2VV=PATH adds a checkout of K2-Vendor-Verifier
-	$(BIN)/python -m tests.bench_speed --long 100000 $(if $(K2VV),--k2vv $(K2VV)) $(if $(K2VV_PYTHON),--k2vv-python $(K2VV_PYTHON))
+	$(BIN)/python -m benchmarks.bench_speed --long 100000 $(if $(K2VV),--k2vv $(K2VV)) $(if $(K2VV_PYTHON),--k2vv-python $(K2VV_PYTHON))
 
 enforce-speed: engines ## the pinned tag against the same server without it, in turns
-	$(BIN)/python -m tests.enforcer_speed
+	$(BIN)/python -m benchmarks.enforcer_speed
 
 nano: setup ## train k2-nano anew (under 45 minutes on 2 cores)
 	$(BIN)/k2lab engine install 0.32.0
@@ -49,7 +49,7 @@ lock: setup ## make lock VERSION=0.32.0: resolve the locked requirements of a vL
 	$(BIN)/python -m k2lab.engine.resolve $(VERSION)
 
 picture: ## the README's picture, out of the last report of notebook 1
-	$(BIN)/python -m k2lab.plots reports/summary.json data/pictures
+	$(BIN)/python -m k2lab.show.plots reports/summary.json data/pictures
 
 clean: ## what was made here; the engines in the user's cache stay
 	rm -rf $(VENV) reports build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from k2lab.errors import ConversationError
+from k2lab.errors import RequestError
 
 Message = dict[str, Any]
 Tool = dict[str, Any]
@@ -25,7 +25,7 @@ ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "_input"}
 
 
 @dataclass(frozen=True)
-class Conversation:
+class Request:
     """Messages in order, the tools on offer, and the other fields of a request by name.
 
     The mappings inside are shared, not copied: take :meth:`to_json` for a
@@ -42,11 +42,11 @@ class Conversation:
         messages: Iterable[Mapping[str, Any]],
         tools: Iterable[Mapping[str, Any]] | None = None,
         parameters: Mapping[str, Any] | None = None,
-    ) -> Conversation:
-        """Validate and freeze; raises :class:`ConversationError` with the place of the fault."""
+    ) -> Request:
+        """Validate and freeze; raises :class:`RequestError` with the place of the fault."""
         frozen_messages = tuple(_message(index, item) for index, item in enumerate(_list("messages", messages)))
         if not frozen_messages:
-            raise ConversationError("messages is empty: a conversation needs at least one message")
+            raise RequestError("messages is empty: a conversation needs at least one message")
         frozen_tools = tuple(_tool(index, item) for index, item in enumerate(_list("tools", tools or ())))
         return cls(frozen_messages, frozen_tools, _parameters(parameters or {}))
 
@@ -60,11 +60,11 @@ class Conversation:
         """Variables for the chat template: the request's ``chat_template_kwargs``."""
         return self.parameters.get("chat_template_kwargs") or {}
 
-    def with_messages(self, messages: Iterable[Mapping[str, Any]]) -> Conversation:
+    def with_messages(self, messages: Iterable[Mapping[str, Any]]) -> Request:
         """Other messages with the same tools and parameters; validated as :meth:`of` does."""
-        return Conversation.of(messages, self.tools, self.parameters)
+        return Request.of(messages, self.tools, self.parameters)
 
-    def with_template_kwargs(self, kwargs: Mapping[str, Any]) -> Conversation:
+    def with_template_kwargs(self, kwargs: Mapping[str, Any]) -> Request:
         """Further variables for the chat template, over those that the request has."""
         if not kwargs:
             return self
@@ -74,19 +74,19 @@ class Conversation:
         """Names of the declared tools, in order."""
         return tuple(tool["function"]["name"] for tool in self.tools)
 
-    def prefix(self, length: int) -> Conversation:
+    def prefix(self, length: int) -> Request:
         """The first ``length`` messages with the same tools and parameters."""
         return replace(self, messages=self.messages[:length])
 
 
-def load(path: str | Path) -> Conversation:
+def load(path: str | Path) -> Request:
     """Read a conversation file: a chat request, or ``{"messages": [...], "tools": [...]}``, or a list of messages."""
     path = Path(path)
     data = _read_json(path, "conversation")
     try:
         return parse(data)
-    except ConversationError as error:
-        raise ConversationError(f"conversation {path}: {error}") from None
+    except RequestError as error:
+        raise RequestError(f"conversation {path}: {error}") from None
 
 
 def load_tools(path: str | Path) -> tuple[Tool, ...]:
@@ -96,8 +96,8 @@ def load_tools(path: str | Path) -> tuple[Tool, ...]:
     tools = data.get("tools") if isinstance(data, Mapping) else data
     try:
         return tuple(_tool(index, item) for index, item in enumerate(_list("tools", tools)))
-    except ConversationError as error:
-        raise ConversationError(f"tools file {path}: {error}") from None
+    except RequestError as error:
+        raise RequestError(f"tools file {path}: {error}") from None
 
 
 def holds_messages(path: str | Path) -> bool:
@@ -106,20 +106,20 @@ def holds_messages(path: str | Path) -> bool:
     return isinstance(data, Mapping) and "messages" in data
 
 
-def parse(data: object) -> Conversation:
+def parse(data: object) -> Request:
     """A conversation from decoded JSON.
 
     An ``extra_body``, which the openai client puts over the fields of the request, is put over them here.
     """
     if isinstance(data, list):
-        return Conversation.of(data)
+        return Request.of(data)
     if not isinstance(data, Mapping):
-        raise ConversationError(f'expected {{"messages": [...], "tools": [...]}}, found {_kind(data)}')
+        raise RequestError(f'expected {{"messages": [...], "tools": [...]}}, found {_kind(data)}')
     if "messages" not in data:
-        raise ConversationError('no "messages": expected {"messages": [...], "tools": [...]}')
+        raise RequestError('no "messages": expected {"messages": [...], "tools": [...]}')
     fields = {**data, **_object("extra_body", data.get("extra_body"))}
     parameters = {key: value for key, value in fields.items() if key not in ("messages", "tools", "extra_body")}
-    return Conversation.of(fields["messages"], fields.get("tools"), parameters)
+    return Request.of(fields["messages"], fields.get("tools"), parameters)
 
 
 CHAT_ONLY = frozenset(
@@ -150,20 +150,20 @@ def _read_json(path: Path, what: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConversationError(f"cannot read {what} {path}: {error.strerror or error}") from error
+        raise RequestError(f"cannot read {what} {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        raise ConversationError(f"{what} {path} is not JSON: {error}") from error
+        raise RequestError(f"{what} {path} is not JSON: {error}") from error
 
 
 def _list(name: str, value: object) -> Sequence[Any]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise ConversationError(f"{name} must be a list, found {_kind(value)}")
+        raise RequestError(f"{name} must be a list, found {_kind(value)}")
     return list(value)
 
 
 def _object(name: str, value: object) -> Mapping[str, Any]:
     if value is not None and not isinstance(value, Mapping):
-        raise ConversationError(f"{name} must be an object, found {_kind(value)}")
+        raise RequestError(f"{name} must be an object, found {_kind(value)}")
     return value or {}
 
 
@@ -175,15 +175,15 @@ def _parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _message(index: int, message: object) -> Message:
     where = f"messages[{index}]"
     if not isinstance(message, Mapping):
-        raise ConversationError(f"{where} must be an object, found {_kind(message)}")
+        raise RequestError(f"{where} must be an object, found {_kind(message)}")
     role = message.get("role")
     if not isinstance(role, str):
-        raise ConversationError(f"{where} has no role: add one of {', '.join(sorted(ROLES))}")
+        raise RequestError(f"{where} has no role: add one of {', '.join(sorted(ROLES))}")
     if role not in ROLES:
-        raise ConversationError(f"{where} has the unknown role {role!r}: use one of {', '.join(sorted(ROLES))}")
+        raise RequestError(f"{where} has the unknown role {role!r}: use one of {', '.join(sorted(ROLES))}")
     content = message.get("content")
     if content is not None and not isinstance(content, str | list):
-        raise ConversationError(f"{where}.content must be a string, a list of parts or null, found {_kind(content)}")
+        raise RequestError(f"{where}.content must be a string, a list of parts or null, found {_kind(content)}")
     _check_calls(where, message.get("tool_calls"))
     return dict(message)
 
@@ -192,19 +192,19 @@ def _check_calls(where: str, calls: object) -> None:
     if calls is None:
         return
     if not isinstance(calls, list):
-        raise ConversationError(f"{where}.tool_calls must be a list, found {_kind(calls)}")
+        raise RequestError(f"{where}.tool_calls must be a list, found {_kind(calls)}")
     for index, call in enumerate(calls):
         function = call.get("function") if isinstance(call, Mapping) else None
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-            raise ConversationError(f"{where}.tool_calls[{index}] has no function.name")
+            raise RequestError(f"{where}.tool_calls[{index}] has no function.name")
 
 
 def _tool(index: int, tool: object) -> Tool:
     function = tool.get("function") if isinstance(tool, Mapping) else None
     if not isinstance(tool, Mapping) or not isinstance(function, Mapping):
-        raise ConversationError(f'tools[{index}] must be {{"type": "function", "function": {{...}}}}')
+        raise RequestError(f'tools[{index}] must be {{"type": "function", "function": {{...}}}}')
     if not isinstance(function.get("name"), str) or not function["name"]:
-        raise ConversationError(f"tools[{index}].function has no name")
+        raise RequestError(f"tools[{index}].function has no name")
     return dict(tool)
 
 

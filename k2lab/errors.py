@@ -15,7 +15,7 @@ class InputError(K2LabError):
     """What the caller handed in cannot be used: a file, a parameter, a name."""
 
 
-class ConversationError(InputError):
+class RequestError(InputError):
     """A conversation that is not one: no JSON, a message without a role, a bad tool."""
 
 

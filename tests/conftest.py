@@ -17,7 +17,7 @@ import pytest
 from hypothesis import settings
 
 from k2lab import chat, cli, engine, paths
-from k2lab.chat import Conversation
+from k2lab.chat import Request
 
 settings.register_profile("k2lab", deadline=None)  # two cores, shared with live servers
 settings.load_profile("k2lab")
@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start the servers as soon as it is known that a test needs them."""
     if sys.platform == "linux" and not session.config.option.collectonly and any(map(needs_servers, session.items)):
-        command = [sys.executable, "-m", "tests.live_servers"]
+        command = [sys.executable, "-m", "tests.helpers.live_servers"]
         session.config.stash[STARTING] = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -60,7 +60,7 @@ def servers(pytestconfig: pytest.Config) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def talk() -> Conversation:
+def talk() -> Request:
     """The smallest conversation that should call a tool."""
     return chat.load(paths.data_dir() / "conversations" / "get_weather.json")
 
@@ -149,7 +149,7 @@ def k2lab_stdin() -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def accepted() -> Iterator[Callable[[object, list[str]], list[bool]]]:
     """Which texts the grammar of a tag takes as whole answers; one engine's interpreter answers for all tests."""
-    worker = [str(engine.resolve("0.32.0").python), str(ROOT / "tests" / "grammar_worker.py")]
+    worker = [str(engine.resolve("0.32.0").python), str(ROOT / "tests" / "helpers" / "grammar_worker.py")]
     with subprocess.Popen(worker, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
 
         def ask(tag: object, texts: list[str]) -> list[bool]:

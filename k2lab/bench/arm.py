@@ -14,14 +14,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from k2lab import enforcer, repair
+from k2lab import enforcer, repairs
 from k2lab.bench.samples import Sample
-from k2lab.chat import CHAT_ONLY, Conversation
-from k2lab.endpoint import checked_url
-from k2lab.errors import ConversationError, InputError, UnsupportedError
+from k2lab.chat import CHAT_ONLY, Request
+from k2lab.enforcer.enforcement import MAX_CALLS
+from k2lab.errors import InputError, RequestError, UnsupportedError
+from k2lab.server.endpoint import checked_url
 
 if TYPE_CHECKING:
-    from k2lab.source import Source
+    from k2lab.prompt.source import Source
 
 Repair = Literal["", "ids", "history"]
 Enforce = Literal["off", "server-function", "server-parameter", "pinned"]
@@ -47,7 +48,7 @@ class Arm:
     """How a benchmark's requests are sent.
 
     ``repair`` mends the history first: its ids alone, or all that
-    :func:`k2lab.repair.history` mends. ``extra_body`` is put over the request's
+    :func:`k2lab.repairs.history` mends. ``extra_body`` is put over the request's
     own fields. With ``source`` a prompt is rendered outside the server and sent
     to ``/completions``. ``serves`` names what stands behind the URL where the
     URL does not say it, such as a local engine on a port of the day. ``stream``
@@ -69,7 +70,7 @@ class Arm:
     source: Source | None = None
     serves: str = ""
     enforce: Enforce = "off"
-    max_calls: int = enforcer.MAX_CALLS
+    max_calls: int = MAX_CALLS
     max_string: int | None = None
     loosen: bool = False
     thinking: enforcer.Thinking = "no"
@@ -149,9 +150,9 @@ class Arm:
     def _repaired(self, data_index: int, request: Mapping[str, Any]) -> list[Any]:
         conversation = _conversation(data_index, request)
         if self.repair == "ids":
-            return list(repair.ids(conversation, model=self.model).conversation.messages)
+            return list(repairs.ids(conversation, model=self.model).conversation.messages)
         if self.repair == "history":
-            repaired = repair.history(conversation, model=self.model)
+            repaired = repairs.history(conversation, model=self.model)
             if repaired.problems:
                 first = f"line {data_index}: {repaired.problems[0]}"
                 self._tell("repair", f"some histories keep problems that repair cannot mend, the first in {first}")
@@ -167,7 +168,7 @@ class Arm:
             raise InputError(f"line {data_index} of the samples: {error}") from None
 
     def _by_hand(self, source: Source, data_index: int, request: Mapping[str, Any]) -> dict[str, Any]:
-        from k2lab.render import render
+        from k2lab.prompt.rendering import render
 
         rendering = render(source, _conversation(data_index, request))
         for note in rendering.provenance.notes:
@@ -210,9 +211,9 @@ def _template_kwargs(data_index: int, request: Mapping[str, Any]) -> Mapping[str
     return given
 
 
-def _conversation(data_index: int, request: Mapping[str, Any]) -> Conversation:
+def _conversation(data_index: int, request: Mapping[str, Any]) -> Request:
     try:
         beside = {key: value for key, value in request.items() if key not in ("messages", "tools")}
-        return Conversation.of(request["messages"], request.get("tools"), beside)
-    except ConversationError as error:
+        return Request.of(request["messages"], request.get("tools"), beside)
+    except RequestError as error:
         raise InputError(f"line {data_index} of the samples: {error}") from None

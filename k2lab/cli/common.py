@@ -43,7 +43,7 @@ THINKING = click.option(
 FLAG = click.option("--no-generation-prompt", is_flag=True, help="Render without the opening of the assistant's turn.")
 
 
-def conversation_of(path: Path, template_kwargs: str) -> chat.Conversation:
+def conversation_of(path: Path, template_kwargs: str) -> chat.Request:
     """A conversation file with the template's variables that were given beside it."""
     return chat.load(path).with_template_kwargs(json_object("--template-kwargs", template_kwargs))
 

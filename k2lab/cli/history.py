@@ -23,7 +23,7 @@ def repair(conversation: Path, model: str | None, template_kwargs: str) -> None:
 
     Exits with 1 when problems are left; each is a line on standard error, too.
     """
-    from k2lab.repair import history
+    from k2lab.repairs import history
 
     repaired = history(conversation_of(conversation, template_kwargs), model=model)
     print_json(repaired.to_json())

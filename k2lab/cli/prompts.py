@@ -49,8 +49,8 @@ def render(
 
     Prints text, token ids and provenance as JSON, and what of the request was not used on standard error.
     """
-    from k2lab.render import render as run
-    from k2lab.source import open_source
+    from k2lab.prompt.rendering import render as run
+    from k2lab.prompt.source import open_source
 
     talk = conversation_of(conversation, template_kwargs)
     opened = open_source(source, trust_remote_code=trust_remote_code)
@@ -70,7 +70,7 @@ def chat_command(
     base_url: str, model: str | None, conversation: Path, template_kwargs: str, max_tokens: int | None
 ) -> None:
     """Send a conversation to /chat/completions; prints the server's answer as JSON."""
-    from k2lab.endpoint import Endpoint
+    from k2lab.server.endpoint import Endpoint
 
     talk = conversation_of(conversation, template_kwargs)
     print_json(Endpoint(base_url, model).chat(talk, **_sampling(talk, max_tokens)).raw)
@@ -96,9 +96,9 @@ def complete(
     max_tokens: int | None,
 ) -> None:
     """Render by hand and send to /completions; prints the server's answer as JSON."""
-    from k2lab.endpoint import Endpoint
-    from k2lab.render import render as run
-    from k2lab.source import open_source
+    from k2lab.prompt.rendering import render as run
+    from k2lab.prompt.source import open_source
+    from k2lab.server.endpoint import Endpoint
 
     talk = conversation_of(conversation, template_kwargs)
     opened = open_source(source, trust_remote_code=trust_remote_code)
@@ -116,7 +116,7 @@ def complete(
 @TEMPLATE_KWARGS
 def prompt_ids(base_url: str, model: str | None, conversation: Path, template_kwargs: str) -> None:
     """The token ids of the prompt that the server itself makes, as JSON."""
-    from k2lab.endpoint import Endpoint
+    from k2lab.server.endpoint import Endpoint
 
     found = Endpoint(base_url, model).prompt_ids(conversation_of(conversation, template_kwargs))
     print_json({"token_ids": None if found.ids is None else list(found.ids), "how": found.how})
@@ -143,12 +143,12 @@ def diff(
 
     Exits with 1 when the prompts differ.
     """
-    from k2lab import views
-    from k2lab.diff import diff as run
-    from k2lab.endpoint import Endpoint
     from k2lab.errors import SourceError, UnsupportedError
-    from k2lab.render import render as rendered
-    from k2lab.source import open_source
+    from k2lab.prompt.alignment import diff as run
+    from k2lab.prompt.rendering import render as rendered
+    from k2lab.prompt.source import open_source
+    from k2lab.server.endpoint import Endpoint
+    from k2lab.show import views
 
     talk = conversation_of(conversation, template_kwargs)
     source = open_source(right, trust_remote_code=trust_remote_code)
@@ -189,10 +189,11 @@ def probe(
     as_json: bool,
 ) -> None:
     """Ask a running server for the known problems of prompts; exits with 1 when one is present."""
-    from k2lab import probes, views
-    from k2lab.endpoint import Endpoint
-    from k2lab.render import render as rendered
-    from k2lab.source import open_source
+    from k2lab.prompt.rendering import render as rendered
+    from k2lab.prompt.source import open_source
+    from k2lab.server import probes
+    from k2lab.server.endpoint import Endpoint
+    from k2lab.show import views
 
     talk = conversation_of(conversation, template_kwargs)
     opened = open_source(source, trust_remote_code=trust_remote_code)
@@ -211,12 +212,12 @@ def _prompt_flag(no_generation_prompt: bool) -> bool | None:
     return False if no_generation_prompt else None
 
 
-def _model_of(talk: chat.Conversation) -> str | None:
+def _model_of(talk: chat.Request) -> str | None:
     named = talk.parameters.get("model")
     return str(named) if named else None
 
 
-def _sampling(talk: chat.Conversation, max_tokens: int | None) -> dict[str, Any]:
+def _sampling(talk: chat.Request, max_tokens: int | None) -> dict[str, Any]:
     """Greedy and short, but for what the request itself says."""
     defaults: dict[str, Any] = {} if "temperature" in talk.parameters else {"temperature": 0}
     if max_tokens is not None or not {"max_tokens", "max_completion_tokens"} & talk.parameters.keys():

@@ -6,8 +6,8 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from k2lab.enforcer import numbers, strings
-from k2lab.enforcer.finite import Schema
 from k2lab.enforcer.grammar import Grammar, Series
+from k2lab.enforcer.schema.finite import Schema
 from k2lab.errors import InputError
 
 LARGEST_NUMBER = 10**15

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from k2lab.chat import Conversation
-from k2lab.endpoint import Endpoint, Reply, StatusError, in_parallel
+from k2lab.chat import Request
 from k2lab.enforcer import FORMS, Form, attach
 from k2lab.errors import UnsupportedError
+from k2lab.server.endpoint import Endpoint, Reply, StatusError, in_parallel
 
 PROBE_TOOL = {"type": "function", "function": {"name": "k2lab_probe", "parameters": {"type": "object"}}}
 PROBE_INDEX = 77
@@ -20,7 +20,7 @@ PROBE_TOKENS = 1024
 
 def chat(
     endpoint: Endpoint,
-    conversation: Conversation,
+    conversation: Request,
     *,
     tool_choice: str | Mapping[str, Any] = "auto",
     parallel: bool = True,
@@ -31,11 +31,11 @@ def chat(
     request = {**conversation.to_json(), "tool_choice": tool_choice, "parallel_tool_calls": parallel}
     made, _ = attach(request, **options)
     sent = {key: value for key, value in made.items() if key not in ("messages", "tools")}
-    return endpoint.chat(Conversation.of(made["messages"], made["tools"]), **sent, **(params or {}))
+    return endpoint.chat(Request.of(made["messages"], made["tools"]), **sent, **(params or {}))
 
 
 def in_text(
-    endpoint: Endpoint, conversations: Sequence[Conversation], *, params: Mapping[str, Any] | None = None
+    endpoint: Endpoint, conversations: Sequence[Request], *, params: Mapping[str, Any] | None = None
 ) -> list[Reply]:
     """Each conversation answered in text alone, its prompt unchanged; in their order."""
     return in_parallel(lambda talk: chat(endpoint, talk, tool_choice="none", params=params), conversations)
@@ -59,7 +59,7 @@ def form_of(endpoint: Endpoint, forms: Sequence[Form] | None = None) -> Form:
 
 def _disobeyed(endpoint: Endpoint, form: Form) -> str:
     """Why a server does not obey a form; nothing where it does."""
-    talk = Conversation.of([{"role": "user", "content": "Call the tool."}], [PROBE_TOOL])
+    talk = Request.of([{"role": "user", "content": "Call the tool."}], [PROBE_TOOL])
     params = {"max_tokens": PROBE_TOKENS, "temperature": 0}
     try:
         reply = chat(

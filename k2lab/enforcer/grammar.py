@@ -16,7 +16,7 @@ from typing import Any
 from k2lab.enforcer import strings
 from k2lab.enforcer.automaton import Automaton
 from k2lab.enforcer.expressions import literal
-from k2lab.enforcer.finite import Schema
+from k2lab.enforcer.schema.finite import Schema
 
 WHITE_SPACE = 16
 """Blanks in a row that JSON may hold: room for indented JSON, and no room to run on for ever."""

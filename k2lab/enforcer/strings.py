@@ -9,7 +9,7 @@ written. Special tokens that neither the parser nor the server acts upon within
 a string (``[EOS]``, ``<|media_pad|>``, ``</think>``) are left alone. What is written as
 an escape, ``\u003c|``, is no marker to a parser, which reads the raw text.
 
-Measured with Kimi's 163,840 tokens on xgrammar 0.2.8 (``tests/enforcer_compile.py``):
+Measured with Kimi's 163,840 tokens on xgrammar 0.2.8 (``benchmarks/enforcer_compile.py``):
 ``json_schema``'s own ``excludes`` costs 0.3 s of each new tag, as its rules go in
 circles and are never recognized; one ``Regex`` node costs 0.4 s of the first tag
 and 3 ms of later ones, and 20 µs of a token.

@@ -2,7 +2,7 @@
 
 Each tool's arguments stand once, whatever number of calls may come. vLLM 0.32.0
 parses a tag twice on its front end's event loop, and its engine compiles it once
-more: ``tests/enforcer_compile.py`` says what that costs beside a tag of schemas.
+more: ``benchmarks/enforcer_compile.py`` says what that costs beside a tag of schemas.
 
 The requests of each form, read from the servers' code:
 

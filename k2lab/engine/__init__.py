@@ -5,22 +5,11 @@ k2lab's own environment), by the path of an interpreter that has vllm, or by the
 base URL of a server that runs already.
 """
 
-from __future__ import annotations
-
-import importlib.util
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-
-from k2lab.engine import environments, locks
 from k2lab.engine.child import lines_of
 from k2lab.engine.environments import Installed, install
 from k2lab.engine.locks import versions
+from k2lab.engine.names import Engine, available, is_installed, resolve, serve, served
 from k2lab.engine.server import Server, get, running, serving, start, stop, tail
-from k2lab.errors import EngineError
 
 __all__ = [
     "Engine",
@@ -35,77 +24,9 @@ __all__ = [
     "running",
     "serve",
     "served",
+    "serving",
     "start",
     "stop",
     "tail",
     "versions",
 ]
-
-
-@dataclass(frozen=True)
-class Engine:
-    """An interpreter that has vllm, or the URL of a running server."""
-
-    name: str
-    python: Path | None = None
-    base_url: str | None = None
-    flags: tuple[str, ...] = ()
-
-
-def available() -> list[tuple[str, str]]:
-    """``(name, state)`` of every engine that can be named without a path."""
-    found = [(version, "installed" if environments.find(version).ready else "not installed") for version in versions()]
-    if importlib.util.find_spec("vllm") is not None:
-        found.append(("this", f"vllm of {sys.prefix}"))
-    return found
-
-
-def is_installed(version: str) -> bool:
-    """Whether a release stands, ready to be served."""
-    return environments.find(version).ready
-
-
-def resolve(name: str) -> Engine:
-    """An engine by name; raises :class:`EngineError` with the next step."""
-    if name.startswith(("http://", "https://")):
-        return Engine(name, base_url=name)
-    if name == "this":
-        if importlib.util.find_spec("vllm") is None:
-            raise EngineError("k2lab's own environment has no vllm: name a version, an interpreter or a URL")
-        return Engine(name, Path(sys.executable))
-    if "/" in name:
-        return Engine(name, _with_vllm(Path(name).expanduser()))
-    flags = locks.read(name).flags
-    found = environments.find(name)
-    if not found.ready:
-        raise EngineError(f"vLLM {name} is not installed: k2lab engine install {name}")
-    return Engine(name, found.python, flags=flags)
-
-
-@contextmanager
-def served(name: str, model: Path, flags: Sequence[str] = ()) -> Iterator[str]:
-    """The base URL of an engine that serves ``model`` for the length of the block."""
-    engine = resolve(name)
-    if engine.base_url is not None:
-        yield engine.base_url
-        return
-    assert engine.python is not None
-    with serving(engine.python, engine.name, model, flags=[*engine.flags, *flags]) as server:
-        yield server.base_url
-
-
-def serve(name: str, model: Path, *, port: int | None = None, flags: Sequence[str] = ()) -> Server:
-    """Start an engine that outlives this process; end it with :func:`stop`."""
-    engine = resolve(name)
-    if engine.python is None:
-        raise EngineError(f"{name} is a running server: there is nothing to start")
-    return start(engine.python, engine.name, model, port=port, flags=[*engine.flags, *flags])
-
-
-def _with_vllm(python: Path) -> Path:
-    if not python.exists():
-        raise EngineError(f"no interpreter {python}: give the path of a Python that has vllm")
-    probe = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
-    if subprocess.run([str(python), "-c", probe], capture_output=True, check=False).returncode != 0:
-        raise EngineError(f"{python} has no vllm: install it there, or name another engine")
-    return python

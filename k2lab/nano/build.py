@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from k2lab import engine, paths, templates
-from k2lab.endpoint import Endpoint
+from k2lab import engine, paths
 from k2lab.errors import EngineError
 from k2lab.nano import corpus, evaluate, folders, synth, tokenizer
+from k2lab.prompt import templates
+from k2lab.server.endpoint import Endpoint
 
 Say = Callable[[str], None]
 

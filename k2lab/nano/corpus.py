@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from k2lab import templates
 from k2lab.nano import synth, tokenizer
-from k2lab.source import open_source
+from k2lab.prompt import templates
+from k2lab.prompt.source import open_source
 
 TOKENIZER_SAMPLE = 3000
 """Conversations from which the tokenizer is trained."""
@@ -20,7 +20,7 @@ TOKENIZER_SAMPLE = 3000
 
 @dataclass(frozen=True)
 class Corpus:
-    """Conversation ``i`` is ``ids[offsets[i]:offsets[i + 1]]``; ``mask`` is true where the loss counts."""
+    """Request ``i`` is ``ids[offsets[i]:offsets[i + 1]]``; ``mask`` is true where the loss counts."""
 
     ids: np.ndarray[Any, np.dtype[np.uint16]]
     mask: np.ndarray[Any, np.dtype[np.bool_]]

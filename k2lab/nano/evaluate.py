@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from k2lab import wire
-from k2lab.chat import Conversation
-from k2lab.endpoint import Endpoint, Reply, in_parallel
+from k2lab.chat import Request
 from k2lab.nano.synth import Case, Label
-from k2lab.render import render
-from k2lab.source import Source, open_source
+from k2lab.prompt.rendering import render
+from k2lab.prompt.source import Source, open_source
+from k2lab.server.endpoint import Endpoint, Reply, in_parallel
+from k2lab.server.parsers import Failure
 from k2lab.stats import Share, share
 
 Outcome = Literal[
@@ -53,7 +54,7 @@ def replies(endpoint: Endpoint, cases: Sequence[Case], *, concurrency: int = 8, 
     return in_parallel(lambda case: endpoint.chat(case.conversation, **sent), cases, concurrency=concurrency)
 
 
-def changed(cases: Iterable[Case], change: Callable[[Conversation], Conversation]) -> list[Case]:
+def changed(cases: Iterable[Case], change: Callable[[Request], Request]) -> list[Case]:
     """The same cases with their conversations changed."""
     return [replace(case, conversation=change(case.conversation)) for case in cases]
 
@@ -152,3 +153,11 @@ def misses(scored: Iterable[Scored]) -> dict[str, dict[str, int]]:
         if item.outcome != "exact":
             counts.setdefault(item.case.label.kind, Counter())[item.outcome] += 1
     return {kind: dict(counter.most_common()) for kind, counter in sorted(counts.items())}
+
+
+def failures(cases: Iterable[Case], outputs: Iterable[str]) -> list[Failure]:
+    """Raw outputs of labelled requests, to be judged like the catalogue."""
+    return [
+        Failure(c.case_id, "", (), text, c.conversation.tools, "ok", c.label.calls, c.label.content or None)
+        for c, text in zip(cases, outputs, strict=True)
+    ]

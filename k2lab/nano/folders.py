@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from k2lab import paths, templates
+from k2lab import paths
 from k2lab.errors import InputError, SourceError
 from k2lab.nano import tokenizer
+from k2lab.prompt import templates
 
 CODE = Path(__file__).parent / "code"
 WEIGHT_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json")

@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from k2lab.chat import Conversation, Message, Tool
+from k2lab.chat import Message, Request, Tool
 
 Pool = Literal["train", "held-out"]
 Kind = Literal["call", "undeclared", "small_talk", "answer"]
@@ -98,7 +98,7 @@ class Label:
 class Dialogue:
     """A conversation with the label of each assistant turn, by message index."""
 
-    conversation: Conversation
+    conversation: Request
     labels: Mapping[int, Label]
 
 
@@ -107,7 +107,7 @@ class Case:
     """A request whose next assistant turn is known: ``conversation`` ends before that turn."""
 
     case_id: str
-    conversation: Conversation
+    conversation: Request
     label: Label
 
 
@@ -178,7 +178,7 @@ def cases_with_history(pool: Pool, seed: int, count: int) -> list[Case]:
     return [c for c in found if any(m.get("tool_calls") for m in c.conversation.messages)][:count]
 
 
-def with_foreign_ids(conversation: Conversation, count: int) -> Conversation:
+def with_foreign_ids(conversation: Request, count: int) -> Request:
     """The same conversation, its first ``count`` calls with ids as another system writes them: ``NAME:IDX``."""
     data = conversation.to_json()
     calls = [call for message in data["messages"] for call in message.get("tool_calls", ())]
@@ -188,7 +188,7 @@ def with_foreign_ids(conversation: Conversation, count: int) -> Conversation:
     for message in data["messages"]:
         if "tool_call_id" in message:
             message["tool_call_id"] = renamed.get(message["tool_call_id"], message["tool_call_id"])
-    return Conversation.of(data["messages"], data["tools"])
+    return Request.of(data["messages"], data["tools"])
 
 
 def _word(rng: random.Random, words: Sequence[str], *, capital: bool) -> str:
@@ -298,7 +298,7 @@ class _Author:
         turns = self.rng.choices(range(1, len(self.mix.turns) + 1), self.mix.turns)[0]
         for _ in range(turns):
             self._exchange()
-        conversation = Conversation.of(self.messages, [offer.tool() for offer in self.offers])
+        conversation = Request.of(self.messages, [offer.tool() for offer in self.offers])
         return Dialogue(conversation, self.labels)
 
     def _offers(self) -> list[_Offer]:

@@ -1,0 +1,278 @@
+"""``k2lab bench``: run a benchmark, sum it up, compare arms, exchange with K2-Vendor-Verifier."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, TEMPLATE_KWARGS, THINKING, TRUST, json_object, print_json
+from k2lab.errors import InputError
+
+if TYPE_CHECKING:
+    from k2lab.bench.arm import Enforce
+    from k2lab.bench.metrics import Reference
+    from k2lab.bench.runner import Progress
+    from k2lab.bench.store import Store
+    from k2lab.enforcer import Form
+    from k2lab.server.endpoint import Endpoint
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+RUN = click.argument("run", type=FILE)
+REFERENCE = click.option(
+    "--reference", default=None, help="What the answers should be: a result file of K2VV, labels, or an arm of RUN."
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+
+PLAIN_EVERY_S = 10.0
+"""Where nobody watches a terminal, progress is a line now and then."""
+
+
+@click.group()
+def bench() -> None:
+    """K2-Vendor-Verifier's measure: a server calls tools when it should, or not, and rightly, or not."""
+
+
+@bench.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--count", type=click.IntRange(min=1), default=4000, show_default=True)
+@click.option("--seed", default=2025, show_default=True)
+def samples(folder: Path, count: int, seed: int) -> None:
+    """Write k2-nano's own benchmark set into FOLDER: samples.jsonl, and labels.jsonl as its reference."""
+    from k2lab.nano import benchmark
+
+    try:
+        written = benchmark.write(folder, count, seed)
+    except OSError as error:
+        raise InputError(f"cannot write into {folder}: {error.strerror or error}") from error
+    for path in written:
+        click.echo(path)
+
+
+@bench.command(name="run")
+@click.argument("samples_file", metavar="SAMPLES", type=FILE)
+@BASE_URL
+@MODEL
+@click.option("--out", required=True, type=FILE, help="The SQLite file of the results; an interrupted run goes on.")
+@click.option("--arm", default="", help="A name for these settings in RUN; the model's where left out.")
+@click.option("--limit", type=click.IntRange(min=1), default=None, help="Only the first requests.")
+@click.option("--trials", type=click.IntRange(min=1), default=1, show_default=True, help="Ask each request so often.")
+@click.option("--stream/--no-stream", default=None, help="Stream the answers; as each request says where left out.")
+@click.option("--repair", is_flag=True, help="Mend each history first, as `k2lab repair` does.")
+@click.option("--enforce", type=click.Choice(["off", "server-function", "server-parameter", "pinned"]), default="off",
+              show_default=True, help="pinned: send k2lab's structural tag; server-: the server was started with that "
+              "--tool-strict-level.")  # fmt: skip
+@click.option("--form", type=click.Choice(["vllm", "vllm-0.11", "sglang", "tensorrt-llm"]), default=None,
+              help="The server that takes the grammar, when pinned; found out where left out.")  # fmt: skip
+@click.option("--max-calls", type=click.IntRange(min=1), default=8, show_default=True,
+              help="Calls that an answer may make when pinned.")  # fmt: skip
+@click.option("--max-string", type=click.IntRange(min=1), default=None,
+              help="Characters of a string that its schema leaves unbounded, when pinned.")  # fmt: skip
+@click.option("--loosen", is_flag=True, help="When pinned, go on where the grammar cannot hold a part of a schema.")
+@THINKING
+@click.option("--extra-body", default="{}", help="A JSON object put over each request.", metavar="JSON")
+@TEMPLATE_KWARGS
+@click.option("--source", default=None, help=f"Render by hand and ask /completions: {SOURCE_HELP}")
+@TRUST
+@click.option("--concurrency", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=None, help="Requests a second at most.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True,
+              help="Seconds for a request.")  # fmt: skip
+@click.option("--deadline", type=click.FloatRange(min=0, min_open=True), default=None, help="Seconds for all of them.")
+@click.option("--retries", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Tries after a passing failure (429, 5xx, a lost connection); each is logged.")  # fmt: skip
+@click.option("--rerun-failed", is_flag=True, help="Ask again what failed in an earlier run.")
+def run_command(samples_file: Path, out: Path, **options: Any) -> None:
+    """Ask a server every request of SAMPLES (a chat request a line) and store the answers.
+
+    Killed at any moment and started again it goes on where it was.
+    """
+    from k2lab.bench import runner
+    from k2lab.bench.samples import open_samples
+
+    checked = open_samples(samples_file)
+    arm = _arm(**options)
+    limits = runner.Limits(
+        options["concurrency"], options["rate"], options["timeout"], options["deadline"], options["retries"]
+    )
+    final = runner.run(
+        checked,
+        arm,
+        out,
+        limits=limits,
+        limit=options["limit"],
+        trials=options["trials"],
+        rerun_failed=options["rerun_failed"],
+        show=_Shown().show,
+    )
+    if final.ended:
+        click.echo(f"k2lab: ended early ({final.ended}): run the same command again to go on", err=True)
+        raise click.exceptions.Exit(130 if final.ended == "interrupted" else 1)
+    click.echo(f"{arm.name}: {final.had + final.got} results in {out}; next: k2lab bench summary {out}")
+
+
+@bench.command()
+@RUN
+@REFERENCE
+@JSON
+def summary(run: Path, reference: str | None, as_json: bool) -> None:
+    """Every arm of RUN: K2VV's numbers, the strict ones, and why calls are invalid."""
+    from k2lab.bench import metrics, store
+    from k2lab.bench.summary import summarise
+    from k2lab.show import views
+
+    with store.reading(run) as file:
+        known = _reference(file, reference)
+        summaries = [summarise(file, arm, known) for arm in file.arms()]
+    if as_json:
+        print_json([metrics.to_json(item) for item in summaries])
+    else:
+        click.echo(views.bench_summaries(summaries).text)
+
+
+@bench.command()
+@RUN
+@click.argument("arm_a")
+@click.argument("arm_b")
+@REFERENCE
+@click.option("--flips", default=10, show_default=True, help="How many requests that differ are shown.")
+@JSON
+def compare(run: Path, arm_a: str, arm_b: str, reference: str | None, flips: int, as_json: bool) -> None:
+    """Two arms of RUN on the same requests: what each gains and loses, and whether that is chance (McNemar)."""
+    from k2lab.bench import metrics, store
+    from k2lab.bench.verdicts import judge_all
+    from k2lab.show import views
+
+    with store.reading(run) as file:
+        known = _reference(file, reference)
+        runs = [file.run_of(arm) for arm in (arm_a, arm_b)]
+        first, second = (judge_all(file.results(one)) for one in runs)
+        made = metrics.compare(first, second, metrics.same_as(known) if known else None)
+    if as_json:
+        print_json({**metrics.to_json(made), "imported": [one.arm for one in runs if one.imported]})
+    else:
+        names = [f"{one.arm} (imported)" if one.imported else one.arm for one in runs]
+        click.echo(views.bench_comparison(names[0], names[1], made, flips).text)
+
+
+@bench.command()
+@RUN
+@click.option("--k2vv", "folder", required=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--arm", default=None, help="The one to write; RUN's only one where left out.")
+@click.option("--trial", type=click.IntRange(min=0), default=0, show_default=True)
+def export(run: Path, folder: Path, arm: str | None, trial: int) -> None:
+    """Write an arm in K2VV's form: results.jsonl and summary.json."""
+    from k2lab.bench import k2vv, store
+
+    with store.reading(run) as file:
+        for path in k2vv.export(file, file.run_of(arm or _only_arm(file)), folder, trial=trial):
+            click.echo(path)
+
+
+@bench.command(name="import")
+@RUN
+@click.argument("results", type=FILE)
+@click.option("--arm", required=True, help="What to call it in RUN.")
+@click.option("--summary", type=FILE, default=None, help="K2VV's summary of the same run; the summary.json beside "
+              "RESULTS, where there is one that agrees with it.")  # fmt: skip
+def import_command(run: Path, results: Path, arm: str, summary: Path | None) -> None:
+    """Take a result file of K2VV into RUN as an arm, an official one as a reference perhaps.
+
+    Every field of a line is kept, and `k2lab bench export` writes it again. K2VV's own verdicts count in its numbers.
+    """
+    from k2lab.bench import k2vv, store
+
+    with store.writing(run) as file:
+        taken = k2vv.load(file, results, arm, summary)
+    if taken.note:
+        click.echo(f"k2lab: {taken.note}", err=True)
+    click.echo(f"{arm}: {taken.results} results in {run}")
+
+
+def _arm(base_url: str, model: str | None, arm: str, **options: Any) -> Any:
+    from k2lab.bench.arm import Arm
+    from k2lab.prompt.source import open_source
+    from k2lab.server.endpoint import Endpoint
+
+    source = options["source"]
+    if source and options["enforce"] == "pinned":
+        raise InputError("--enforce pinned is for /chat/completions: leave --source out")
+    named = model or Endpoint(base_url).model
+    endpoint = Endpoint(base_url, named)
+    return Arm(
+        arm or named,
+        base_url,
+        named,
+        options["stream"],
+        "history" if options["repair"] else "",
+        json_object("--extra-body", options["extra_body"]),
+        open_source(source, trust_remote_code=options["trust_remote_code"]) if source else None,
+        enforce=_enforce(options["enforce"], endpoint),
+        form=_form(options["enforce"], options["form"], endpoint),
+        max_calls=options["max_calls"],
+        max_string=options["max_string"],
+        loosen=options["loosen"],
+        thinking=options["thinking"],
+        template_kwargs=json_object("--template-kwargs", options["template_kwargs"]),
+    )
+
+
+def _form(enforce: str, said: Form | None, endpoint: Endpoint) -> Form:
+    """The form that a server obeys; one that is named is tried as well."""
+    from k2lab.enforcer.ask import form_of
+
+    if enforce != "pinned":
+        return "vllm"
+    return form_of(endpoint, (said,) if said else None)
+
+
+def _enforce(wanted: str, endpoint: Endpoint) -> Enforce:
+    """What is asked for, once it is known that the server does it; of a server that is not ours that may be unknown."""
+    from k2lab import engine
+
+    if wanted.startswith("server-"):
+        level = wanted.removeprefix("server-")
+        ours = [server for server in engine.running() if server.base_url == endpoint.base_url]
+        if ours and level not in ours[0].flags:
+            raise InputError(
+                f"{endpoint.base_url} does not run with that level: start it with -- --tool-strict-level {level}"
+            )
+        if not ours:
+            click.echo(f"k2lab: {endpoint.base_url} was not started by k2lab, its level is not known", err=True)
+    return wanted  # type: ignore[return-value]
+
+
+def _reference(file: Store, name: str | None) -> dict[int, Reference] | None:
+    from k2lab.bench import k2vv
+
+    if name is None:
+        return None
+    if any(run.arm == name for run in file.arms()):
+        return k2vv.reference_of(file, name)
+    return k2vv.reference(Path(name))
+
+
+def _only_arm(file: Store) -> str:
+    names = [run.arm for run in file.arms()]
+    if len(names) != 1:
+        raise InputError(f"choose one with --arm: there is {', '.join(names) or 'none'}")
+    return names[0]
+
+
+class _Shown:
+    """Progress on standard error: one line written over itself in a terminal, else a line now and then."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._last = time.monotonic()
+
+    def show(self, progress: Progress) -> None:
+        done = progress.ended or progress.had + progress.got >= progress.wanted
+        if self._terminal:
+            click.echo(f"\r\x1b[2K{progress}", err=True, nl=bool(done))
+        elif done or time.monotonic() - self._last > PLAIN_EVERY_S:
+            self._last = time.monotonic()
+            click.echo(str(progress), err=True)

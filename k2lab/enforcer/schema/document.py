@@ -1,0 +1,221 @@
+"""A schema as it came: checked once, and read by the rules of its draft."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+from urllib.parse import unquote
+
+from k2lab.enforcer.schema import patterns, references
+from k2lab.enforcer.schema.finite import Schema
+from k2lab.errors import InputError
+
+MOST_PARTS = 2000
+"""Objects and lists of a schema; checking that many takes about a third of a second."""
+
+MOST_LEVELS = 80
+"""Objects and lists within each other; the validator, which recurses, would not come back from many more."""
+
+MOST_VALUES = 10_000
+"""Values of one ``enum``; compiling that many takes half a second."""
+
+MOST_LOOKUPS = 5000
+"""References that listed values may be checked through: two for one, thirty levels deep, never come to an end."""
+
+BESIDE_OTHERS = {"then", "else", "exclusiveMinimum", "exclusiveMaximum"}
+"""Keywords that some validators read together with another."""
+
+REWRITTEN = {"prefixItems", "exclusiveMinimum", "exclusiveMaximum"}
+"""Keywords that stand for others of earlier drafts once those were read."""
+
+MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+LISTS = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
+SINGLE = ("items", "additionalItems", "additionalProperties", "propertyNames", "contains", "not", "if", "then", "else",
+          "unevaluatedItems", "unevaluatedProperties")  # fmt: skip
+"""Where a schema has schemas."""
+
+
+class Keywords(dict[str, Any]):
+    """A schema that was read, and is not to be read again."""
+
+
+class Document:
+    """A schema whose references ``root`` has as pointers; raises :class:`InputError` where it is none."""
+
+    def __init__(self, root: Any) -> None:
+        _check_json(root)
+        self._class = _validator_class(root)
+        self._check(root)
+        self.root = references.within(root, str(self._class.META_SCHEMA.get("$schema", "")))
+        self._schemas = {id(part) for part in _parts(self.root)}
+        self._lookups = 0
+        self._asserted = frozenset(self._class.VALIDATORS) | BESIDE_OTHERS
+        self._references_stand_alone = "unevaluatedItems" not in self._class.VALIDATORS
+
+    def keywords(self, schema: Schema) -> Keywords:
+        """What a schema asserts, spelled as in Draft 2020-12; titles, defaults and unknown words are left out."""
+        if isinstance(schema, Keywords):
+            return Keywords(schema)
+        said = Keywords({key: value for key, value in schema.items() if key in self._asserted})
+        if "$ref" in said and self._references_stand_alone:
+            return Keywords({"$ref": said["$ref"]})
+        rest = said.pop("additionalItems", None)
+        if isinstance(said.get("items"), list):
+            said["prefixItems"] = said.pop("items")
+            said |= {} if rest is None else {"items": rest}
+        for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+            if isinstance(said.get(exclusive), bool) and said.pop(exclusive) and bound in said:
+                said[exclusive] = said.pop(bound)
+        if "const" in said:
+            fixed = said.pop("const")
+            said["enum"] = [fixed] if "enum" not in said or same_in(fixed, said["enum"]) else []
+        return said
+
+    def target(self, pointer: str, path: str) -> Any:
+        """The schema that a ``$ref`` points at."""
+        if not pointer.startswith("#"):
+            raise InputError(f"{path or '/'} $ref: only references within the schema can be followed, not {pointer!r}")
+        if pointer != "#" and not pointer.startswith("#/"):
+            raise InputError(f"{path or '/'} $ref: no part of the schema has the anchor {pointer!r}")
+        found: Any = self.root
+        for part in unquote(pointer).split("/")[1:]:
+            key = part.replace("~1", "/").replace("~0", "~")
+            if isinstance(found, list) and key.isdigit() and int(key) < len(found):
+                found = found[int(key)]
+            elif isinstance(found, dict) and key in found:
+                found = found[key]
+            else:
+                raise InputError(f"{path or '/'} $ref: {pointer!r} is not there")
+        if not isinstance(found, bool) and id(found) not in self._schemas:  # beside the places that were checked
+            self._check(found)
+            self._schemas |= {id(part) for part in _parts(found)}
+        return found
+
+    def valid(self, value: Any, said: Schema) -> bool:
+        """Whether a value is valid for keywords that stand in this document."""
+        try:
+            return bool(self._validator.evolve(schema=said).is_valid(value))
+        except InputError:
+            raise
+        except Exception as error:  # a reference that is missing, or that turns in a circle
+            raise InputError(f"{str(error)[:200]}: a listed value cannot be checked") from None
+
+    def _check(self, schema: Any) -> None:
+        from jsonschema import Draft202012Validator
+        from jsonschema.exceptions import SchemaError
+
+        if self._class is Draft202012Validator and _surely_valid(schema):
+            return
+        try:
+            self._class.check_schema(schema, format_checker=None)  # an odd $id does no harm
+        except SchemaError as error:
+            raise InputError(f"the schema is none: {error.json_path}: {error.message[:200]}") from None
+
+    @cached_property
+    def _validator(self) -> Any:
+        """For listed values, which most schemas have few of or none; it counts the references that it follows."""
+        from jsonschema import ValidationError, validators
+
+        extend: Any = validators.extend
+        follow = self._class.VALIDATORS["$ref"]
+
+        def counted(validator: Any, pointer: str, instance: Any, schema: Schema) -> Iterator[Any]:
+            self._lookups += 1
+            if self._lookups > MOST_LOOKUPS:
+                raise InputError(f"listed values refer to {pointer!r} and others more than {MOST_LOOKUPS} times")
+            yield from follow(validator, pointer, instance, schema) or ()
+
+        def searched(_: Any, pattern: str, instance: Any, __: Schema) -> Iterator[Any]:
+            if isinstance(instance, str) and not patterns.found(pattern, instance):
+                yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+        later = {key: value for key, value in validators.Draft202012Validator.VALIDATORS.items() if key in REWRITTEN}
+        return extend(self._class, {**later, **self._class.VALIDATORS, "$ref": counted, "pattern": searched})(self.root)
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether two values are equal as JSON: ``1`` is ``1.0`` and no ``true``."""
+    if isinstance(first, bool) or isinstance(second, bool):
+        return first is second
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(same, first, second))
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(same(value, second[key]) for key, value in first.items())
+    return bool(first == second)
+
+
+def same_in(value: Any, values: list[Any]) -> bool:
+    """Whether a value is among others, as JSON."""
+    return any(same(value, other) for other in values)
+
+
+def _check_json(root: Any) -> None:
+    """That a schema is JSON of a size that can be handled; without recursion, as it may be of any depth."""
+    if not isinstance(root, dict | bool):
+        raise InputError(f"a schema must be an object or a boolean, not {type(root).__name__}")
+    count, waiting = 0, [(root, 0)]
+    while waiting:
+        item, level = waiting.pop()
+        if isinstance(item, dict | list):
+            count += 1
+            for number, most, what in (
+                (count, MOST_PARTS, "objects and lists"),
+                (level, MOST_LEVELS, "levels"),
+                (len(item), MOST_VALUES, "values in one place"),
+            ):
+                if number > most:
+                    raise InputError(
+                        f"the schema has more than {most} {what}: its grammar would take seconds to compile"
+                    )
+            values = [*item, *item.values()] if isinstance(item, dict) else item
+            waiting += [(value, level + 1) for value in values]
+        elif isinstance(item, str):
+            _check_text(item)
+        elif isinstance(item, float) and not math.isfinite(item):
+            raise InputError(f"the schema is no JSON: it has the number {item}")
+        elif not isinstance(item, int | float | None):
+            raise InputError(f"the schema is no JSON: it has a {type(item).__name__}")
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"the schema has a text that is no Unicode: {text[:80]!r}") from None
+
+
+def _validator_class(root: Any) -> Any:
+    from jsonschema import Draft3Validator, Draft202012Validator
+    from jsonschema.validators import validator_for
+
+    named = root.get("$schema") if isinstance(root, Mapping) else None
+    if not isinstance(named, str):
+        return Draft202012Validator
+    found = validator_for(root, default=Draft202012Validator)
+    if found is Draft3Validator:
+        raise InputError(f"schemas of {named} are too old to be followed: write it for Draft 2020-12")
+    return found
+
+
+def _parts(root: Any) -> Iterator[Schema]:
+    """A schema and the schemas in it."""
+    waiting = [root]
+    while waiting:
+        schema = waiting.pop()
+        if isinstance(schema, dict):
+            yield schema
+            waiting += [value for key in SINGLE if isinstance(value := schema.get(key), dict)]
+            waiting += [item for key in LISTS if isinstance(value := schema.get(key), list) for item in value]
+            waiting += [item for key in MAPS if isinstance(value := schema.get(key), dict) for item in value.values()]
+
+
+def _surely_valid(schema: Any) -> bool:
+    """What jsonschema-rs finds valid; its no is left to jsonschema, which takes a hundred times as long to say why."""
+    import jsonschema_rs
+
+    try:
+        return jsonschema_rs.meta.is_valid(schema)
+    except Exception:  # a $schema that it does not know
+        return False

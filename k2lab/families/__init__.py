@@ -1,0 +1,26 @@
+"""Kimi's families: what sets K2, K2-Thinking, K2.5, K2.6 and K2.7 apart before a prompt is rendered.
+
+Moonshot's checkpoints come with a tokenizer class whose ``apply_chat_template``
+works on the tools first: each family's sorts the keys of every object in them,
+and from K2.5 on it also writes them as TypeScript, which the template prints in
+place of the JSON. Its parameters ``thinking`` (true) and ``preserve_thinking``
+(false) reach the template as variables. Source: ``tokenization_kimi.py`` and
+``tool_declaration_ts.py`` of the checkpoints, the latter also in
+MoonshotAI/Kimi-Vendor-Verifier (``beam/tokenizer``).
+"""
+
+from k2lab.families.k2 import K2, K2_THINKING
+from k2lab.families.k25 import K2_5, K2_6, K2_7
+from k2lab.families.recognition import of_template
+from k2lab.families.records import TOKENIZER_CLASS, Family
+
+__all__ = [
+    "K2",
+    "K2_5",
+    "K2_6",
+    "K2_7",
+    "K2_THINKING",
+    "TOKENIZER_CLASS",
+    "Family",
+    "of_template",
+]

@@ -1,0 +1,5 @@
+"""Findings: the one form in which k2lab says what is wrong, where, and how it knows."""
+
+from k2lab.findings.records import Finding, State
+
+__all__ = ["Finding", "State"]

@@ -1,0 +1,1 @@
+"""What a notebook and its report need: servers, the ladder, the run of a notebook."""

@@ -1,0 +1,70 @@
+"""What Kimi's tokenizers do to the tools of a conversation before its template is rendered.
+
+Facts, from ``apply_chat_template`` of the checkpoints' ``tokenization_kimi.py``:
+the keys of every object within the tools are sorted, lists keep their order;
+from K2.5 on the tools are also written as TypeScript, all or none. Where one
+tool cannot be written so, the code prints a line to the server's standard
+output and the template falls back to JSON for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from k2lab.chat import Tool
+from k2lab.families import Family
+from k2lab.prompt import typescript
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fallback:
+    """Why tools are declared as JSON where the family writes TypeScript: ``path`` is a JSON pointer in the tool."""
+
+    tool: str
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"all tools are declared as JSON, as the real tokenizer falls back to it where one cannot be written as "
+            f"TypeScript: {self.tool}: {self.path}: {self.reason}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """Tools as the template gets them: ``typescript`` is what it prints in their place, where there is such a text."""
+
+    tools: tuple[Tool, ...]
+    typescript: str | None = None
+    fallback: Fallback | None = None
+
+
+def declared(tools: Sequence[Tool], family: Family) -> Declaration:
+    r"""The tools as the tokenizer of a family hands them to its template; nothing is mutated.
+
+    >>> from k2lab import families
+    >>> declared([{"type": "function", "function": {"name": "ping"}}], families.K2_5).typescript
+    '# Tools\n\n## functions\nnamespace functions {\ntype ping = (_: {}) => any;\n}\n'
+    """
+    ordered = tuple(_sorted(tool) for tool in tools)
+    if family.declares == "json" or not ordered:
+        return Declaration(tools=ordered)
+    functions = []
+    for tool in ordered:
+        if tool.get("type") != "function":
+            continue  # passed over by the real code, too
+        try:
+            functions.append(typescript.function_text(tool["function"]))
+        except typescript.Unwritable as why:
+            told = Fallback(tool=str(tool["function"]["name"]), path=f"/function{why.path}", reason=why.reason)
+            return Declaration(tools=ordered, fallback=told)
+    return Declaration(tools=ordered, typescript=typescript.namespace(functions))
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(part) for key, part in sorted(value.items())}
+    return [_sorted(part) for part in value] if isinstance(value, list) else value

@@ -1,0 +1,149 @@
+"""Texts of a conversation that hold markers of the format, and calls that an earlier answer leaked into its text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from k2lab import wire
+from k2lab.chat import Message
+from k2lab.repairs.arguments import object_of
+from k2lab.repairs.models import Family
+from k2lab.repairs.records import Editor, Problem
+from k2lab.wire.records import MARKER
+
+K2 = (
+    r"\[(?:BOS|EOS|EOT|UNK|PAD)\]|<\|(?:im_(?:end|user|assistant|system|middle)|(?:start|end)_header_id"
+    r"|tool_calls_section_(?:begin|end)|tool_call_(?:begin|argument_begin|end)|reserved_token_163[5-8]\d\d)\|>"
+)
+"""The added tokens of Kimi's tokenizers (``tokenizer_config.json``): K2's, then what later families add."""
+THINK = r"</?think>"
+THINKING = f"{K2}|{THINK}"
+SEES = THINKING + r"|<\|(?:media_(?:begin|content|end|pad)|kimi_k25_video_placeholder)\|>"
+K3 = r"<\|(?:open|close|sep|end_of_msg)\|>|" + MARKER.pattern.replace("?P<plural>", "")
+"""K3's renderer encodes each text by itself with special tokens off: only an answer's own text can have leaked."""
+
+ADDED: dict[Family | None, re.Pattern[str]] = {
+    None: re.compile(K2),
+    "k2": re.compile(K2),
+    "k2-thinking": re.compile(THINKING),
+    "k2.5": re.compile(SEES),
+    "k2.6": re.compile(SEES),
+    "k2.7": re.compile(SEES),
+    "k3": re.compile(K3),
+}
+BECOME = "rendered, they become real special tokens"
+TAKE_OUT = "take them out, or write them apart (as '< |im_end|>')"
+
+
+def mend(editor: Editor, tools: Sequence[Mapping[str, Any]]) -> None:
+    """Lift leaked calls out of a content where the messages beside it say that they are calls.
+
+    They do where ``tool_calls`` holds the same ones, or where results follow by
+    the ids that were written and these go on with the count of the conversation.
+    """
+    earlier = 0
+    for index, message in enumerate(editor.messages):
+        first, earlier = earlier, earlier + len(message.get("tool_calls") or ())
+        content = message.get("content")
+        if message["role"] != "assistant" or not isinstance(content, str) or not MARKER.search(content):
+            continue
+        parsed = wire.parse(content, tools or None, strict=True, thinking=False)
+        if parsed.stray or not parsed.calls or any(call.status != "ok" for call in parsed.calls):
+            continue
+        if message.get("tool_calls"):
+            if _same(parsed.calls, message["tool_calls"]):
+                editor.set(index, "content", parsed.content, "it repeats the calls that are in tool_calls")
+        elif [call.index for call in parsed.calls] == list(range(first, first + len(parsed.calls))) and _answered(
+            editor.messages, index, parsed.calls
+        ):
+            earlier += len(parsed.calls)
+            editor.set(index, "tool_calls", [_call(call) for call in parsed.calls], "calls that the content holds")
+            editor.set(index, "content", parsed.content, "its calls are in tool_calls, and the results name them")
+
+
+def problems(
+    messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], family: Family | None
+) -> Iterator[Problem]:
+    """Each place with a marker in it; for K3 an assistant's texts alone."""
+    added = ADDED[family]
+    own_text = re.compile(f"{added.pattern}|{MARKER.pattern}|{THINK}")
+    for index, message in enumerate(messages):
+        for path, text in _texts(message):
+            own = message["role"] == "assistant" and path.startswith(("content", "reasoning_content"))
+            if own or family != "k3":
+                yield from _problem(index, f"messages[{index}].{path}", text, own_text if own else added, own=own)
+    if family != "k3":
+        for path, text in _strings(list(tools), "tools"):
+            yield from _problem(None, path, text, added, own=False)
+
+
+def _problem(message: int | None, path: str, text: str, pattern: re.Pattern[str], *, own: bool) -> Iterator[Problem]:
+    """The markers in one text; ``own`` where the model wrote it itself."""
+    found = list(dict.fromkeys(match[0] for match in pattern.finditer(text)))
+    named = ", ".join(found[:6]) + (", …" if len(found) > 6 else "")
+    if own and MARKER.search(text):
+        problem = f"an earlier answer leaked a call into its text ({named}); {BECOME}"
+        yield Problem(message, path, problem, "write the call into tool_calls and its result as a tool message")
+    elif own and found and all(re.fullmatch(THINK, marker) for marker in found):
+        problem = f"an earlier answer holds its reasoning in its text ({named})"
+        yield Problem(message, path, problem, "write it into reasoning_content and the rest into content")
+    elif found:
+        yield Problem(message, path, f"holds markers of the format ({named}); {BECOME}", TAKE_OUT)
+
+
+def _texts(message: Message) -> Iterator[tuple[str, str]]:
+    """Path and text of everything in a message that a template prints."""
+    for key in ("content", "reasoning_content", "name", "tool_call_id"):
+        yield from _strings(message.get(key), key)
+    for place, call in enumerate(message.get("tool_calls") or ()):
+        function, path = call["function"], f"tool_calls[{place}].function"
+        yield f"{path}.name", function["name"]
+        yield f"{path}.arguments", _written(function.get("arguments"))
+
+
+def _written(arguments: object) -> str:
+    """Arguments as they are and as a server writes them anew: an escape hides a marker only until it is decoded."""
+    value = object_of(arguments) if isinstance(arguments, str) else arguments
+    text = arguments if isinstance(arguments, str) else ""
+    return text if value is None else f"{text}\n{json.dumps(value, ensure_ascii=False)}"
+
+
+def _strings(value: object, path: str) -> Iterator[tuple[str, str]]:
+    """Path and text of each string in JSON data, keys included; pictures' addresses are no text."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield path, str(key)
+            if key not in ("image_url", "video_url", "source"):
+                yield from _strings(inner, f"{path}.{key}")
+    elif isinstance(value, Sequence):
+        for place, inner in enumerate(value):
+            yield from _strings(inner, f"{path}[{place}]")
+
+
+def _same(calls: Sequence[wire.Call], given: Sequence[Mapping[str, Any]]) -> bool:
+    read = [(call.name, call.arguments) for call in calls]
+    sent = [(call["function"]["name"], object_of(call["function"].get("arguments"))) for call in given]
+    return read == sent
+
+
+def _answered(messages: Sequence[Message], index: int, calls: Sequence[wire.Call]) -> bool:
+    """Whether the tool messages that follow are results of exactly these calls, by the ids as written."""
+    ids = []
+    for message in messages[index + 1 :]:
+        if message["role"] != "tool":
+            break
+        ids.append(message.get("tool_call_id"))
+    return len(set(ids)) == len(ids) and set(ids) == {call.id for call in calls}
+
+
+def _call(call: wire.Call) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments_raw.strip()},
+    }

@@ -1,0 +1,90 @@
+"""A history under repair: each room's repairs in turn until nothing changes, then the problems that are left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from k2lab.chat import Request
+from k2lab.repairs import arguments, blocks, contents, markers, pairing, reasoning
+from k2lab.repairs.models import applies_to, family
+from k2lab.repairs.records import Change, Editor, Problem, Repaired
+
+DEFAULT_MODEL = "kimi-k2"
+
+
+def history(conversation: Request, *, model: str | None = None) -> Repaired:
+    """Mend what has one right form, and name what is left; repairing twice changes nothing more.
+
+    ``model`` is by default the request's own, or Kimi K2. Whether it thinks is
+    read from the request: ``chat_template_kwargs`` (``thinking``,
+    ``preserve_thinking``) or the API's ``thinking``.
+    """
+    name = _model(conversation, model)
+    whole, changes = blocks.with_system(conversation)
+    editor = blocks.lifted(whole.to_json()["messages"])
+    editor.changes[:0] = changes
+    count = -1
+    while count != len(editor.changes):  # one repair can bring to light what another one mends
+        count = len(editor.changes)
+        _mend(editor, whole, name)
+    mended = _mended(whole, editor)
+    return Repaired(mended, _ordered(editor), tuple(problems(mended, model=name)))
+
+
+def _mend(editor: Editor, conversation: Request, model: str) -> None:
+    blocks.mend(editor)
+    contents.mend(editor)
+    reasoning.mend(editor, family(model))
+    markers.mend(editor, conversation.tools)
+    arguments.mend(editor, conversation.tools)
+    if applies_to(model):
+        pairing.renumber(editor)
+
+
+def ids(conversation: Request, *, model: str | None = None) -> Repaired:
+    """Renumber ids and leave the rest, for an experiment that varies nothing else; problems are those of ids alone."""
+    renumbered = applies_to(_model(conversation, model))
+    editor = Editor(conversation.to_json()["messages"])
+    if renumbered:
+        pairing.renumber(editor)
+    found = tuple(pairing.problems(editor.messages, renumbered=renumbered))
+    return Repaired(_mended(conversation, editor), _ordered(editor), found)
+
+
+def problems(conversation: Request, *, model: str | None = None) -> Iterator[Problem]:
+    """What is wrong with a conversation as it stands, in the order of its messages, then in what stands beside them."""
+    name = _model(conversation, model)
+    messages, mode = conversation.messages, _mode(conversation, name)
+    found = [
+        *blocks.problems(conversation),
+        *pairing.problems(messages, renumbered=applies_to(name)),
+        *arguments.problems(messages),
+        *contents.problems(messages, mode.family),
+        *reasoning.problems(messages, mode),
+        *markers.problems(messages, conversation.tools, mode.family),
+    ]
+    yield from sorted(found, key=lambda problem: len(messages) if problem.message is None else problem.message)
+
+
+def _model(conversation: Request, model: str | None) -> str:
+    named = conversation.parameters.get("model")
+    return model or (named if isinstance(named, str) else "") or DEFAULT_MODEL
+
+
+def _mode(conversation: Request, model: str) -> reasoning.Mode:
+    asked = conversation.parameters.get("thinking")
+    api = asked if isinstance(asked, dict) else {}
+    kwargs = conversation.template_kwargs
+    return reasoning.Mode(
+        family(model),
+        thinking=kwargs.get("thinking") is not False and api.get("type") != "disabled",
+        preserve=kwargs.get("preserve_thinking") is True or api.get("keep") == "all",
+    )
+
+
+def _mended(conversation: Request, editor: Editor) -> Request:
+    return conversation.with_messages(editor.messages) if editor.changes else conversation
+
+
+def _ordered(editor: Editor) -> tuple[Change, ...]:
+    return tuple(sorted(editor.changes, key=lambda change: change.message))

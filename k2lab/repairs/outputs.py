@@ -1,0 +1,38 @@
+"""A raw output of the model as an assistant message of the chat API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from k2lab import wire
+from k2lab.chat import Message
+from k2lab.repairs.records import RepairedOutput
+
+
+def output(
+    text: str, tools: Sequence[Mapping[str, Any]], *, first_index: int = 0, thinking: bool | None = None
+) -> RepairedOutput:
+    """An assistant message from a raw output, by the tolerant parse.
+
+    Ids run on from ``first_index``, the number of calls in the history. Calls
+    that are not usable are left out of ``tool_calls`` and named in ``changes``.
+    """
+    parsed = wire.parse(text, tools, thinking=thinking)
+    calls: list[dict[str, Any]] = []
+    changes: list[str] = []
+    for call in parsed.calls:
+        if not call.usable:
+            changes.append(f"left out: {call.status}: {call.reason}")
+            continue
+        if call.reason:
+            changes.append(f"repaired: {call.reason}")
+        made = wire.call_id(str(call.name), first_index + len(calls))
+        arguments = call.arguments_raw.strip() if call.status == "ok" else wire.arguments_text(call.arguments or {})
+        calls.append({"id": made, "type": "function", "function": {"name": call.name, "arguments": arguments}})
+    message: Message = {"role": "assistant", "content": parsed.content}
+    if parsed.reasoning is not None:
+        message["reasoning_content"] = parsed.reasoning
+    if calls:
+        message["tool_calls"] = calls
+    return RepairedOutput(message, tuple(changes))

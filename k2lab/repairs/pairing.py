@@ -1,0 +1,243 @@
+"""Calls and results of a history: which result answers which call, and what is out of place.
+
+A result is meant to stand in the run of tool messages that directly follows the
+message with its call. It is paired by the id that was sent, then by the id that
+its call gets here; only what is left over in such a run is paired by a name, and
+then by order, and only where as many results as calls are left. Ids of paired
+results are those of their calls, which are different from each other, so that a
+repaired history pairs again as it did: repairing it twice changes nothing more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from k2lab import wire
+from k2lab.chat import Message
+from k2lab.repairs.records import Editor, Problem
+
+NAMING_ID = re.compile(r"(?:functions\.)?(?P<name>[\w.-]+):\d{1,9}")
+"""An id that names a tool, such as ``functions.search:3`` or ``search:3``."""
+
+
+@dataclass(eq=False)
+class Call:
+    """A call of the history: where it stands, its id as sent, and the id that it gets."""
+
+    message: int
+    place: int
+    name: str
+    old: object
+    new: object
+    results: list[int] = field(default_factory=list)
+
+    @property
+    def path(self) -> str:
+        """Its JSON path."""
+        return f"messages[{self.message}].tool_calls[{self.place}]"
+
+
+@dataclass
+class Pairing:
+    """The calls in order, and for each result (by its message index) its call and how it was found."""
+
+    calls: list[Call]
+    found: dict[int, tuple[Call, str] | None]
+    runs: dict[int, int]
+    """For each result, the calling message whose run of tool messages it stands in."""
+
+    def answer(self, call: Call) -> int | None:
+        """The result that answers a call: the first in its own run, else the first of all."""
+        own = [result for result in call.results if self.runs.get(result) == call.message]
+        return min(own or call.results, default=None)
+
+
+def renumber(editor: Editor) -> None:
+    """Give calls the ids ``functions.NAME:IDX`` counted over the conversation, and results their calls' ids."""
+    made = pair(editor.messages, renumbered=True)
+    for call in made.calls:
+        if call.old != call.new:
+            editor.messages[call.message]["tool_calls"][call.place]["id"] = call.new
+            reason = "ids count over the conversation"
+            editor.note(call.message, f"tool_calls[{call.place}].id", call.old, call.new, reason)
+    for result, target in made.found.items():
+        if target and editor.messages[result].get("tool_call_id") != target[0].new:
+            editor.set(result, "tool_call_id", target[0].new, target[1])
+
+
+def pair(messages: Sequence[Message], *, renumbered: bool) -> Pairing:
+    """Pair results with calls; without ``renumbered`` calls keep their ids, and an id alone pairs."""
+    calls = list(_calls(messages, renumbered))
+    results = [index for index, message in enumerate(messages) if message["role"] == "tool"]
+    made = Pairing(calls, dict.fromkeys(results), dict(_runs(messages)))
+    _by_id_in_run(made, messages)
+    _by_id_anywhere(made, messages)
+    if renumbered:
+        _left_over(made, messages)
+    return made
+
+
+def problems(messages: Sequence[Message], *, renumbered: bool) -> Iterator[Problem]:
+    """Calls without a result; results without a call, in a wrong place, or for a call that has one."""
+    made = pair(messages, renumbered=renumbered)
+    if not renumbered:
+        yield from _shared_ids(made)
+    for call in made.calls:
+        if not call.results:
+            fix = f"put a tool message with tool_call_id {call.old!r} behind messages[{call.message}], or take it out"
+            yield Problem(call.message, call.path, f"no result answers this call of {call.name}", fix)
+    for result, target in made.found.items():
+        fault = _fault(made, messages, result, target[0] if target else None)
+        if fault:
+            yield Problem(result, f"messages[{result}]", *fault)
+
+
+def _calls(messages: Iterable[Message], renumbered: bool) -> Iterator[Call]:
+    count = 0
+    for index, message in enumerate(messages):
+        for place, call in enumerate(message.get("tool_calls") or ()):
+            name, old = call["function"]["name"], call.get("id")
+            yield Call(index, place, name, old, wire.call_id(name, count) if renumbered else old)
+            count += 1
+
+
+def _runs(messages: Iterable[Message]) -> Iterator[tuple[int, int]]:
+    caller: int | None = None
+    for index, message in enumerate(messages):
+        if message["role"] != "tool":
+            caller = index if message.get("tool_calls") else None
+        elif caller is not None:
+            yield index, caller
+
+
+Index = Mapping[object, list[Call]]
+
+
+def _by(calls: Iterable[Call], which: str) -> Index:
+    index: dict[object, list[Call]] = defaultdict(list)
+    for call in calls:
+        value = getattr(call, which)
+        if isinstance(value, str) and value:
+            index[value].append(call)
+    return index
+
+
+def _by_message(calls: Iterable[Call]) -> defaultdict[int, list[Call]]:
+    found: defaultdict[int, list[Call]] = defaultdict(list)
+    for call in calls:
+        found[call.message].append(call)
+    return found
+
+
+def _take(made: Pairing, result: int, call: Call, how: str) -> None:
+    made.found[result] = (call, how)
+    call.results.append(result)
+
+
+def _by_id_in_run(made: Pairing, messages: Sequence[Message]) -> None:
+    """Results that name a call of the message before them: the first of that id without a result, else the last."""
+    indexes = {caller: (_by(calls, "old"), _by(calls, "new")) for caller, calls in _by_message(made.calls).items()}
+    for result, caller in made.runs.items():
+        for index in indexes[caller]:
+            named = index.get(_id(messages[result]), ())
+            if named:
+                _take(made, result, next((c for c in named if not c.results), named[-1]), "follows its call")
+                break
+
+
+def _by_id_anywhere(made: Pairing, messages: Sequence[Message]) -> None:
+    """Results that name a call of another message: best an earlier one without a result, the latest of them."""
+    indexes = (_by(made.calls, "old"), _by(made.calls, "new"))
+    for result, target in made.found.items():
+        if target:
+            continue
+        named = [call for index in indexes for call in reversed(index.get(_id(messages[result]), ()))]
+        earlier = [call for call in named if call.message < result]
+        open_ones = [call for call in earlier if not call.results]
+        later = [call for call in reversed(named) if call.message > result and not call.results]
+        for call in (*_first_places(open_ones), *later, *earlier):
+            _take(made, result, call, "follows its call")
+            break
+
+
+def _first_places(calls: Sequence[Call]) -> list[Call]:
+    """Of calls, the latest first, those of the first one's message, in their order there."""
+    return sorted((call for call in calls if call.message == calls[0].message), key=lambda call: call.place)
+
+
+def _left_over(made: Pairing, messages: Sequence[Message]) -> None:
+    """In each run, pair by name and then by order, where as many results as calls are left."""
+    results: dict[int, list[int]] = defaultdict(list)
+    for result, caller in made.runs.items():
+        if not made.found[result]:
+            results[caller].append(result)
+    calls = _by_message(call for call in made.calls if not call.results)
+    for caller, left in results.items():
+        _left_over_in_run(made, calls[caller], {result: _name(messages[result]) for result in left})
+
+
+def _left_over_in_run(made: Pairing, calls: list[Call], names: Mapping[int, str | None]) -> None:
+    for name in dict.fromkeys(call.name for call in calls):
+        named = [result for result, said in names.items() if said == name]
+        meant = [call for call in calls if call.name == name]
+        if len(named) == len(meant):
+            _zip(made, named, meant, "missing or unknown id: the call of the tool that it names")
+    calls = [call for call in calls if not call.results]
+    ambiguous = {said for result, said in names.items() if not made.found[result]} & {call.name for call in calls}
+    nameless = [result for result, said in names.items() if said is None]
+    if len(nameless) == len(calls) and not ambiguous:
+        _zip(made, nameless, calls, "missing or unknown id: as many results as calls are left, in their order")
+
+
+def _zip(made: Pairing, results: Sequence[int], calls: Sequence[Call], how: str) -> None:
+    for result, call in zip(results, calls, strict=True):
+        _take(made, result, call, how)
+
+
+def _id(result: Message) -> object:
+    value = result.get("tool_call_id")
+    return value if isinstance(value, str) else None
+
+
+def _name(result: Message) -> str | None:
+    """The tool that a result names: in its ``name``, or in its id."""
+    if isinstance(result.get("name"), str) and result["name"]:
+        return str(result["name"])
+    match = NAMING_ID.fullmatch(str(_id(result) or ""))
+    return match["name"] if match and not match["name"].isdigit() else None
+
+
+def _shared_ids(made: Pairing) -> Iterator[Problem]:
+    """Where ids stay as they are, those that cannot tell calls of one message apart."""
+    seen: set[tuple[int, object]] = set()
+    for call in made.calls:
+        fix = "give each call of a message an id of its own, and its result the same"
+        if not isinstance(call.old, str) or not call.old:
+            yield Problem(call.message, f"{call.path}.id", f"the call of {call.name} has no id", fix)
+        elif (call.message, call.old) in seen:
+            yield Problem(call.message, f"{call.path}.id", f"another call of this message has the id {call.old!r}", fix)
+        seen.add((call.message, call.old))
+
+
+def _fault(made: Pairing, messages: Sequence[Message], result: int, call: Call | None) -> tuple[str, str] | None:
+    """What is wrong with the place of a result, and what to do."""
+    wanted = messages[result].get("tool_call_id")
+    if call is None:
+        left = [c.name for c in made.calls if c.message == made.runs.get(result) and not c.results]
+        named = f"this result (id {wanted!r})"
+        which = f"nothing says which call {named} answers, of {', '.join(left)}"
+        fix = "give it the id of its call, or take it out"
+        return which if left else f"no call is left that {named} could answer", fix
+    if made.answer(call) != result:
+        return f"a second result for the call {call.path}", f"keep one of it and messages[{made.answer(call)}]"
+    if made.runs.get(result) == call.message:
+        return None
+    fix = f"move it directly behind messages[{call.message}]"
+    if call.message > result:
+        return f"this result stands before its call {call.path}", fix
+    between = next(i for i in range(call.message + 1, result) if messages[i]["role"] != "tool")
+    role = messages[between]["role"]
+    return f"messages[{between}] ({role}) stands between this result and its call {call.path}", fix

@@ -1,0 +1,118 @@
+"""Reasoning of earlier turns: under the name that Kimi's templates and API read, and there where they need it.
+
+Read from the templates that Moonshot published: K2-Thinking and K2.5 print the
+reasoning of the turns after the last one without calls, K2.6 too unless
+``preserve_thinking`` keeps all, K2.7-Code that of every turn; where it is
+missing they print ``<think></think>``. Moonshot's API answers 400 to a call
+without it ("reasoning_content is missing in assistant tool call message").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from k2lab.chat import Message
+from k2lab.repairs.models import Family
+from k2lab.repairs.records import Editor, Problem
+
+NAMES = ("reasoning", "thinking", "reasoning_details")
+"""Other fields that clients keep reasoning in: vLLM's and OpenRouter's, Ollama's, OpenRouter's list."""
+INLINE = re.compile(r"\s*<think>(?P<reasoning>.*?)</think>(?P<content>.*)", re.DOTALL)
+FAMILIES: frozenset[Family | None] = frozenset({"k2-thinking", "k2.5", "k2.6", "k2.7", "k3"})
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How a model is asked: its family, whether it thinks, and whether earlier reasoning is kept."""
+
+    family: Family | None
+    thinking: bool = True
+    preserve: bool = False
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether every turn's reasoning is printed."""
+        return self.family == "k2.7" or (self.family == "k2.6" and self.preserve)
+
+    @property
+    def needs(self) -> bool:
+        """Whether the prompt holds the reasoning of earlier turns; K2-Thinking and K2.7 cannot be told not to think."""
+        always = self.family in ("k2-thinking", "k2.7")
+        return always or (self.family in ("k2.5", "k2.6") and self.thinking)
+
+
+def mend(editor: Editor, family: Family | None) -> None:
+    """Reasoning under another name, or within the content, goes to ``reasoning_content``."""
+    if family not in FAMILIES:
+        return
+    for index, message in enumerate(editor.messages):
+        if message["role"] != "assistant":
+            continue
+        for name in ("reasoning_content", *NAMES):
+            if name in message and message[name] is None:
+                editor.drop(index, name, "null, which a template prints as None")
+        _rename(editor, index, message)
+        _lift_inline(editor, index, message)
+
+
+def problems(messages: Sequence[Message], mode: Mode) -> Iterator[Problem]:
+    """Turns whose reasoning the prompt holds and that have none; reasoning that differs under two names."""
+    printed = _printed(messages, mode) if mode.needs else range(0)
+    for index, message in enumerate(messages):
+        if message["role"] != "assistant" or mode.family not in FAMILIES:
+            continue
+        path, given = f"messages[{index}].reasoning_content", message.get("reasoning_content")
+        others = [name for name in NAMES if name in message]
+        if others and (given is None or any(_text(message[name]) != given for name in others)):
+            problem = f"reasoning under {' and '.join([*others, *(['reasoning_content'] if given else [])])}"
+            yield Problem(index, path, f"{problem} is not one text", "keep what the model wrote as reasoning_content")
+        elif index in printed and not given:
+            what = "calling turn" if message.get("tool_calls") else "turn"
+            problem = f"this {what} has no reasoning, and {mode.family} was trained to find it there"
+            yield Problem(index, path, problem, "send back the reasoning_content that the model gave with this turn")
+
+
+def _printed(messages: Sequence[Message], mode: Mode) -> range:
+    """The messages whose reasoning a template prints."""
+    if mode.keeps_all:
+        return range(len(messages))
+    answers = [i for i, m in enumerate(messages) if m["role"] == "assistant" and not m.get("tool_calls")]
+    return range(max(answers, default=-1) + 1, len(messages))
+
+
+def _rename(editor: Editor, index: int, message: Message) -> None:
+    texts = {name: _text(message[name]) for name in NAMES if name in message}
+    given = message.get("reasoning_content")
+    if not texts or None in texts.values() or len({*texts.values(), given or texts[next(iter(texts))]}) != 1:
+        return
+    reasoning = next(iter(texts.values()))
+    if given != reasoning:
+        editor.set(index, "reasoning_content", reasoning, f"from {' and '.join(texts)}")
+    for name in texts:
+        editor.drop(index, name, "it is in reasoning_content")
+
+
+def _lift_inline(editor: Editor, index: int, message: Message) -> None:
+    """Reasoning that a server without a reasoning parser left in the content."""
+    content = message.get("content")
+    match = INLINE.fullmatch(content) if isinstance(content, str) else None
+    if match is None or "think>" in match["content"] + match["reasoning"]:
+        return
+    if (message.get("reasoning_content") or match["reasoning"]) != match["reasoning"]:
+        return
+    if message.get("reasoning_content") != match["reasoning"]:
+        editor.set(index, "reasoning_content", match["reasoning"], "the content began with it")
+    rest = match["content"] or (None if message.get("tool_calls") else "")
+    editor.set(index, "content", rest, "its reasoning is in reasoning_content")
+
+
+def _text(value: object) -> str | None:
+    """Reasoning as text: a string, or a list of details that are all text."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list) or not value:
+        return None
+    texts = [part.get("text") if isinstance(part, Mapping) else None for part in value]
+    return "".join(map(str, texts)) if all(isinstance(text, str) for text in texts) else None

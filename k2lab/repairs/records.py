@@ -1,0 +1,87 @@
+"""What a repair gives back: the changes that were made, and the faults that are left."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+from k2lab.chat import Message, Request
+
+
+@dataclass(frozen=True)
+class Change:
+    """One repair: the message, the place in it, the value before and after, and why.
+
+    ``message`` counts in the repaired conversation, as :class:`Problem` does.
+    """
+
+    message: int
+    field: str
+    before: Any
+    after: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A fault without one right way to mend it: where, what it is, and what to do.
+
+    ``message`` is an index in the repaired conversation, ``None`` for a fault in
+    the tools; ``path`` is a JSON path from the conversation's root.
+    """
+
+    message: int | None
+    path: str
+    problem: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}; {self.fix}"
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A repaired conversation; ``problems`` are the faults that are left in it."""
+
+    conversation: Request
+    changes: tuple[Change, ...]
+    problems: tuple[Problem, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"conversation", "changes", "problems"}``, the last two as lists of objects."""
+        return {
+            "conversation": self.conversation.to_json(),
+            "changes": [vars(change) for change in self.changes],
+            "problems": [vars(problem) for problem in self.problems],
+        }
+
+
+@dataclass(frozen=True)
+class RepairedOutput:
+    """A raw output as an assistant message, with what was repaired or left out in reading it."""
+
+    message: Message
+    changes: tuple[str, ...]
+
+
+class Editor:
+    """Messages under repair: each field that is set is a change with its reason."""
+
+    def __init__(self, messages: list[Message]) -> None:
+        self.messages = messages
+        self.changes: list[Change] = []
+
+    def note(self, message: int, field: str, before: Any, after: Any, reason: str) -> None:
+        """Record a change that was made in place; its values are copied, as later repairs change them."""
+        self.changes.append(Change(message, field, copy.deepcopy(before), copy.deepcopy(after), reason))
+
+    def set(self, message: int, field: str, after: Any, reason: str) -> None:
+        """Give a message another value of a field."""
+        before = self.messages[message].get(field)
+        self.messages[message][field] = after
+        self.note(message, field, before, after, reason)
+
+    def drop(self, message: int, field: str, reason: str) -> None:
+        """Take a field out of a message."""
+        self.note(message, field, self.messages[message].pop(field), None, reason)

@@ -1,0 +1,282 @@
+"""The parser lab: recorded outputs through every parser at hand, each judged against what is expected.
+
+Asked are the Kimi parser of each installed vLLM, in that engine's interpreter,
+with the whole text and with one and seven tokens at a time; ``derender`` of a
+running server; and :mod:`k2lab.wire`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from k2lab import engine, paths, wire
+from k2lab.errors import EndpointError, EngineError, InputError
+from k2lab.prompt.source import Source, Tokenizer
+from k2lab.server.endpoint import Endpoint
+from k2lab.stats import Share, share
+
+Outcome = Literal["right", "wrong", "lost", "leaked", "not asked"]
+
+CHUNKS: Mapping[int, str] = {0: "whole", 1: "1 token", 7: "7 tokens"}
+"""Tokens fed at a time; more than one arrive together under load or with speculative decoding."""
+
+WORKER = Path(engine.__file__).with_name("parser_worker.py")
+TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One output of the catalogue, with the tools on offer and what a good parser answers."""
+
+    case_id: str
+    what: str
+    source: tuple[str, ...]
+    raw_output: str
+    tools: tuple[Mapping[str, Any], ...]
+    status: str
+    calls: tuple[tuple[str, Any], ...]
+    content: str | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a parser made of an output. ``differs``: fed in chunks, it says something else than for the whole."""
+
+    case_id: str
+    column: str
+    outcome: Outcome
+    content: str | None = None
+    calls: tuple[tuple[str, Any], ...] = ()
+    detail: str = ""
+    differs: bool = False
+
+
+def catalogue(path: Path | None = None) -> list[Failure]:
+    """The failures of ``data/failures.jsonl``, or of another file of the same form.
+
+    A line is a JSON object with ``id``, ``raw_output``, ``tools`` and
+    ``expected`` (``calls`` of ``name`` and ``arguments``, ``content``); ``what``,
+    ``source`` and ``expected.status`` may be left out. Raises
+    :class:`InputError` with file, line and cause where a line is none.
+    """
+    path = path or paths.data_dir() / "failures.jsonl"
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise InputError(f"cannot read the catalogue {path}: {error.strerror}") from error
+    failures: dict[str, Failure] = {}
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                failure = _failure(line)
+                _refuse_twice(failure.case_id, failures)
+            except ValueError as error:
+                raise InputError(f"the catalogue {path} is not as expected: line {number}: {error}") from error
+            failures[failure.case_id] = failure
+    if not failures:
+        raise InputError(f"the catalogue {path} is empty: it wants one JSON object a line (k2lab parsers --help)")
+    return list(failures.values())
+
+
+def grade(failure: Failure, content: str | None, calls: Sequence[tuple[str, Any]]) -> Outcome:
+    """Right: the expected calls and content, white space around it aside."""
+    same_calls = list(calls) == list(failure.calls)
+    if same_calls and (content or "").strip() == (failure.content or "").strip():
+        return "right"
+    if "<|tool_call" in (content or "") and "<|tool_call" not in (failure.content or ""):
+        return "leaked"
+    return "lost" if len(calls) < len(failure.calls) else "wrong"
+
+
+def right(answers: Iterable[Answer]) -> dict[str, Share]:
+    """Share of right answers by column."""
+    totals, good = Counter[str](), Counter[str]()
+    for answer in answers:
+        if answer.outcome != "not asked":
+            totals[answer.column] += 1
+            good[answer.column] += answer.outcome == "right"
+    return {column: share(good[column], total) for column, total in totals.items()}
+
+
+def ask_wire(failures: Iterable[Failure], *, strict: bool = False) -> list[Answer]:
+    """k2lab's own parser, tolerant or strict."""
+    made = []
+    column = "wire strict" if strict else "wire"
+    for failure in failures:
+        parsed = wire.parse(failure.raw_output, failure.tools, strict=strict)
+        usable = ("ok", "repaired", "undeclared")
+        calls = tuple((str(c.name), dict(c.arguments or {})) for c in parsed.calls if c.status in usable)
+        detail = "; ".join(call.reason for call in parsed.calls if call.reason)
+        outcome = grade(failure, parsed.content, calls)
+        made.append(Answer(failure.case_id, column, outcome, parsed.content, calls, detail))
+    return made
+
+
+def ask_engine(name: str, failures: Sequence[Failure], folder: Path) -> list[Answer]:
+    """vLLM's parser in its own interpreter, with the tokenizer of ``folder``.
+
+    A release that cannot be asked gives ``not asked`` with the reason.
+    """
+    try:
+        python = engine.resolve(name).python
+        if python is None:
+            raise EngineError(f"{name} is a URL: ask it by derender")
+        answers = _run_worker(python, failures, folder)
+    except EngineError as error:
+        reason = str(error).splitlines()[0]
+        return [_not_asked(f.case_id, f"{name} {label}", reason) for f in failures for label in CHUNKS.values()]
+    made = []
+    for failure in failures:
+        first = answers[failure.case_id, 0]
+        for chunk, label in CHUNKS.items():
+            content, calls, fault = answers[failure.case_id, chunk]
+            differs = ((content or "").strip(), calls) != ((first[0] or "").strip(), first[1])
+            outcome = grade(failure, content, calls)
+            made.append(Answer(failure.case_id, f"{name} {label}", outcome, content, calls, fault, differs))
+    return made
+
+
+def ask_engines(names: Sequence[str], failures: Sequence[Failure], folder: Path) -> list[Answer]:
+    """Several engines at once: each spends its time starting an interpreter of its own."""
+    with ThreadPoolExecutor(len(names) or 1) as pool:
+        asked = pool.map(lambda name: ask_engine(name, failures, folder), names)
+        return [answer for answers in asked for answer in answers]
+
+
+def ask_derender(endpoint: Endpoint, tokenizer: Tokenizer, failures: Sequence[Failure]) -> list[Answer]:
+    """The parser inside a running server, on ids of our choice (vLLM with ``--enable-scale-out``)."""
+    made = []
+    for failure in failures:
+        try:
+            answer = endpoint.derender(tokenizer.encode(failure.raw_output), failure.tools)
+        except EndpointError as error:
+            made.append(_not_asked(failure.case_id, "derender", str(error)))
+            continue
+        functions = [call.get("function") or {} for call in answer.tool_calls]
+        calls = tuple((str(f.get("name")), _decoded(f.get("arguments"))) for f in functions)
+        outcome = grade(failure, answer.content, calls)
+        made.append(Answer(failure.case_id, "derender", outcome, answer.content, calls))
+    return made
+
+
+def ask_all(
+    failures: Sequence[Failure], source: Source, engines: Sequence[str] = (), base_url: str | None = None
+) -> list[Answer]:
+    """Every parser at hand, on ids of the source's tokenizer; ``engines`` are all that can be named, unless given."""
+    if source.folder is None or source.tokenizer is None:
+        raise InputError(f"{source.spec} has no tokenizer, and parsers read ids: give a model folder or hub:REPO@SHA")
+    names = engines or [name for name, _ in engine.available()]
+    answers = ask_engines(names, failures, source.folder)
+    if base_url:
+        answers += ask_derender(Endpoint(base_url), source.tokenizer, failures)
+    return answers + ask_wire(failures)
+
+
+def matrix(answers: Iterable[Answer]) -> dict[str, dict[str, Answer]]:
+    """Answers by case and column, in the order in which they came."""
+    rows: dict[str, dict[str, Answer]] = {}
+    for answer in answers:
+        rows.setdefault(answer.case_id, {})[answer.column] = answer
+    return rows
+
+
+def _run_worker(
+    python: Path, failures: Sequence[Failure], folder: Path
+) -> dict[tuple[str, int], tuple[str | None, Any, str]]:
+    asked = [
+        {"id": f.case_id, "raw_output": f.raw_output, "tools": list(f.tools), "chunk": chunk}
+        for f in failures
+        for chunk in CHUNKS
+    ]
+    command = [str(python), str(WORKER), str(folder)]
+    lines = "".join(json.dumps(case) + "\n" for case in asked)
+    try:
+        done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise EngineError(f"the parser of {python} did not answer within {TIMEOUT_S:.0f} s") from None
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    if len(answers) != len(asked):
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise EngineError(f"its parser could not be run: {last}")
+    return {
+        (a["id"], a["chunk"]): (
+            a["content"],
+            tuple((c["name"], _decoded(c["arguments"])) for c in a["calls"]),
+            a["error"],
+        )
+        for a in answers
+    }
+
+
+def _decoded(arguments: object) -> Any:
+    """Arguments as JSON data; what is no JSON stays the text that it is."""
+    try:
+        return json.loads(str(arguments))
+    except (ValueError, RecursionError):
+        return arguments
+
+
+def _not_asked(case_id: str, column: str, reason: str) -> Answer:
+    return Answer(case_id, column, "not asked", detail=reason)
+
+
+def _failure(line: bytes) -> Failure:
+    """One line of a catalogue; ``ValueError`` says what is wrong with it."""
+    row = _object(line)
+    expected = _field(row, "expected", Mapping, "an object")
+    source = row.get("source", ())
+    return Failure(
+        _field(row, "id", str, "a text"),
+        str(row.get("what", "")),
+        tuple(source) if isinstance(source, list | tuple) else (str(source),),
+        _field(row, "raw_output", str, "a text"),
+        tuple(_tool(tool) for tool in _field(row, "tools", list, "a list")),
+        str(expected.get("status", "ok")),
+        tuple(_call(call) for call in _field(expected, "calls", list, "a list", "expected.")),
+        _field(expected, "content", str | None, "a text or null", "expected."),
+    )
+
+
+def _object(line: bytes) -> Mapping[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON: {error.msg} at column {error.colno}") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise ValueError("no JSON in UTF-8 that could be read") from None
+    if not isinstance(row, Mapping):
+        raise ValueError(f"a JSON object is wanted, not {line[:40].decode(errors='replace')!r}")
+    return row
+
+
+def _field(row: Mapping[str, Any], name: str, kind: Any, said: str, inside: str = "") -> Any:
+    if name not in row:
+        raise ValueError(f"{inside}{name} is missing")
+    if not isinstance(row[name], kind):
+        raise ValueError(f"{inside}{name} is to be {said}, not {json.dumps(row[name])[:40]}")
+    return row[name]
+
+
+def _tool(tool: object) -> Mapping[str, Any]:
+    function = tool.get("function") if isinstance(tool, Mapping) else None
+    if not isinstance(tool, Mapping) or not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        raise ValueError(f"tools holds what is no tool of OpenAI's form: {json.dumps(tool)[:60]}")
+    return tool
+
+
+def _call(call: object) -> tuple[str, Any]:
+    if not isinstance(call, Mapping) or not isinstance(call.get("name"), str) or "arguments" not in call:
+        raise ValueError(f"expected.calls holds what has no name and arguments: {json.dumps(call)[:60]}")
+    return call["name"], call["arguments"]
+
+
+def _refuse_twice(case_id: str, failures: Mapping[str, Failure]) -> None:
+    if case_id in failures:
+        raise ValueError(f"the id {case_id!r} stands a second time: answers are matched by it")

@@ -1,0 +1,1 @@
+"""What is looked at: views as HTML and text, and plots."""

@@ -1,0 +1,153 @@
+"""Read a raw output: whole, from token ids, or fed in chunks."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from k2lab.wire.bare import BARE_CALL, holds_bare_call
+from k2lab.wire.identify import LEAK_WINDOW
+from k2lab.wire.reader import Reader
+from k2lab.wire.records import (
+    MARKER,
+    TURN_MARKER,
+    Parsed,
+    Piece,
+)
+
+K3_CALL = '<|open|>call tool="'
+HELD = re.compile(f"{MARKER.pattern}|{TURN_MARKER.pattern}")
+LONGEST_GAP = 40
+"""White space between a bare id and the first quote of its arguments, and the brace."""
+RUN = 48
+"""Ids decoded at a time when places in the text are found in the ids."""
+
+
+class Decoder(Protocol):
+    """Token ids to text."""
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of ids, markers included."""
+
+
+def parse(
+    text: str, tools: Sequence[Mapping[str, Any]] | None = None, *, strict: bool = False, thinking: bool | None = None
+) -> Parsed:
+    """Read an output.
+
+    ``tools`` are those on offer; ``None`` means unknown, and no call is then
+    undeclared. Tolerant parsing repairs, says why, and says ``malformed`` where
+    two readings are possible; ``strict`` accepts the documented form alone.
+    ``thinking`` says whether the output begins inside the reasoning; by default
+    it does when a closing tag stands outside calls without an opening one.
+    ``docs/reader.md`` says what is read how, and where others read otherwise.
+    """
+    return Reader(text, tools, strict).read(thinking)
+
+
+def holds_call(text: str) -> bool:
+    """Whether a call, or what almost is one, stands in a text that should hold none.
+
+    That is what a server leaks into content or reasoning: Kimi's markers around
+    something like a call, or an id with arguments whose markers are gone. A
+    marker that is only mentioned is no call. K3's calls count as well. Linear
+    time, no exception.
+    """
+    if MARKER.search(text):
+        return bool(parse(text, thinking=False).calls)
+    return holds_bare_call(text) or K3_CALL in text
+
+
+def parse_ids(
+    ids: Sequence[int],
+    tokenizer: Decoder,
+    tools: Sequence[Mapping[str, Any]] | None = None,
+    *,
+    strict: bool = False,
+    thinking: bool | None = None,
+) -> Parsed:
+    """Read an output from its token ids; spans are then token indexes.
+
+    A span that begins or ends inside a token is widened to the whole token.
+    """
+    text, starts = _places(list(ids), tokenizer)
+    parsed = parse(text, tools, strict=strict, thinking=thinking)
+
+    def span(start: int, end: int) -> tuple[int, int]:
+        return bisect_right(starts, start) - 1, bisect_left(starts, end)
+
+    calls = []
+    for call in parsed.calls:
+        start, end = span(call.start, call.end)
+        calls.append(replace(call, start=start, end=end))
+    pieces = tuple(Piece(piece.kind, *span(piece.start, piece.end)) for piece in parsed.pieces)
+    return replace(parsed, calls=tuple(calls), pieces=pieces)
+
+
+class Stream:
+    """The same parser fed in chunks: ``feed`` gives content that is settled, ``close`` the whole.
+
+    Content is held back from the first marker on, and where its end could
+    still turn out to be the start of one. With ``thinking`` other than false
+    all is held, as a later ``</think>`` can turn what came before into
+    reasoning.
+    """
+
+    def __init__(
+        self,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        strict: bool = False,
+        thinking: bool | None = False,
+    ) -> None:
+        self._tools, self._strict, self._thinking = tools, strict, thinking
+        self._chunks: list[str] = []
+        self._tail = ""
+        self._holding = thinking is not False
+
+    def feed(self, chunk: str) -> str:
+        """Take the next chunk; returns the content that is certain now."""
+        self._chunks.append(chunk)
+        if self._holding:
+            return ""
+        self._tail += chunk
+        if HELD.search(self._tail) or BARE_CALL.search(self._tail):
+            self._holding = True
+            return ""
+        keep = LEAK_WINDOW + LONGEST_GAP
+        if len(self._tail) <= 2 * keep or not self._tail[:-keep].strip():
+            return ""
+        ready, self._tail = self._tail[:-keep], self._tail[-keep:]
+        return ready
+
+    def close(self) -> Parsed:
+        """What the whole text is; equal to :func:`parse` of it."""
+        return parse("".join(self._chunks), self._tools, strict=self._strict, thinking=self._thinking)
+
+
+def _places(ids: list[int], tokenizer: Decoder) -> tuple[str, list[int]]:
+    """The text of ids, and where in it each id begins, with the text's length at the end.
+
+    Ids are decoded in short runs that end where a character ends, so that a
+    character made of several ids counts once, at the first of them.
+    """
+    texts: list[str] = []
+    starts: list[int] = []
+    length = first = 0
+    while first < len(ids):
+        last = min(first + RUN, len(ids))
+        while last < len(ids) and tokenizer.decode(ids[first:last]).endswith("\ufffd") and last - first < RUN + 8:
+            last += 1
+        piece = tokenizer.decode(ids[first:last])
+        done = 0
+        for count in range(last - first):
+            prefix = tokenizer.decode(ids[first : first + count]).rstrip("\ufffd")
+            done = max(done, min(len(prefix), len(piece)))
+            starts.append(length + done)
+        texts.append(piece)
+        length += len(piece)
+        first = last
+    return "".join(texts), [*starts, length]

