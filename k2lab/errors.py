@@ -41,3 +41,12 @@ class EngineError(K2LabError):
 
 class ReportError(K2LabError):
     """A notebook that did not run to its end."""
+
+
+def first_line(error: object, most: int = 300) -> str:
+    r"""The first line of an error's text, at most ``most`` characters; its type where it says nothing.
+
+    >>> first_line(ValueError("no such thing\nand more"))
+    'no such thing'
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]

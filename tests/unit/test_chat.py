@@ -17,7 +17,7 @@ def test_conversation_round_trips_and_does_not_share_what_it_gives_out(talk):
 
 
 def test_bare_list_of_messages_is_a_conversation_without_tools():
-    assert chat.parse([USER]) == Request(({"role": "user", "content": "hi"},), ())
+    assert chat.parse([USER]) == Request(messages=({"role": "user", "content": "hi"},))
 
 
 @pytest.mark.parametrize(
@@ -60,5 +60,5 @@ def test_file_errors_name_the_file(tmp_path):
 
 
 def test_text_of_every_kind_of_content():
-    assert chat.text_of({"content": None}) == chat.text_of({}) == chat.text_of({"content": ""}) == ""
-    assert chat.text_of({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}) == "ab"
+    assert chat.text_of(None) == chat.text_of({}) == chat.text_of("") == chat.text_of([{"text": 1}, "x"]) == ""
+    assert chat.text_of([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]) == "ab"

@@ -438,7 +438,7 @@ def test_pairing_gives_a_call_one_result_and_loses_nothing(messages, model):
         made = how(Request.of(messages), model=model)
         sent = made.conversation.messages
         assert [m["role"] for m in sent] == [m["role"] for m in messages]
-        assert [text_of(m) for m in sent if m["role"] == "tool"] == [
+        assert [text_of(m["content"]) for m in sent if m["role"] == "tool"] == [
             m["content"] for m in messages if m["role"] == "tool"
         ]
         if model == "kimi-k3":

@@ -1,0 +1,81 @@
+"""What a request must be: each part checked, each fault told with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from k2lab.errors import RequestError
+
+Message = dict[str, Any]
+Tool = dict[str, Any]
+
+SYSTEM_ROLES = ("system", "_input")
+"""``_input`` is K2-Vendor-Verifier's name for the system role."""
+
+ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "_input"})
+"""Roles that are taken as they are."""
+
+
+def listed(name: str, value: object) -> Sequence[Any]:
+    """A list of a request's field ``name``; raises where it is none."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise RequestError(f"{name} must be a list, found {kind(value)}")
+    return list(value)
+
+
+def mapping(name: str, value: object) -> Mapping[str, Any]:
+    """An object of a request's field ``name``, empty for ``None``; raises where it is none."""
+    if value is not None and not isinstance(value, Mapping):
+        raise RequestError(f"{name} must be an object, found {kind(value)}")
+    return value or {}
+
+
+def checked_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters, of which those that shape a prompt are checked."""
+    mapping("chat_template_kwargs", parameters.get("chat_template_kwargs"))
+    return dict(parameters)
+
+
+def checked_message(index: int, message: object) -> Message:
+    """A copy of a message; raises with its place where it is none."""
+    where = f"messages[{index}]"
+    if not isinstance(message, Mapping):
+        raise RequestError(f"{where} must be an object, found {kind(message)}")
+    role = message.get("role")
+    if not isinstance(role, str):
+        raise RequestError(f"{where} has no role: add one of {', '.join(sorted(ROLES))}")
+    if role not in ROLES:
+        raise RequestError(f"{where} has the unknown role {role!r}: use one of {', '.join(sorted(ROLES))}")
+    content = message.get("content")
+    if content is not None and not isinstance(content, str | list):
+        raise RequestError(f"{where}.content must be a string, a list of parts or null, found {kind(content)}")
+    _check_calls(where, message.get("tool_calls"))
+    return dict(message)
+
+
+def _check_calls(where: str, calls: object) -> None:
+    if calls is None:
+        return
+    if not isinstance(calls, list):
+        raise RequestError(f"{where}.tool_calls must be a list, found {kind(calls)}")
+    for index, call in enumerate(calls):
+        function = call.get("function") if isinstance(call, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise RequestError(f"{where}.tool_calls[{index}] has no function.name")
+
+
+def checked_tool(index: int, tool: object) -> Tool:
+    """A copy of a tool; raises with its place where it is none."""
+    function = tool.get("function") if isinstance(tool, Mapping) else None
+    if not isinstance(tool, Mapping) or not isinstance(function, Mapping):
+        raise RequestError(f'tools[{index}] must be {{"type": "function", "function": {{...}}}}')
+    if not isinstance(function.get("name"), str) or not function["name"]:
+        raise RequestError(f"tools[{index}].function has no name")
+    return dict(tool)
+
+
+def kind(value: object) -> str:
+    """A value's kind in JSON's words."""
+    names = {"dict": "an object", "list": "a list", "str": "a string", "NoneType": "null", "bool": "a boolean"}
+    return names.get(type(value).__name__, f"a value of type {type(value).__name__}")

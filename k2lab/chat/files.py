@@ -1,0 +1,64 @@
+"""Files of requests and tools, and the forms in which people have them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from k2lab.chat.checks import Tool, checked_tool, kind, listed, mapping
+from k2lab.chat.requests import Request
+from k2lab.errors import RequestError
+
+
+def load(path: str | Path) -> Request:
+    """Read a conversation file: a chat request, or ``{"messages": [...], "tools": [...]}``, or a list of messages."""
+    path = Path(path)
+    data = _read_json(path, "conversation")
+    try:
+        return parse(data)
+    except RequestError as error:
+        raise RequestError(f"conversation {path}: {error}") from None
+
+
+def load_tools(path: str | Path) -> tuple[Tool, ...]:
+    """Read a file of tools: a list of them, or a conversation's ``{"tools": [...]}``."""
+    path = Path(path)
+    data = _read_json(path, "tools file")
+    tools = data.get("tools") if isinstance(data, Mapping) else data
+    try:
+        return tuple(checked_tool(index, item) for index, item in enumerate(listed("tools", tools)))
+    except RequestError as error:
+        raise RequestError(f"tools file {path}: {error}") from None
+
+
+def holds_messages(path: str | Path) -> bool:
+    """Whether a file, such as one of tools, is a whole chat request."""
+    data = _read_json(Path(path), "file")
+    return isinstance(data, Mapping) and "messages" in data
+
+
+def parse(data: object) -> Request:
+    """A conversation from decoded JSON.
+
+    An ``extra_body``, which the openai client puts over the fields of the request, is put over them here.
+    """
+    if isinstance(data, list):
+        return Request.of(data)
+    if not isinstance(data, Mapping):
+        raise RequestError(f'expected {{"messages": [...], "tools": [...]}}, found {kind(data)}')
+    if "messages" not in data:
+        raise RequestError('no "messages": expected {"messages": [...], "tools": [...]}')
+    fields = {**data, **mapping("extra_body", data.get("extra_body"))}
+    parameters = {key: value for key, value in fields.items() if key not in ("messages", "tools", "extra_body")}
+    return Request.of(fields["messages"], fields.get("tools"), parameters)
+
+
+def _read_json(path: Path, what: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(f"cannot read {what} {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"{what} {path} is not JSON: {error}") from error
