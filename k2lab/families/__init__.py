@@ -1,4 +1,4 @@
-"""Kimi's families: what sets K2, K2-Thinking, K2.5, K2.6 and K2.7 apart before a prompt is rendered.
+"""Kimi's families: what sets K2, K2-Thinking, K2.5, K2.6, K2.7 and K3 apart, each asked of its record alone.
 
 Moonshot's checkpoints come with a tokenizer class whose ``apply_chat_template``
 works on the tools first: each family's sorts the keys of every object in them,
@@ -10,9 +10,10 @@ MoonshotAI/Kimi-Vendor-Verifier (``beam/tokenizer``).
 """
 
 from k2lab.families.k2 import K2, K2_THINKING
+from k2lab.families.k3 import K3
 from k2lab.families.k25 import K2_5, K2_6, K2_7
-from k2lab.families.recognition import of_template
-from k2lab.families.records import TOKENIZER_CLASS, Family
+from k2lab.families.recognition import UNKNOWN, of_model, of_template
+from k2lab.families.records import TOKENIZER_CLASS, Family, Replay
 
 __all__ = [
     "K2",
@@ -20,7 +21,11 @@ __all__ = [
     "K2_6",
     "K2_7",
     "K2_THINKING",
+    "K3",
     "TOKENIZER_CLASS",
+    "UNKNOWN",
     "Family",
+    "Replay",
+    "of_model",
     "of_template",
 ]

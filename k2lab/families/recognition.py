@@ -1,25 +1,58 @@
-"""Which family a chat template is of."""
+"""Which family a model is of, by its name, or a chat template, by its text."""
 
 from __future__ import annotations
 
 import re
 
+from k2lab.families import tokens
 from k2lab.families.k2 import K2, K2_THINKING
+from k2lab.families.k3 import K3
 from k2lab.families.k25 import K2_5, K2_6, K2_7
 from k2lab.families.records import Family
 
 COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 
+NAME = re.compile(
+    r"(?:(?<![a-z0-9])|(?<=kimi))"  # k3 as a word, or kimik3
+    r"k(?:(?P<three>3)(?:[.p]\d+)?|2[._p-]?(?P<minor>[567])|(?P<two>2))"
+    r"(?![a-z0-9]|[.]\d)"
+)
+"""Moonshot's ids (``kimi-k2.5``, ``kimi-k2-0905-preview``, ``k3``), and what hosts make of them (``kimi-k2p5``)."""
+
+MINORS = {"5": K2_5, "6": K2_6, "7": K2_7}
+
+UNKNOWN = Family(name="unknown", declares=None, reads_reasoning=False)
+"""What is held of a model whose name says no family: the ids and the tokens of K2, and no faults where they differ."""
+
+
+def of_model(name: str) -> Family | None:
+    """The family that a model's name, path or repository says; ``None`` where it says none.
+
+    >>> of_model("moonshotai/Kimi-K2-Thinking").name
+    'K2-Thinking'
+    >>> of_model("llama-3") is None
+    True
+    """
+    text = name.lower()
+    match = NAME.search(text, text.rfind("/") + 1) or NAME.search(text)
+    if match is None:
+        return None
+    if match["three"]:
+        return K3
+    if match["minor"]:
+        return MINORS[match["minor"]]
+    return K2_THINKING if "thinking" in text[match.end() :] else K2
+
 
 def of_template(template: str) -> Family | None:
     """The family whose conversations a chat template renders, by what it prints and reads; ``None`` for no Kimi's.
 
-    >>> from k2lab import templates
+    >>> from k2lab.prompt import templates
     >>> of_template(templates.read("moonshotai-Kimi-K2.6")).name
     'K2.6'
     """
     text = COMMENT.sub("", template)
-    if "<|im_middle|>" not in text or "tool_declare" not in text:
+    if tokens.MIDDLE not in text or "tool_declare" not in text:
         return None
     if "tools_ts_str" not in text:
         return K2_THINKING if "<think>" in text else K2

@@ -4,16 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
+
+from k2lab.families import tokens
 
 TOKENIZER_CLASS = "TikTokenTokenizer"
 """The name of Moonshot's tokenizer class in ``tokenizer_config.json``."""
 
+Replay = Literal["none", "unanswered", "unanswered or all", "all"]
+"""Which earlier turns' reasoning a template prints: of no turn; of those after the last turn without calls; of
+these, or of all where the request says ``preserve_thinking``; of all."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """How the tokenizer of a family prepares a conversation; ``variables`` are what it hands to the template."""
+    """How a family's prompts are made, and what its histories need.
+
+    ``declares``: how its tokenizer writes tools for the template, ``None`` where
+    that is not known here; ``variables``: what it hands to the template beside
+    them. ``numbers_ids``: ids of calls are ``functions.NAME:IDX``, counted over
+    the conversation, and are part of the prompt. ``reads_reasoning``: there is a
+    place for ``reasoning_content``; ``replays``: of which turns it is printed;
+    ``always_thinks``: a request cannot switch that off. ``added_tokens``: a
+    regular expression of its tokenizer's added tokens. ``encodes_apart``: each
+    text is encoded by itself, so that such a token in it stays text.
+    """
 
     name: str
-    declares: Literal["json", "typescript"]
-    variables: Mapping[str, Any] = field(default_factory=lambda: {"thinking": True, "preserve_thinking": False})
+    declares: Literal["json", "typescript"] | None
+    variables: Mapping[str, object] = field(default_factory=lambda: {"thinking": True, "preserve_thinking": False})
+    numbers_ids: bool = True
+    reads_pictures: bool = True
+    reads_reasoning: bool = True
+    replays: Replay = "none"
+    always_thinks: bool = False
+    added_tokens: str = tokens.K2
+    encodes_apart: bool = False

@@ -49,6 +49,8 @@ def declared(tools: Sequence[Tool], family: Family) -> Declaration:
     >>> declared([{"type": "function", "function": {"name": "ping"}}], families.K2_5).typescript
     '# Tools\n\n## functions\nnamespace functions {\ntype ping = (_: {}) => any;\n}\n'
     """
+    if family.declares is None:
+        return Declaration(tools=tuple(tools))
     ordered = tuple(_sorted(tool) for tool in tools)
     if family.declares == "json" or not ordered:
         return Declaration(tools=ordered)

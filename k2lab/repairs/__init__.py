@@ -13,18 +13,14 @@ alone, so that a second repair changes nothing and names the same.
 """
 
 from k2lab.repairs.mending import history, ids, problems
-from k2lab.repairs.models import Family, applies_to, family
 from k2lab.repairs.outputs import output
 from k2lab.repairs.records import Change, Problem, Repaired, RepairedOutput
 
 __all__ = [
     "Change",
-    "Family",
     "Problem",
     "Repaired",
     "RepairedOutput",
-    "applies_to",
-    "family",
     "history",
     "ids",
     "output",

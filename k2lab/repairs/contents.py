@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from k2lab.chat import Message
+from k2lab.families import Family
 from k2lab.repairs.blocks import kind_of
-from k2lab.repairs.models import Family
 from k2lab.repairs.records import Editor, Problem
 
 SYSTEM_ROLES = {
@@ -16,7 +16,6 @@ SYSTEM_ROLES = {
 }
 PICTURES = frozenset({"image", "image_url", "video", "video_url"})
 """Types of parts that Kimi's templates print as a place for a picture."""
-TEXT_ONLY: frozenset[Family] = frozenset({"k2", "k2-thinking"})
 HINTS = {
     "tool_use": "name the tool and give an object as input",
     "tool_result": "give it the tool_use_id of its call and a text that says what the tool answered",
@@ -38,7 +37,7 @@ def mend(editor: Editor) -> None:
             editor.set(index, "content", after, reason)
 
 
-def problems(messages: Sequence[Message], family: Family | None) -> Iterator[Problem]:
+def problems(messages: Sequence[Message], family: Family) -> Iterator[Problem]:
     """Parts that a template does not print or the model cannot see, and messages with nothing in them."""
     for index, message in enumerate(messages):
         content = message.get("content")
@@ -84,14 +83,17 @@ def _picture(part: Any) -> Any:
     return {"type": "image_url", "image_url": {"url": url}} if isinstance(url, str) else part
 
 
-def _part_fault(part: object, family: Family | None) -> tuple[str, str] | None:
+def _part_fault(part: object, family: Family) -> tuple[str, str] | None:
     kind = kind_of(part)
     if _text(part) is not None:
         return None
     if kind in PICTURES:
-        if family not in TEXT_ONLY:
+        if family.reads_pictures:
             return None
-        return f"a part of type {kind}: {family} reads text alone", "take it out, or name a model that sees (--model)"
+        return (
+            f"a part of type {kind}: {family.name} reads text alone",
+            "take it out, or name a model that sees (--model)",
+        )
     hint = HINTS.get(kind or "", "write it as a text part, or take it out")
     named = f"of type {kind}" if kind else "without a type"
     return f"a part {named}, which Kimi's templates do not print: it vanishes from the prompt", hint

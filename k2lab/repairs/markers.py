@@ -9,33 +9,14 @@ from typing import Any
 
 from k2lab import wire
 from k2lab.chat import Message
+from k2lab.families import Family
+from k2lab.families.tokens import END, THINK
 from k2lab.repairs.arguments import object_of
-from k2lab.repairs.models import Family
 from k2lab.repairs.records import Editor, Problem
 from k2lab.wire.records import MARKER
 
-K2 = (
-    r"\[(?:BOS|EOS|EOT|UNK|PAD)\]|<\|(?:im_(?:end|user|assistant|system|middle)|(?:start|end)_header_id"
-    r"|tool_calls_section_(?:begin|end)|tool_call_(?:begin|argument_begin|end)|reserved_token_163[5-8]\d\d)\|>"
-)
-"""The added tokens of Kimi's tokenizers (``tokenizer_config.json``): K2's, then what later families add."""
-THINK = r"</?think>"
-THINKING = f"{K2}|{THINK}"
-SEES = THINKING + r"|<\|(?:media_(?:begin|content|end|pad)|kimi_k25_video_placeholder)\|>"
-K3 = r"<\|(?:open|close|sep|end_of_msg)\|>|" + MARKER.pattern.replace("?P<plural>", "")
-"""K3's renderer encodes each text by itself with special tokens off: only an answer's own text can have leaked."""
-
-ADDED: dict[Family | None, re.Pattern[str]] = {
-    None: re.compile(K2),
-    "k2": re.compile(K2),
-    "k2-thinking": re.compile(THINKING),
-    "k2.5": re.compile(SEES),
-    "k2.6": re.compile(SEES),
-    "k2.7": re.compile(SEES),
-    "k3": re.compile(K3),
-}
 BECOME = "rendered, they become real special tokens"
-TAKE_OUT = "take them out, or write them apart (as '< |im_end|>')"
+TAKE_OUT = f"take them out, or write them apart (as '{END.replace('<', '< ')}')"
 
 
 def mend(editor: Editor, tools: Sequence[Mapping[str, Any]]) -> None:
@@ -64,18 +45,16 @@ def mend(editor: Editor, tools: Sequence[Mapping[str, Any]]) -> None:
             editor.set(index, "content", parsed.content, "its calls are in tool_calls, and the results name them")
 
 
-def problems(
-    messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], family: Family | None
-) -> Iterator[Problem]:
-    """Each place with a marker in it; for K3 an assistant's texts alone."""
-    added = ADDED[family]
+def problems(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], family: Family) -> Iterator[Problem]:
+    """Each place with a marker in it; where texts are encoded apart, only an answer's own text can have leaked."""
+    added = re.compile(family.added_tokens)
     own_text = re.compile(f"{added.pattern}|{MARKER.pattern}|{THINK}")
     for index, message in enumerate(messages):
         for path, text in _texts(message):
             own = message["role"] == "assistant" and path.startswith(("content", "reasoning_content"))
-            if own or family != "k3":
+            if own or not family.encodes_apart:
                 yield from _problem(index, f"messages[{index}].{path}", text, own_text if own else added, own=own)
-    if family != "k3":
+    if not family.encodes_apart:
         for path, text in _strings(list(tools), "tools"):
             yield from _problem(None, path, text, added, own=False)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from k2lab import families
 from k2lab.chat import Request
+from k2lab.families import Family
 from k2lab.repairs import arguments, blocks, contents, markers, pairing, reasoning
-from k2lab.repairs.models import applies_to, family
 from k2lab.repairs.records import Change, Editor, Problem, Repaired
-
-DEFAULT_MODEL = "kimi-k2"
 
 
 def history(conversation: Request, *, model: str | None = None) -> Repaired:
@@ -19,31 +18,31 @@ def history(conversation: Request, *, model: str | None = None) -> Repaired:
     read from the request: ``chat_template_kwargs`` (``thinking``,
     ``preserve_thinking``) or the API's ``thinking``.
     """
-    name = _model(conversation, model)
+    family = _family(conversation, model)
     whole, changes = blocks.with_system(conversation)
     editor = blocks.lifted(whole.to_json()["messages"])
     editor.changes[:0] = changes
     count = -1
     while count != len(editor.changes):  # one repair can bring to light what another one mends
         count = len(editor.changes)
-        _mend(editor, whole, name)
+        _mend(editor, whole, family)
     mended = _mended(whole, editor)
-    return Repaired(mended, _ordered(editor), tuple(problems(mended, model=name)))
+    return Repaired(mended, _ordered(editor), tuple(_problems(mended, family)))
 
 
-def _mend(editor: Editor, conversation: Request, model: str) -> None:
+def _mend(editor: Editor, conversation: Request, family: Family) -> None:
     blocks.mend(editor)
     contents.mend(editor)
-    reasoning.mend(editor, family(model))
+    reasoning.mend(editor, family)
     markers.mend(editor, conversation.tools)
     arguments.mend(editor, conversation.tools)
-    if applies_to(model):
+    if family.numbers_ids:
         pairing.renumber(editor)
 
 
 def ids(conversation: Request, *, model: str | None = None) -> Repaired:
     """Renumber ids and leave the rest, for an experiment that varies nothing else; problems are those of ids alone."""
-    renumbered = applies_to(_model(conversation, model))
+    renumbered = _family(conversation, model).numbers_ids
     editor = Editor(conversation.to_json()["messages"])
     if renumbered:
         pairing.renumber(editor)
@@ -53,30 +52,35 @@ def ids(conversation: Request, *, model: str | None = None) -> Repaired:
 
 def problems(conversation: Request, *, model: str | None = None) -> Iterator[Problem]:
     """What is wrong with a conversation as it stands, in the order of its messages, then in what stands beside them."""
-    name = _model(conversation, model)
-    messages, mode = conversation.messages, _mode(conversation, name)
+    yield from _problems(conversation, _family(conversation, model))
+
+
+def _problems(conversation: Request, family: Family) -> Iterator[Problem]:
+    messages = conversation.messages
     found = [
         *blocks.problems(conversation),
-        *pairing.problems(messages, renumbered=applies_to(name)),
+        *pairing.problems(messages, renumbered=family.numbers_ids),
         *arguments.problems(messages),
-        *contents.problems(messages, mode.family),
-        *reasoning.problems(messages, mode),
-        *markers.problems(messages, conversation.tools, mode.family),
+        *contents.problems(messages, family),
+        *reasoning.problems(messages, _mode(conversation, family)),
+        *markers.problems(messages, conversation.tools, family),
     ]
     yield from sorted(found, key=lambda problem: len(messages) if problem.message is None else problem.message)
 
 
-def _model(conversation: Request, model: str | None) -> str:
+def _family(conversation: Request, model: str | None) -> Family:
+    """Of the model that is named, else the request's own, else Kimi K2."""
     named = conversation.parameters.get("model")
-    return model or (named if isinstance(named, str) else "") or DEFAULT_MODEL
+    name = model or (named if isinstance(named, str) else "")
+    return (families.of_model(name) or families.UNKNOWN) if name else families.K2
 
 
-def _mode(conversation: Request, model: str) -> reasoning.Mode:
+def _mode(conversation: Request, family: Family) -> reasoning.Mode:
     asked = conversation.parameters.get("thinking")
     api = asked if isinstance(asked, dict) else {}
     kwargs = conversation.template_kwargs
     return reasoning.Mode(
-        family(model),
+        family=family,
         thinking=kwargs.get("thinking") is not False and api.get("type") != "disabled",
         preserve=kwargs.get("preserve_thinking") is True or api.get("keep") == "all",
     )

@@ -14,38 +14,36 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from k2lab.chat import Message
-from k2lab.repairs.models import Family
+from k2lab.families import Family
 from k2lab.repairs.records import Editor, Problem
 
 NAMES = ("reasoning", "thinking", "reasoning_details")
 """Other fields that clients keep reasoning in: vLLM's and OpenRouter's, Ollama's, OpenRouter's list."""
 INLINE = re.compile(r"\s*<think>(?P<reasoning>.*?)</think>(?P<content>.*)", re.DOTALL)
-FAMILIES: frozenset[Family | None] = frozenset({"k2-thinking", "k2.5", "k2.6", "k2.7", "k3"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Mode:
     """How a model is asked: its family, whether it thinks, and whether earlier reasoning is kept."""
 
-    family: Family | None
+    family: Family
     thinking: bool = True
     preserve: bool = False
 
     @property
     def keeps_all(self) -> bool:
         """Whether every turn's reasoning is printed."""
-        return self.family == "k2.7" or (self.family == "k2.6" and self.preserve)
+        return self.family.replays == "all" or (self.family.replays == "unanswered or all" and self.preserve)
 
     @property
     def needs(self) -> bool:
-        """Whether the prompt holds the reasoning of earlier turns; K2-Thinking and K2.7 cannot be told not to think."""
-        always = self.family in ("k2-thinking", "k2.7")
-        return always or (self.family in ("k2.5", "k2.6") and self.thinking)
+        """Whether the prompt holds the reasoning of earlier turns."""
+        return self.family.replays != "none" and (self.family.always_thinks or self.thinking)
 
 
-def mend(editor: Editor, family: Family | None) -> None:
+def mend(editor: Editor, family: Family) -> None:
     """Reasoning under another name, or within the content, goes to ``reasoning_content``."""
-    if family not in FAMILIES:
+    if not family.reads_reasoning:
         return
     for index, message in enumerate(editor.messages):
         if message["role"] != "assistant":
@@ -61,7 +59,7 @@ def problems(messages: Sequence[Message], mode: Mode) -> Iterator[Problem]:
     """Turns whose reasoning the prompt holds and that have none; reasoning that differs under two names."""
     printed = _printed(messages, mode) if mode.needs else range(0)
     for index, message in enumerate(messages):
-        if message["role"] != "assistant" or mode.family not in FAMILIES:
+        if message["role"] != "assistant" or not mode.family.reads_reasoning:
             continue
         path, given = f"messages[{index}].reasoning_content", message.get("reasoning_content")
         others = [name for name in NAMES if name in message]
@@ -70,7 +68,7 @@ def problems(messages: Sequence[Message], mode: Mode) -> Iterator[Problem]:
             yield Problem(index, path, f"{problem} is not one text", "keep what the model wrote as reasoning_content")
         elif index in printed and not given:
             what = "calling turn" if message.get("tool_calls") else "turn"
-            problem = f"this {what} has no reasoning, and {mode.family} was trained to find it there"
+            problem = f"this {what} has no reasoning, and {mode.family.name} was trained to find it there"
             yield Problem(index, path, problem, "send back the reasoning_content that the model gave with this turn")
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k2lab import repairs, wire
+from k2lab import families, repairs, wire
 from k2lab.chat import Request, parse, text_of
 
 USER = {"role": "user", "content": "go"}
@@ -329,18 +329,19 @@ def test_the_other_fields_of_a_request_stay():
 @pytest.mark.parametrize(
     ("family", "names"),
     [
-        ("k3", ["kimi-k3", "kimi-code/k3", "kimi-k3:cloud", "moonshotai/Kimi-K3-Instruct", "k3", "KIMI_K3", "kimik3"]),
-        ("k2", ["kimi-k2", "kimi-k2-k3000", "kimi-k2-0905-preview", "kimi-k2-250905", "moonshotai/Kimi-K2-Instruct"]),
-        ("k2-thinking", ["kimi-k2-thinking", "moonshotai/Kimi-K2-Thinking", "kimi-k2-thinking-turbo"]),
-        ("k2.5", ["kimi-k2.5", "accounts/fireworks/models/kimi-k2p5", "kimi_k25", "nvidia/Kimi-K2.5-NVFP4"]),
-        ("k2.6", ["kimi-k2.6", "kimi-k2-6"]),
-        ("k2.7", ["Kimi-K2.7-Code", "/models/k2/kimi-k2.7"]),
+        ("K3", ["kimi-k3", "kimi-code/k3", "kimi-k3:cloud", "moonshotai/Kimi-K3-Instruct", "k3", "KIMI_K3", "kimik3"]),
+        ("K2", ["kimi-k2", "kimi-k2-k3000", "kimi-k2-0905-preview", "kimi-k2-250905", "moonshotai/Kimi-K2-Instruct"]),
+        ("K2-Thinking", ["kimi-k2-thinking", "moonshotai/Kimi-K2-Thinking", "kimi-k2-thinking-turbo"]),
+        ("K2.5", ["kimi-k2.5", "accounts/fireworks/models/kimi-k2p5", "kimi_k25", "nvidia/Kimi-K2.5-NVFP4"]),
+        ("K2.6", ["kimi-k2.6", "kimi-k2-6"]),
+        ("K2.7", ["Kimi-K2.7-Code", "/models/k2/kimi-k2.7"]),
         (None, ["k30", "k3000", "kimi-for-coding", "llama-3", "kimi-k2.8", "kimi-latest", ""]),
     ],
 )
 def test_families_by_the_names_that_people_use(family, names):
-    assert {name: repairs.family(name) for name in names} == dict.fromkeys(names, family)
-    assert all(repairs.applies_to(name) == (family != "k3") for name in names)
+    known = {name: families.of_model(name) for name in names}
+    assert {name: one and one.name for name, one in known.items()} == dict.fromkeys(names, family)
+    assert all(one.numbers_ids == (family != "K3") for one in known.values() if one)
 
 
 texts = st.sampled_from(
