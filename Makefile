@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENGINES := 0.11.0 0.32.0
 
-.PHONY: setup engines report lab test quick check bench-speed enforce-speed nano lock picture clean
+.PHONY: setup engines report lab test quick check bench-speed enforce-speed nano lock docs pages picture publish-reports clean
 
 setup: $(VENV)/.done ## the notebook environment: no torch, no vllm
 
@@ -48,8 +48,19 @@ nano: setup ## train k2-nano anew (under 45 minutes on 2 cores)
 lock: setup ## make lock VERSION=0.32.0: resolve the locked requirements of a vLLM release
 	$(BIN)/python -m k2lab.engine.resolve $(VERSION)
 
+docs: pages ## the pages of docs/ as HTML into build/docs; a link that leads nowhere is an error
+	$(BIN)/python -m sphinx -q -W --keep-going -n -b html docs build/docs
+	@echo build/docs/index.html
+
+pages: setup ## the parts of docs/ that are made from the code
+	$(BIN)/cog -r -I docs docs/*.md docs/reports/index.md
+
+publish-reports: setup ## the reports of the last `make report` into docs/reports, where they open from a clone
+	$(BIN)/python docs/publish.py reports docs/reports
+	$(BIN)/cog -r -I docs docs/reports/index.md
+
 picture: ## the README's picture, out of the last report of notebook 1
-	$(BIN)/python -m k2lab.show.plots reports/summary.json data/pictures
+	$(BIN)/python docs/picture.py reports/summary.json data/pictures
 
 clean: ## what was made here; the engines in the user's cache stay
 	rm -rf $(VENV) reports build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -137,21 +137,6 @@ def test_what_the_package_reads_at_run_time_is_packaged():
     assert needed == packaged
 
 
-def test_the_readme_names_commands_that_are_there():
-    readme = (ROOT / "README.md").read_text()
-    makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"`?make ([a-z-]+)", readme):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    from k2lab.cli import root
-
-    for words in re.findall(r"^k2lab ([a-z-]+)(?: ([a-z-]+))?", readme, re.MULTILINE):
-        command = root.commands[words[0]]
-        if words[0] == "engine":
-            assert words[1] in command.commands
-    for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", readme):
-        assert (ROOT / picture).exists()
-
-
 def test_ci_runs_the_readmes_test_command():
     assert re.search(r"^make test$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
     assert "make test" in (ROOT / "README.md").read_text()

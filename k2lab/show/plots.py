@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from k2lab.stats import Share, share
+from k2lab.stats import Share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,19 +137,3 @@ def _bare(ax: Axes, rows: int, xlabel: str, limit: float | None = 1.0) -> None:
     ax.set_yticks([])
     ax.set_xlabel(xlabel)
     ax.spines[["top", "right", "left"]].set_visible(False)
-
-
-def write_pictures(summary: Path, folder: Path) -> None:
-    """Draw the README's pictures from the figures that a report left in its ``summary.json``."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    counts = json.loads(summary.read_text())["reports"]["1_generation_prompt"]["results"]["called"]
-    ax = shares({f"vLLM {name}": share(count, total) for name, count, total, *_ in counts}, xlabel=CALLED)
-    ax.figure.savefig(folder / "1_generation_prompt.png", dpi=110)  # type: ignore[union-attr]
-
-
-CALLED = "share of the asks that end as a tool call"
-
-if __name__ == "__main__":
-    write_pictures(Path(sys.argv[1]), Path(sys.argv[2]))

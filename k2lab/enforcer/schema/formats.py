@@ -3,29 +3,29 @@ r"""The formats of Draft 2020-12 (Validation, section 7.3), each as a pattern af
 A format is an annotation: a validator that is not told to asserts none. So one
 that a pattern cannot hold is left open, never narrowed, and named.
 
-=====================  =============================  ==========================================================
-format                 grammar                        what else the standard says, and the pattern does not hold
-=====================  =============================  ==========================================================
-date                   RFC 3339, 5.6 and appendix C   (leap years are held)
-time, date-time        RFC 3339, 5.6                  at 60 seconds the offset must make it 23:59 in UTC; that is
-                                                      held for ``Z`` and open for the others
+=====================  ==============================  =========================================================
+format                 grammar                         what else the standard says, and the pattern does not hold
+=====================  ==============================  =========================================================
+date                   RFC 3339, 5.6 and appendix C    (leap years are held)
+time, date-time        RFC 3339, 5.6                   at 60 seconds the offset must make it 23:59 in UTC; that is
+                                                       held for ``Z`` and open for the others
 duration               RFC 3339, appendix A
-email                  RFC 5321, 4.1.2 and 4.1.3      at most 64 and 255 octets (4.5.3.1); of address literals IPv4
-                                                      and the one registered tag, IPv6
-idn-email              RFC 6531, 3.3                  any character beyond ASCII may stand in a label
-hostname               RFC 1123, 2.1; RFC 952         at most 253 characters in all; what ``xn--`` stands for
-idn-hostname           RFC 5890, 2.3.2.3              any character beyond ASCII may stand in a label, of any length
+email                  RFC 5321, 4.1.2 and 4.1.3       at most 64 and 255 octets (4.5.3.1); of address literals IPv4
+                                                       and the one registered tag, IPv6
+idn-email              RFC 6531, 3.3                   any character beyond ASCII may stand in a label
+hostname               RFC 1123, 2.1; RFC 952          at most 253 characters in all; what ``xn--`` stands for
+idn-hostname           RFC 5890, 2.3.2.3               any character beyond ASCII may stand in a label, of any length
 ipv4                   RFC 2673, 3.2
 ipv6                   RFC 4291, 2.2; RFC 3986, 3.2.2
 uri, uri-reference     RFC 3986, appendix A
 iri, iri-reference     RFC 3987, 2.2
-uri-template           RFC 6570, 2                    (an apostrophe is a literal: erratum 6937)
+uri-template           RFC 6570, 2                     (an apostrophe is a literal: erratum 6937)
 uuid                   RFC 4122, 3
 json-pointer           RFC 6901, 3
 relative-json-pointer  draft-bhutton-relative-json-
                        pointer-00, 3
-regex                  ECMA-262, 21.2.1               all of it: groups within groups are beyond a pattern
-=====================  =============================  ==========================================================
+regex                  ECMA-262, 21.2.1                all of it: groups within groups are beyond a pattern
+=====================  ==============================  =========================================================
 
 Letters of an ABNF are of either case (RFC 5234, 2.3).
 """

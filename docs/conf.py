@@ -1,0 +1,54 @@
+"""How the pages are built: Sphinx reads MyST's Markdown, and a link that leads nowhere is an error (``make docs``)."""
+
+import inspect
+import os
+import pydoc
+import sys
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+HERE = Path(__file__).parent
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # it looks for torch, and finds the stand-in below
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+import generated  # noqa: E402
+
+generated.write_api(HERE / "api")
+
+project = "k2lab"
+author = "the authors of k2lab"
+copyright = f"{author}, Apache-2.0"
+release = version = version_of("k2lab")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+exclude_patterns = ["reports/README.md"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_mock_imports = ["torch", "vllm"]  # an engine's interpreter has them, this one does not
+autodoc_default_options = {"members": True, "show-inheritance": True}
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!k2lab\.).*")]  # other projects' names: their indexes are not on this machine
+
+html_theme = "furo"
+html_title = f"k2lab {release}"
+html_copy_source = False
+html_show_sphinx = False
+
+
+def setup(app):
+    """What Sphinx calls first."""
+    app.connect("missing-reference", by_another_name)
+
+
+def by_another_name(app, env, node, contnode):
+    """A name that is there, and not where the page of its module says: re-exported, an alias, or a type variable."""
+    target = node["reftarget"]
+    value = pydoc.locate(target) if node.get("refdomain") == "py" and target.startswith("k2lab.") else None
+    if value is None:
+        return None
+    home = f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else target
+    domain = env.domains.python_domain
+    found = domain.resolve_xref(env, node["refdoc"], app.builder, "obj", home, node, contnode)
+    is_for_readers = inspect.isroutine(value) or (inspect.isclass(value) and not value.__name__.startswith("_"))
+    return found if found is not None or is_for_readers else contnode

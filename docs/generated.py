@@ -1,0 +1,145 @@
+"""Parts of the pages that are made from the code: commands, rooms, names of the front door, reports.
+
+``make pages`` writes them into the Markdown files, between cog's markers, and a
+test holds that they are current. The pages of the API are written for each build.
+"""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import click
+
+import k2lab
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def first_sentence(text: str | None) -> str:
+    """The first line of a docstring, as a cell of a table."""
+    return (inspect.cleandoc(text or "").splitlines() or [""])[0].replace("|", r"\|")
+
+
+def commands() -> str:
+    """The help page of every command, groups before their members."""
+    from k2lab.cli import root
+
+    return "\n".join(_help_pages(root, ["k2lab"], None))
+
+
+def _help_pages(command: click.Command, path: list[str], parent: click.Context | None) -> Iterator[str]:
+    context = click.Context(command, info_name=path[-1], parent=parent, terminal_width=80)
+    yield f"\n{'#' * min(len(path) + 1, 4)} {' '.join(path)}\n\n```text\n{command.get_help(context)}\n```"
+    for name in command.list_commands(context) if isinstance(command, click.Group) else ():
+        member = command.get_command(context, name)
+        if member and not member.hidden:
+            yield from _help_pages(member, [*path, name], context)
+
+
+def rooms() -> list[str]:
+    """The rooms in the order in which imports may run, lowest first: what ``tests/test_architecture.py`` checks."""
+    return [name for name in _constants()["ORDER"] if name != "__main__"]
+
+
+def _constants() -> dict[str, tuple[str, ...]]:
+    """The tuples of names that the test of the architecture is written on, read without running it."""
+    found = {}
+    for node in ast.parse((ROOT / "tests" / "test_architecture.py").read_text()).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
+            found[node.targets[0].id] = eval(compile(ast.Expression(node.value), "ORDER", "eval"), {})
+    return found
+
+
+def rooms_table() -> str:
+    """Each room with the first line of its docstring."""
+    plain = _constants()["STANDARD_LIBRARY_ONLY"]
+    rows = [
+        f"| {place} | `{name}` | {first_sentence(module_of(name).__doc__)} | {'yes' if name in plain else ''} |"
+        for place, name in enumerate(rooms(), 1)
+    ]
+    return "\n".join(["| | room | what it knows | standard library alone |", "|---|---|---|---|", *rows])
+
+
+def module_of(name: str) -> ModuleType:
+    """A module of the package by its name below ``k2lab``."""
+    return importlib.import_module(f"k2lab.{name}")
+
+
+def front_door() -> list[str]:
+    """The public names of ``import k2lab``."""
+    return sorted(getattr(k2lab, "__all__", ()))
+
+
+def front_door_table() -> str:
+    """Each name of the front door with the first line of its docstring."""
+    rows = [f"| `{name}` | {first_sentence(inspect.getdoc(getattr(k2lab, name)))} |" for name in front_door()]
+    return "\n".join(["| name | what it is |", "|---|---|", *rows])
+
+
+def api_toctree() -> str:
+    """The list of the API's pages: the front door, then the rooms from the lowest up."""
+    pages = [*(["front_door"] if front_door() else []), *rooms()]
+    return "\n".join(["```{toctree}", ":maxdepth: 1", *(f"api/{page}" for page in pages), "```"])
+
+
+def write_api(folder: Path) -> None:
+    """Write the API's pages: one for the front door, and one for each room with all its modules."""
+    folder.mkdir(exist_ok=True)
+    pages = {name: _room_page(name) for name in rooms()}
+    if front_door():
+        pages["front_door"] = "\n\n".join(["# The front door", *map(_front_door_entry, front_door())])
+    for stale in {*folder.glob("*.md")} - {folder / f"{name}.md" for name in pages}:
+        stale.unlink()
+    for name, text in pages.items():
+        path = folder / f"{name}.md"
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+
+
+def _front_door_entry(name: str) -> str:
+    value = getattr(k2lab, name)
+    if inspect.isclass(value):
+        kind = "exception" if issubclass(value, BaseException) else "class"
+    else:
+        kind = "function" if inspect.isroutine(value) else "data"
+    return f"## {name}\n\n```{{eval-rst}}\n.. auto{kind}:: k2lab.{name}\n```"
+
+
+def _room_page(name: str) -> str:
+    room = module_of(name)
+    sections = [f"# {name}", _automodule(room.__name__, exported=_exported(room))]
+    for info in sorted(pkgutil.walk_packages(getattr(room, "__path__", ()), f"{room.__name__}."), key=lambda i: i.name):
+        exported = _exported(importlib.import_module(info.name)) if info.ispkg else ""
+        sections += [f"## {info.name.removeprefix(f'{room.__name__}.')}", _automodule(info.name, exported=exported)]
+    return "\n\n".join(sections) + "\n"
+
+
+def _automodule(name: str, *, exported: str) -> str:
+    """A module's docstring and members; of a package that re-exports, a list of links in place of the members."""
+    return f"```{{eval-rst}}\n.. automodule:: {name}\n{exported}```"
+
+
+def _exported(package: ModuleType) -> str:
+    values = {name: getattr(package, name) for name in getattr(package, "__all__", ())}
+    links = [
+        f":py:obj:`~{value.__module__}.{name}`"
+        for name, value in sorted(values.items())
+        if (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ != package.__name__
+    ]
+    return f"   :no-members:\n\nFrom ``{package.__name__}``: {', '.join(links)}.\n" if links else ""
+
+
+def reports_table() -> str:
+    """Each published report with the title of its notebook and its size."""
+    import nbformat
+
+    rows = []
+    for path in sorted((ROOT / "docs" / "reports").glob("*.html")):
+        notebook = nbformat.read(ROOT / "notebooks" / f"{path.stem}.ipynb", as_version=4)
+        title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
+        rows.append(f"| [{path.stem}]({path.name}) | {title} | {path.stat().st_size / 1e6:.1f} MB |")
+    return "\n".join(["| report | | size |", "|---|---|---|", *rows]) if rows else "None is published yet."

@@ -1,0 +1,27 @@
+"""Draws the README's picture from the figures that a report left in its ``summary.json`` (``make picture``)."""
+
+import json
+import sys
+from pathlib import Path
+
+import matplotlib
+
+from k2lab.show import plots
+from k2lab.stats import share
+
+NOTEBOOK = "1_generation_prompt"
+CALLED = "share of the asks that end as a tool call"
+
+
+def write(summary: Path, folder: Path) -> Path:
+    """Draw into ``folder`` and return the file; ``KeyError`` where the report of notebook 1 is not in the summary."""
+    matplotlib.use("Agg")
+    counts = json.loads(summary.read_text())["reports"][NOTEBOOK]["results"]["called"]
+    ax = plots.shares({f"vLLM {name}": share(count, total) for name, count, total, *_ in counts}, xlabel=CALLED)
+    path = folder / f"{NOTEBOOK}.png"
+    ax.get_figure().savefig(path, dpi=110)
+    return path
+
+
+if __name__ == "__main__":
+    print(write(Path(sys.argv[1]), Path(sys.argv[2])))
