@@ -128,11 +128,11 @@ def parsers(
 
     for name in engines:
         engine.resolve(name)
-    answers = lab.ask_all(lab.catalogue(catalogue), open_source(source or _served_at(base_url)), engines, base_url)
+    readings = lab.ask_all(lab.catalogue(catalogue), open_source(source or _served_at(base_url)), engines, base_url)
     if as_json:
-        print_json([vars(answer) for answer in answers])
+        print_json([reading.to_json() for reading in readings])
     else:
-        click.echo(views.parser_matrix(answers).text)
+        click.echo(views.parser_matrix(readings).text)
 
 
 @root.group(name="engine")

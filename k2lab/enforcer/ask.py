@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from k2lab.chat import Request
+from k2lab.chat import Answer, Request
 from k2lab.enforcer import FORMS, Form, attach
 from k2lab.errors import UnsupportedError
-from k2lab.server.endpoint import Endpoint, Reply, StatusError, in_parallel
+from k2lab.server.endpoint import Endpoint, StatusError, in_parallel
 
 PROBE_TOOL = {"type": "function", "function": {"name": "k2lab_probe", "parameters": {"type": "object"}}}
 PROBE_INDEX = 77
@@ -26,7 +26,7 @@ def chat(
     parallel: bool = True,
     params: Mapping[str, Any] | None = None,
     **options: Any,
-) -> Reply:
+) -> Answer:
     """``/chat/completions`` under a grammar; ``options`` are those of :func:`k2lab.enforcer.enforce`."""
     request = {**conversation.to_json(), "tool_choice": tool_choice, "parallel_tool_calls": parallel}
     made, _ = attach(request, **options)
@@ -36,7 +36,7 @@ def chat(
 
 def in_text(
     endpoint: Endpoint, conversations: Sequence[Request], *, params: Mapping[str, Any] | None = None
-) -> list[Reply]:
+) -> list[Answer]:
     """Each conversation answered in text alone, its prompt unchanged; in their order."""
     return in_parallel(lambda talk: chat(endpoint, talk, tool_choice="none", params=params), conversations)
 
@@ -69,7 +69,7 @@ def _disobeyed(endpoint: Endpoint, form: Form) -> str:
         if error.status in (401, 403, 404):
             raise
         return f"it is refused: {error}"
-    called = [call.get("id") for call in reply.tool_calls]
+    called = [call.id for call in reply.calls]
     if called == [f"functions.k2lab_probe:{PROBE_INDEX}"]:
         return ""
     if not called:

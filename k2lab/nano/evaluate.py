@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from k2lab import wire
-from k2lab.chat import Request
+from k2lab.chat import Answer, Request, ToolCall, canonical
 from k2lab.nano.synth import Case, Label
 from k2lab.prompt.rendering import render
 from k2lab.prompt.source import Source, open_source
-from k2lab.server.endpoint import Endpoint, Reply, in_parallel
+from k2lab.server.endpoint import Endpoint, in_parallel
 from k2lab.server.parsers import Failure
 from k2lab.stats import Share, share
 
@@ -33,22 +32,25 @@ PARAMS: Mapping[str, Any] = {"temperature": 0, "max_tokens": 200}
 """Greedy, and long enough for the longest right answer."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Scored:
-    """A case, the server's reply, and what became of it."""
+    """A case, the server's answer, and what became of it."""
 
     case: Case
-    reply: Reply
+    answer: Answer
     outcome: Outcome
 
 
 def run(endpoint: Endpoint, cases: Sequence[Case], *, concurrency: int = 8) -> list[Scored]:
     """Ask every case by ``/chat/completions`` and score it; in the order of the cases."""
-    answers = replies(endpoint, cases, concurrency=concurrency)
-    return [Scored(case, reply, score(case, reply)) for case, reply in zip(cases, answers, strict=True)]
+    answers = ask(endpoint, cases, concurrency=concurrency)
+    return [
+        Scored(case=case, answer=answer, outcome=score(case, answer))
+        for case, answer in zip(cases, answers, strict=True)
+    ]
 
 
-def replies(endpoint: Endpoint, cases: Sequence[Case], *, concurrency: int = 8, **params: Any) -> list[Reply]:
+def ask(endpoint: Endpoint, cases: Sequence[Case], *, concurrency: int = 8, **params: Any) -> list[Answer]:
     """Ask every case by ``/chat/completions``; in the order of the cases. ``params`` go with each request."""
     sent = {**PARAMS, **params}
     return in_parallel(lambda case: endpoint.chat(case.conversation, **sent), cases, concurrency=concurrency)
@@ -59,19 +61,19 @@ def changed(cases: Iterable[Case], change: Callable[[Request], Request]) -> list
     return [replace(case, conversation=change(case.conversation)) for case in cases]
 
 
-def exact(cases: Sequence[Case], answers: Sequence[Reply]) -> Share:
+def exact(cases: Sequence[Case], answers: Sequence[Answer]) -> Share:
     """Share of the answers that are exact."""
     outcomes = [score(case, answer) for case, answer in zip(cases, answers, strict=True)]
     return share(outcomes.count("exact"), len(outcomes))
 
 
-def ends_right(cases: Sequence[Case], answers: Sequence[Reply]) -> Share:
+def ends_right(cases: Sequence[Case], answers: Sequence[Answer]) -> Share:
     """Share of the answers without calls that end in the label's text, whatever was said before it."""
-    right = [not a.tool_calls and a.content.endswith(c.label.content) for c, a in zip(cases, answers, strict=True)]
+    right = [not a.calls and a.content.endswith(c.label.content) for c, a in zip(cases, answers, strict=True)]
     return share(sum(right), len(right))
 
 
-def flips(cases: Sequence[Case], before: Sequence[Reply], after: Sequence[Reply]) -> tuple[int, int]:
+def flips(cases: Sequence[Case], before: Sequence[Answer], after: Sequence[Answer]) -> tuple[int, int]:
     """``(gained, lost)``: cases that are exact in ``after`` alone, and in ``before`` alone."""
     pairs = [
         (score(case, a) == "exact", score(case, b) == "exact") for case, a, b in zip(cases, before, after, strict=True)
@@ -79,62 +81,64 @@ def flips(cases: Sequence[Case], before: Sequence[Reply], after: Sequence[Reply]
     return pairs.count((False, True)), pairs.count((True, False))
 
 
-def standard_ids(answers: Iterable[Reply]) -> Share:
+def standard_ids(answers: Iterable[Answer]) -> Share:
     """Share of the plain completions that call whose first id has the documented form."""
     first = [calls[0] for answer in answers if (calls := wire.parse(answer.content).calls)]
     return share(sum(wire.ID.fullmatch(call.id) is not None for call in first), len(first))
 
 
-def by_hand(endpoint: Endpoint, source: Source | Path, cases: Sequence[Case], *, concurrency: int = 8) -> list[Reply]:
+def by_hand(endpoint: Endpoint, source: Source | Path, cases: Sequence[Case], *, concurrency: int = 8) -> list[Answer]:
     """Ask every case by ``/completions``, its prompt rendered outside the server; in the order of the cases."""
-    opened = source if isinstance(source, Source) else open_source(source)
-    prompts = [render(opened, case.conversation).text for case in cases]
+    source = source if isinstance(source, Source) else open_source(source)
+    prompts = [render(source, case.conversation).text for case in cases]
     return in_parallel(lambda prompt: endpoint.complete(prompt, **PARAMS), prompts, concurrency=concurrency)
 
 
-def called(answers: Iterable[Reply]) -> Share:
+def called(answers: Iterable[Answer]) -> Share:
     """Share of the chats that end as a tool call."""
-    found = [reply.finish_reason == "tool_calls" for reply in answers]
+    found = [answer.finish_reason == "tool_calls" for answer in answers]
     return share(sum(found), len(found))
 
 
-def opened(answers: Iterable[Reply]) -> Share:
+def opened(answers: Iterable[Answer]) -> Share:
     """Share of the plain completions that open a call section."""
-    found = [wire.SECTION_BEGIN in reply.content for reply in answers]
+    found = [wire.SECTION_BEGIN in answer.content for answer in answers]
     return share(sum(found), len(found))
 
 
-def finish_reasons(answers: Iterable[Reply]) -> dict[str, int]:
+def finish_reasons(answers: Iterable[Answer]) -> dict[str, int]:
     """How often each finish reason occurs."""
-    return dict(Counter(str(reply.finish_reason) for reply in answers).most_common())
+    return dict(Counter(str(answer.finish_reason) for answer in answers).most_common())
 
 
-def score(case: Case, reply: Reply) -> Outcome:
+def score(case: Case, answer: Answer) -> Outcome:
     """Exact means: the same calls in the same order with equal arguments, and the same text."""
     label = case.label
-    if reply.tool_calls:
-        return _score_calls(case, label, reply)
+    if answer.calls:
+        return _score_calls(case, label, answer)
     if label.calls:
         return "text_instead"
-    return "exact" if reply.content == label.content else "wrong_text"
+    return "exact" if answer.content == label.content else "wrong_text"
 
 
-def _score_calls(case: Case, label: Label, reply: Reply) -> Outcome:
-    functions = [call.get("function") or {} for call in reply.tool_calls]
-    names = [function.get("name") for function in functions]
+def _score_calls(case: Case, label: Label, answer: Answer) -> Outcome:
+    names = [call.name for call in answer.calls]
     if not set(names) <= set(case.conversation.tool_names()):
         return "undeclared_tool"
     if not label.calls:
         return "call_instead"
     if names != [name for name, _ in label.calls]:
         return "wrong_tool"
-    try:
-        arguments = [json.loads(function.get("arguments") or "") for function in functions]
-    except ValueError:
+    if any(call.problem for call in answer.calls):
         return "broken_arguments"
-    if arguments != [wanted for _, wanted in label.calls]:
+    if canonical(answer.calls) != canonical(calls_of(label)):
         return "wrong_arguments"
-    return "exact" if reply.content == label.content else "wrong_text"
+    return "exact" if answer.content == label.content else "wrong_text"
+
+
+def calls_of(label: Label) -> tuple[ToolCall, ...]:
+    """The calls of a label."""
+    return tuple(ToolCall(name=name, arguments=arguments) for name, arguments in label.calls)
 
 
 def exact_by_kind(scored: Iterable[Scored]) -> dict[str, Share]:
@@ -158,6 +162,15 @@ def misses(scored: Iterable[Scored]) -> dict[str, dict[str, int]]:
 def failures(cases: Iterable[Case], outputs: Iterable[str]) -> list[Failure]:
     """Raw outputs of labelled requests, to be judged like the catalogue."""
     return [
-        Failure(c.case_id, "", (), text, c.conversation.tools, "ok", c.label.calls, c.label.content or None)
-        for c, text in zip(cases, outputs, strict=True)
+        Failure(
+            case_id=case.case_id,
+            what="",
+            source=(),
+            raw_output=text,
+            tools=case.conversation.tools,
+            status="ok",
+            calls=calls_of(case.label),
+            content=case.label.content or None,
+        )
+        for case, text in zip(cases, outputs, strict=True)
     ]

@@ -11,13 +11,13 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from k2lab.chat import PROMPT_PARAMETERS, Request
-from k2lab.errors import EndpointError, InputError, UnsupportedError
+from k2lab.chat import PROMPT_PARAMETERS, Answer, Request
+from k2lab.errors import EndpointError, InputError, UnsupportedError, first_line
 
 if TYPE_CHECKING:
     import openai
@@ -31,24 +31,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class Reply:
-    """One answer, from chat or from plain completion.
-
-    ``prompt_ids`` and ``token_ids`` are ``None`` where the server does not give them.
-    """
-
-    finish_reason: str | None
-    content: str
-    tool_calls: tuple[Mapping[str, Any], ...]
-    prompt_ids: tuple[int, ...] | None
-    token_ids: tuple[int, ...] | None
-    usage: Mapping[str, Any]
-    latency_ms: float
-    raw: Mapping[str, Any] = field(repr=False)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PromptIds:
     """The ids that a server makes of a chat request: how they were got, or why they cannot be known."""
 
@@ -109,20 +92,17 @@ class Endpoint:
         except (EndpointError, KeyError, TypeError):
             return None
 
-    def chat(self, conversation: Request, **params: Any) -> Reply:
-        """``/chat/completions``, not streamed; ``params`` go over those that the conversation has as a request."""
-        started = time.perf_counter()
-        answer = self._post_or_get(f"{self.base_url}/chat/completions", self._body(conversation, params))
-        return _chat_reply(answer, started)
+    def chat(self, request: Request, **params: Any) -> Answer:
+        """``/chat/completions``, not streamed; ``params`` go over those that the request has."""
+        return self._answer(f"{self.base_url}/chat/completions", self._body(request, params))
 
-    def _body(self, conversation: Request, params: Mapping[str, Any]) -> dict[str, Any]:
-        body = {key: value for key, value in conversation.to_json().items() if key not in ("stream", "stream_options")}
+    def _body(self, request: Request, params: Mapping[str, Any]) -> dict[str, Any]:
+        body = {key: value for key, value in request.to_json().items() if key not in ("stream", "stream_options")}
         if not body["tools"]:
             del body["tools"]
-        named = self._model or conversation.parameters.get("model")
-        return {**body, "model": str(named) if named else self.model, **params}
+        return {**body, "model": self._model or request.model or self.model, **params}
 
-    def complete(self, prompt: str | Sequence[int], **params: Any) -> Reply:
+    def complete(self, prompt: str | Sequence[int], **params: Any) -> Answer:
         """``/completions`` of a rendered prompt: the same model without the server's chat layer.
 
         Special tokens are kept in the text, as the markers of a call are what is looked for.
@@ -133,49 +113,43 @@ class Endpoint:
             "skip_special_tokens": False,
             **params,
         }
-        started = time.perf_counter()
-        answer = self._post_or_get(f"{self.base_url}/completions", body)
-        choice = _choice(answer)
-        return Reply(
-            choice.get("finish_reason"),
-            choice.get("text") or "",
-            (),
-            _ids(choice.get("prompt_token_ids")),
-            _ids(choice.get("token_ids")),
-            answer.get("usage") or {},
-            (time.perf_counter() - started) * 1000,
-            answer,
-        )
+        return self._answer(f"{self.base_url}/completions", body)
 
-    def tokenize(self, conversation: Request, **params: Any) -> list[int]:
+    def _answer(self, url: str, body: Mapping[str, Any]) -> Answer:
+        started = time.perf_counter()
+        response = self._post_or_get(url, body)
+        return _read(response, latency_ms=(time.perf_counter() - started) * 1000)
+
+    def tokenize(self, request: Request, **params: Any) -> list[int]:
         """vLLM's ``/tokenize`` of a chat request; raises :class:`UnsupportedError` where there is none."""
-        body = self._body(_prompt_of(conversation), params)
+        body = self._body(_prompt_of(request), params)
         return [int(token) for token in self._own("/tokenize", body)["tokens"]]
 
     def detokenize(self, ids: Sequence[int]) -> str:
         """vLLM's ``/detokenize``; raises :class:`UnsupportedError` where there is none."""
         return str(self._own("/detokenize", {"model": self.model, "tokens": list(ids)})["prompt"])
 
-    def derender(self, ids: Sequence[int], tools: Sequence[Mapping[str, Any]]) -> Reply:
+    def derender(self, ids: Sequence[int], tools: Sequence[Mapping[str, Any]]) -> Answer:
         """What vLLM's parser makes of output ids; raises :class:`UnsupportedError` where that is not served."""
         request = {"model": self.model, "messages": [{"role": "user", "content": ""}], "tools": list(tools)}
         choice = {"index": 0, "token_ids": list(ids), "finish_reason": "stop"}
         body = {"model": self.model, "generate_response": {"choices": [choice]}, "chat_request": request}
-        return _chat_reply(self._own("/v1/chat/completions/derender", body), time.perf_counter())
+        return _read(self._own("/v1/chat/completions/derender", body))
 
-    def prompt_ids(self, conversation: Request, **params: Any) -> PromptIds:
+    def prompt_ids(self, request: Request, **params: Any) -> PromptIds:
         """The ids of the prompt that the server itself makes: ``return_token_ids``, else ``/tokenize``."""
         try:
-            reply = self.chat(_prompt_of(conversation), max_tokens=1, return_token_ids=True, **params)
-            if reply.prompt_ids is not None:
-                return PromptIds(reply.prompt_ids, "return_token_ids")
+            answer = self.chat(_prompt_of(request), max_tokens=1, return_token_ids=True, **params)
+            if answer.prompt_ids is not None:
+                return PromptIds(ids=answer.prompt_ids, how="return_token_ids")
         except EndpointError as error:
             if not _rejected(error):
                 raise
         try:
-            return PromptIds(tuple(self.tokenize(conversation, **params)), "/tokenize")
+            return PromptIds(ids=tuple(self.tokenize(request, **params)), how="/tokenize")
         except UnsupportedError:
-            return PromptIds(None, f"{self.base_url} has neither return_token_ids nor /tokenize: it cannot be known")
+            how = f"{self.base_url} has neither return_token_ids nor /tokenize: it cannot be known"
+            return PromptIds(ids=None, how=how)
 
     def _own(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """A path that is vLLM's own; a server without it raises :class:`UnsupportedError`."""
@@ -206,17 +180,17 @@ class Endpoint:
         except openai.APIConnectionError as error:
             cause = error.__cause__ or error
             raise EndpointError(
-                f"nobody answers at {self.base_url} ({_first_line(cause)}): start a server or check the URL"
+                f"nobody answers at {self.base_url} ({first_line(cause)}): start a server or check the URL"
             ) from error
         except openai.APIStatusError as error:
             raise self._status_error(error) from None
         except (openai.OpenAIError, ValueError) as error:
-            raise EndpointError(f"{self.base_url} answered what cannot be read: {_first_line(error)}") from error
+            raise EndpointError(f"{self.base_url} answered what cannot be read: {first_line(error)}") from error
 
     def _status_error(self, error: openai.APIStatusError) -> StatusError:
         body = error.body
         detail = body.get("message") if isinstance(body, Mapping) else None
-        text = _first_line_of(str(detail or error.message))[:300]
+        text = first_line(detail or error.message)
         if self.client.api_key != NO_KEY:
             text = text.replace(self.client.api_key, "***")  # a server may repeat the key that it refuses
         status = error.status_code
@@ -268,41 +242,15 @@ def checked_url(base_url: str) -> str:
     return base_url.rstrip("/")
 
 
-def _prompt_of(conversation: Request) -> Request:
-    """The conversation with those of its parameters alone that may shape its prompt."""
+def _prompt_of(request: Request) -> Request:
+    """The request with those of its parameters alone that may shape its prompt."""
     kept = {"model", *PROMPT_PARAMETERS}
-    return replace(conversation, parameters={k: v for k, v in conversation.parameters.items() if k in kept})
+    return replace(request, parameters={k: v for k, v in request.parameters.items() if k in kept})
 
 
-def _chat_reply(answer: Mapping[str, Any], started: float) -> Reply:
-    choice = _choice(answer)
-    message = choice.get("message") or {}
-    return Reply(
-        choice.get("finish_reason"),
-        message.get("content") or "",
-        tuple(message.get("tool_calls") or ()),
-        _ids(answer.get("prompt_token_ids")),
-        _ids(choice.get("token_ids")),
-        answer.get("usage") or {},
-        (time.perf_counter() - started) * 1000,
-        answer,
-    )
-
-
-def _choice(answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    choices = answer.get("choices")
+def _read(response: Mapping[str, Any], *, latency_ms: float | None = None) -> Answer:
+    """The answer of a response; raises :class:`EndpointError` for one that holds none."""
+    choices = response.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
         raise EndpointError("the server's answer has no choices: is it an OpenAI-compatible API?")
-    return choices[0]
-
-
-def _ids(value: object) -> tuple[int, ...] | None:
-    return tuple(int(item) for item in value) if isinstance(value, list) else None
-
-
-def _first_line(error: BaseException) -> str:
-    return _first_line_of(str(error)) or type(error).__name__
-
-
-def _first_line_of(text: str) -> str:
-    return (text.strip().splitlines() or [""])[0]
+    return Answer.of(response, latency_ms=latency_ms)

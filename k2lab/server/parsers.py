@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from k2lab import engine, paths, wire
-from k2lab.errors import EndpointError, EngineError, InputError
+from k2lab.chat import ToolCall, canonical, name_of
+from k2lab.errors import EndpointError, EngineError, InputError, first_line
 from k2lab.prompt.source import Source, Tokenizer
 from k2lab.server.endpoint import Endpoint
 from k2lab.stats import Share, share
@@ -31,7 +32,7 @@ WORKER = Path(engine.__file__).with_name("parser_worker.py")
 TIMEOUT_S = 300.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
     """One output of the catalogue, with the tools on offer and what a good parser answers."""
 
@@ -41,21 +42,26 @@ class Failure:
     raw_output: str
     tools: tuple[Mapping[str, Any], ...]
     status: str
-    calls: tuple[tuple[str, Any], ...]
+    calls: tuple[ToolCall, ...]
     content: str | None
 
 
-@dataclass(frozen=True)
-class Answer:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
     """What a parser made of an output. ``differs``: fed in chunks, it says something else than for the whole."""
 
     case_id: str
     column: str
     outcome: Outcome
     content: str | None = None
-    calls: tuple[tuple[str, Any], ...] = ()
+    calls: tuple[ToolCall, ...] = ()
     detail: str = ""
     differs: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; a call is ``[name, arguments]``, the arguments decoded where they are JSON."""
+        calls = [[call.name, call.arguments if call.problem else call.value] for call in self.calls]
+        return {name: getattr(self, name) for name in self.__slots__} | {"calls": calls}
 
 
 def catalogue(path: Path | None = None) -> list[Failure]:
@@ -85,17 +91,16 @@ def catalogue(path: Path | None = None) -> list[Failure]:
     return list(failures.values())
 
 
-def grade(failure: Failure, content: str | None, calls: Sequence[tuple[str, Any]]) -> Outcome:
-    """Right: the expected calls and content, white space around it aside."""
-    same_calls = list(calls) == list(failure.calls)
-    if same_calls and (content or "").strip() == (failure.content or "").strip():
+def grade(failure: Failure, content: str | None, calls: Sequence[ToolCall]) -> Outcome:
+    """Right: the expected calls (:func:`k2lab.chat.canonical`) and content, white space around it aside."""
+    if canonical(calls) == canonical(failure.calls) and (content or "").strip() == (failure.content or "").strip():
         return "right"
     if "<|tool_call" in (content or "") and "<|tool_call" not in (failure.content or ""):
         return "leaked"
     return "lost" if len(calls) < len(failure.calls) else "wrong"
 
 
-def right(answers: Iterable[Answer]) -> dict[str, Share]:
+def right(answers: Iterable[Reading]) -> dict[str, Share]:
     """Share of right answers by column."""
     totals, good = Counter[str](), Counter[str]()
     for answer in answers:
@@ -105,21 +110,21 @@ def right(answers: Iterable[Answer]) -> dict[str, Share]:
     return {column: share(good[column], total) for column, total in totals.items()}
 
 
-def ask_wire(failures: Iterable[Failure], *, strict: bool = False) -> list[Answer]:
+def ask_wire(failures: Iterable[Failure], *, strict: bool = False) -> list[Reading]:
     """k2lab's own parser, tolerant or strict."""
-    made = []
     column = "wire strict" if strict else "wire"
-    for failure in failures:
-        parsed = wire.parse(failure.raw_output, failure.tools, strict=strict)
-        usable = ("ok", "repaired", "undeclared")
-        calls = tuple((str(c.name), dict(c.arguments or {})) for c in parsed.calls if c.status in usable)
-        detail = "; ".join(call.reason for call in parsed.calls if call.reason)
-        outcome = grade(failure, parsed.content, calls)
-        made.append(Answer(failure.case_id, column, outcome, parsed.content, calls, detail))
-    return made
+    return [_read_by_wire(failure, column, strict=strict) for failure in failures]
 
 
-def ask_engine(name: str, failures: Sequence[Failure], folder: Path) -> list[Answer]:
+def _read_by_wire(failure: Failure, column: str, *, strict: bool) -> Reading:
+    parsed = wire.parse(failure.raw_output, failure.tools, strict=strict)
+    usable = [call for call in parsed.calls if call.status in ("ok", "repaired", "undeclared")]
+    calls = tuple(ToolCall(name=call.name, arguments=dict(call.arguments or {})) for call in usable)
+    detail = "; ".join(call.reason for call in parsed.calls if call.reason)
+    return _judged(failure, column, parsed.content, calls, detail=detail)
+
+
+def ask_engine(name: str, failures: Sequence[Failure], folder: Path) -> list[Reading]:
     """vLLM's parser in its own interpreter, with the tokenizer of ``folder``.
 
     A release that cannot be asked gives ``not asked`` with the reason.
@@ -130,45 +135,45 @@ def ask_engine(name: str, failures: Sequence[Failure], folder: Path) -> list[Ans
             raise EngineError(f"{name} is a URL: ask it by derender")
         answers = _run_worker(python, failures, folder)
     except EngineError as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         return [_not_asked(f.case_id, f"{name} {label}", reason) for f in failures for label in CHUNKS.values()]
-    made = []
-    for failure in failures:
-        first = answers[failure.case_id, 0]
-        for chunk, label in CHUNKS.items():
-            content, calls, fault = answers[failure.case_id, chunk]
-            differs = ((content or "").strip(), calls) != ((first[0] or "").strip(), first[1])
-            outcome = grade(failure, content, calls)
-            made.append(Answer(failure.case_id, f"{name} {label}", outcome, content, calls, fault, differs))
-    return made
+    return [
+        reading
+        for failure in failures
+        for reading in _read_in_chunks(name, failure, {chunk: answers[failure.case_id, chunk] for chunk in CHUNKS})
+    ]
 
 
-def ask_engines(names: Sequence[str], failures: Sequence[Failure], folder: Path) -> list[Answer]:
+def _read_in_chunks(name: str, failure: Failure, said: Mapping[int, _Said]) -> Iterable[Reading]:
+    for chunk, label in CHUNKS.items():
+        one = said[chunk]
+        differs = not one.same_as(said[0])
+        yield _judged(failure, f"{name} {label}", one.content, one.calls, detail=one.error, differs=differs)
+
+
+def ask_engines(names: Sequence[str], failures: Sequence[Failure], folder: Path) -> list[Reading]:
     """Several engines at once: each spends its time starting an interpreter of its own."""
     with ThreadPoolExecutor(len(names) or 1) as pool:
         asked = pool.map(lambda name: ask_engine(name, failures, folder), names)
         return [answer for answers in asked for answer in answers]
 
 
-def ask_derender(endpoint: Endpoint, tokenizer: Tokenizer, failures: Sequence[Failure]) -> list[Answer]:
+def ask_derender(endpoint: Endpoint, tokenizer: Tokenizer, failures: Sequence[Failure]) -> list[Reading]:
     """The parser inside a running server, on ids of our choice (vLLM with ``--enable-scale-out``)."""
-    made = []
-    for failure in failures:
-        try:
-            answer = endpoint.derender(tokenizer.encode(failure.raw_output), failure.tools)
-        except EndpointError as error:
-            made.append(_not_asked(failure.case_id, "derender", str(error)))
-            continue
-        functions = [call.get("function") or {} for call in answer.tool_calls]
-        calls = tuple((str(f.get("name")), _decoded(f.get("arguments"))) for f in functions)
-        outcome = grade(failure, answer.content, calls)
-        made.append(Answer(failure.case_id, "derender", outcome, answer.content, calls))
-    return made
+    return [_derendered(endpoint, tokenizer, failure) for failure in failures]
+
+
+def _derendered(endpoint: Endpoint, tokenizer: Tokenizer, failure: Failure) -> Reading:
+    try:
+        answer = endpoint.derender(tokenizer.encode(failure.raw_output), failure.tools)
+    except EndpointError as error:
+        return _not_asked(failure.case_id, "derender", str(error))
+    return _judged(failure, "derender", answer.content, answer.calls)
 
 
 def ask_all(
     failures: Sequence[Failure], source: Source, engines: Sequence[str] = (), base_url: str | None = None
-) -> list[Answer]:
+) -> list[Reading]:
     """Every parser at hand, on ids of the source's tokenizer; ``engines`` are all that can be named, unless given."""
     if source.folder is None or source.tokenizer is None:
         raise InputError(f"{source.spec} has no tokenizer, and parsers read ids: give a model folder or hub:REPO@SHA")
@@ -179,17 +184,28 @@ def ask_all(
     return answers + ask_wire(failures)
 
 
-def matrix(answers: Iterable[Answer]) -> dict[str, dict[str, Answer]]:
+def matrix(answers: Iterable[Reading]) -> dict[str, dict[str, Reading]]:
     """Answers by case and column, in the order in which they came."""
-    rows: dict[str, dict[str, Answer]] = {}
+    rows: dict[str, dict[str, Reading]] = {}
     for answer in answers:
         rows.setdefault(answer.case_id, {})[answer.column] = answer
     return rows
 
 
-def _run_worker(
-    python: Path, failures: Sequence[Failure], folder: Path
-) -> dict[tuple[str, int], tuple[str | None, Any, str]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Said:
+    """What an engine's parser said of one output, fed in one way."""
+
+    content: str | None
+    calls: tuple[ToolCall, ...]
+    error: str
+
+    def same_as(self, other: _Said) -> bool:
+        contents = [(said.content or "").strip() for said in (self, other)]
+        return contents[0] == contents[1] and canonical(self.calls) == canonical(other.calls)
+
+
+def _run_worker(python: Path, failures: Sequence[Failure], folder: Path) -> dict[tuple[str, int], _Said]:
     asked = [
         {"id": f.case_id, "raw_output": f.raw_output, "tools": list(f.tools), "chunk": chunk}
         for f in failures
@@ -205,26 +221,36 @@ def _run_worker(
     if len(answers) != len(asked):
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise EngineError(f"its parser could not be run: {last}")
-    return {
-        (a["id"], a["chunk"]): (
-            a["content"],
-            tuple((c["name"], _decoded(c["arguments"])) for c in a["calls"]),
-            a["error"],
-        )
-        for a in answers
-    }
+    return {(row["id"], row["chunk"]): _said(row) for row in answers}
 
 
-def _decoded(arguments: object) -> Any:
-    """Arguments as JSON data; what is no JSON stays the text that it is."""
-    try:
-        return json.loads(str(arguments))
-    except (ValueError, RecursionError):
-        return arguments
+def _said(row: Mapping[str, Any]) -> _Said:
+    calls = tuple(ToolCall(name=call["name"], arguments=call["arguments"]) for call in row["calls"])
+    return _Said(content=row["content"], calls=calls, error=row["error"])
 
 
-def _not_asked(case_id: str, column: str, reason: str) -> Answer:
-    return Answer(case_id, column, "not asked", detail=reason)
+def _judged(
+    failure: Failure,
+    column: str,
+    content: str | None,
+    calls: tuple[ToolCall, ...],
+    *,
+    detail: str = "",
+    differs: bool = False,
+) -> Reading:
+    return Reading(
+        case_id=failure.case_id,
+        column=column,
+        outcome=grade(failure, content, calls),
+        content=content,
+        calls=calls,
+        detail=detail,
+        differs=differs,
+    )
+
+
+def _not_asked(case_id: str, column: str, reason: str) -> Reading:
+    return Reading(case_id=case_id, column=column, outcome="not asked", detail=reason)
 
 
 def _failure(line: bytes) -> Failure:
@@ -233,14 +259,14 @@ def _failure(line: bytes) -> Failure:
     expected = _field(row, "expected", Mapping, "an object")
     source = row.get("source", ())
     return Failure(
-        _field(row, "id", str, "a text"),
-        str(row.get("what", "")),
-        tuple(source) if isinstance(source, list | tuple) else (str(source),),
-        _field(row, "raw_output", str, "a text"),
-        tuple(_tool(tool) for tool in _field(row, "tools", list, "a list")),
-        str(expected.get("status", "ok")),
-        tuple(_call(call) for call in _field(expected, "calls", list, "a list", "expected.")),
-        _field(expected, "content", str | None, "a text or null", "expected."),
+        case_id=_field(row, "id", str, "a text"),
+        what=str(row.get("what", "")),
+        source=tuple(source) if isinstance(source, list | tuple) else (str(source),),
+        raw_output=_field(row, "raw_output", str, "a text"),
+        tools=tuple(_tool(tool) for tool in _field(row, "tools", list, "a list")),
+        status=str(expected.get("status", "ok")),
+        calls=tuple(_call(call) for call in _field(expected, "calls", list, "a list", "expected.")),
+        content=_field(expected, "content", str | None, "a text or null", "expected."),
     )
 
 
@@ -265,16 +291,15 @@ def _field(row: Mapping[str, Any], name: str, kind: Any, said: str, inside: str 
 
 
 def _tool(tool: object) -> Mapping[str, Any]:
-    function = tool.get("function") if isinstance(tool, Mapping) else None
-    if not isinstance(tool, Mapping) or not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+    if not isinstance(tool, Mapping) or name_of(tool) is None:
         raise ValueError(f"tools holds what is no tool of OpenAI's form: {json.dumps(tool)[:60]}")
     return tool
 
 
-def _call(call: object) -> tuple[str, Any]:
+def _call(call: object) -> ToolCall:
     if not isinstance(call, Mapping) or not isinstance(call.get("name"), str) or "arguments" not in call:
         raise ValueError(f"expected.calls holds what has no name and arguments: {json.dumps(call)[:60]}")
-    return call["name"], call["arguments"]
+    return ToolCall(name=call["name"], arguments=call["arguments"])
 
 
 def _refuse_twice(case_id: str, failures: Mapping[str, Failure]) -> None:

@@ -18,12 +18,12 @@ from k2lab.bench import answers
 from k2lab.bench.metrics import Comparison, Strict
 from k2lab.bench.runner import Progress
 from k2lab.bench.summary import Summary
+from k2lab.chat import Answer
 from k2lab.findings import Finding
 from k2lab.prompt.alignment import Diff, Hunk
 from k2lab.prompt.source import Tokenizer
 from k2lab.repairs import Change
-from k2lab.server.endpoint import Reply
-from k2lab.server.parsers import Answer, matrix
+from k2lab.server.parsers import Reading, matrix
 from k2lab.server.probes import GridCell
 from k2lab.stats import Share
 
@@ -61,7 +61,7 @@ def escape(value: object) -> str:
     return MARKER.sub(lambda match: f'<span class="marker">{match[0]}</span>', html.escape(str(value)))
 
 
-def table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> View:
+def table(rows: Sequence[Mapping[str, object]], caption: str = "") -> View:
     """A small table; columns in the order of the first row."""
     if not rows:
         return View(f"<p>{escape(caption)}: no rows</p>", f"{caption}: no rows")
@@ -84,13 +84,10 @@ def text(value: str, caption: str = "") -> View:
     return View(f"{title}<pre>{escape(value)}</pre>", f"{caption}\n{value}" if caption else value)
 
 
-def reply(value: Reply, caption: str = "") -> View:
+def answer(value: Answer, caption: str = "") -> View:
     """One answer: why it ended, what it called, what it said."""
-    calls = [
-        f"{(c.get('function') or {}).get('name')}({(c.get('function') or {}).get('arguments')})"
-        for c in value.tool_calls
-    ]
-    rows: list[Mapping[str, Any]] = [
+    calls = [f"{call.name}({call.arguments})" for call in value.calls]
+    rows: list[Mapping[str, object]] = [
         {"": "finish_reason", "value": value.finish_reason},
         {"": "tool calls", "value": "; ".join(calls) or "none"},
         {"": "content", "value": repr(value.content)},
@@ -161,19 +158,19 @@ def grid(cells: Iterable[GridCell]) -> View:
 OUTCOME_SIGN = {"right": "✓", "wrong": "✗ wrong", "lost": "✗ lost", "leaked": "✗ leaked", "not asked": "· not asked"}
 
 
-def parser_matrix(answers: Iterable[Answer]) -> View:
+def parser_matrix(readings: Iterable[Reading]) -> View:
     """The parser lab: a row an output, a column a parser. ``≠``: another answer than for the whole text."""
-    by_case = matrix(answers)
+    by_case = matrix(readings)
     reasons: dict[str, str] = {}
     rows: list[dict[str, str]] = []
     tally: dict[str, int] = {}
     for case_id, columns in by_case.items():
         row = {"output": case_id}
-        for column, answer in columns.items():
-            row[column] = OUTCOME_SIGN[answer.outcome] + (" ≠" if answer.differs else "")
-            tally[column] = tally.get(column, 0) + (answer.outcome == "right")
-            if answer.outcome == "not asked":
-                reasons[column] = answer.detail
+        for column, reading in columns.items():
+            row[column] = OUTCOME_SIGN[reading.outcome] + (" ≠" if reading.differs else "")
+            tally[column] = tally.get(column, 0) + (reading.outcome == "right")
+            if reading.outcome == "not asked":
+                reasons[column] = reading.detail
         rows.append(row)
     rows.append({"output": "right", **{c: f"{n} of {len(by_case)}" for c, n in tally.items() if c not in reasons}})
     shown = table(rows)

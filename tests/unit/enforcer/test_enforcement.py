@@ -431,7 +431,7 @@ def test_a_live_server_gives_the_index_that_it_is_told(servers, name, form, talk
         Endpoint(servers[name]), talk, first_index=7, max_calls=1, form=form,
         params={"temperature": 0, "max_tokens": 200},
     )  # fmt: skip
-    assert [call["id"] for call in reply.tool_calls] == ["functions.get_weather:7"]
+    assert [call.id for call in reply.calls] == ["functions.get_weather:7"]
 
 
 @pytest.mark.live
@@ -439,6 +439,6 @@ def test_a_live_server_is_made_to_call_and_kept_from_it(servers, talk: Request):
     endpoint, params = Endpoint(servers["0.32.0 current"]), {"temperature": 0, "max_tokens": 200}
     small_talk = Request.of([{"role": "user", "content": "Hello!"}], talk.tools)
     made = ask.chat(endpoint, small_talk, tool_choice="required", max_string=20, params=params)
-    assert made.finish_reason == "tool_calls" and made.tool_calls[0]["id"] == "functions.get_weather:0"
+    assert made.finish_reason == "tool_calls" and made.calls[0].id == "functions.get_weather:0"
     kept = ask.chat(endpoint, talk, tool_choice="none", params=params)
-    assert kept.finish_reason == "stop" and not kept.tool_calls and kept.content
+    assert kept.finish_reason == "stop" and not kept.calls and kept.content

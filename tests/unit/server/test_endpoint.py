@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 from k2lab.chat import Request
@@ -113,10 +111,10 @@ def test_live_chat_and_completion_of_the_same_prompt_agree(servers, talk):
     endpoint = Endpoint(servers["0.32.0 current"])
     chat = endpoint.chat(talk, temperature=0, max_tokens=60, return_token_ids=True)
     plain = endpoint.complete(render(folders.assemble("current"), talk).token_ids, temperature=0, max_tokens=60)
-    assert chat.finish_reason == "tool_calls" and len(chat.tool_calls) == 1
-    assert chat.tool_calls[0]["function"]["name"] == "get_weather"
-    assert json.loads(chat.tool_calls[0]["function"]["arguments"]) == {"city": "Paris"}
-    assert chat.tool_calls[0]["function"]["arguments"] in plain.content
+    assert chat.finish_reason == "tool_calls" and len(chat.calls) == 1
+    assert chat.calls[0].name == "get_weather"
+    assert chat.calls[0].value == {"city": "Paris"}
+    assert chat.calls[0].arguments in plain.content
 
 
 @pytest.mark.live

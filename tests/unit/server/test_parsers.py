@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from k2lab.chat import ToolCall
 from k2lab.errors import InputError
 from k2lab.nano import folders
 from k2lab.prompt.source import open_source
@@ -66,8 +67,9 @@ def test_a_catalogue_that_is_empty_or_not_there_is_refused(tmp_path):
 def test_a_catalogue_needs_no_more_than_its_help_says(tmp_path, k2lab):
     (tmp_path / "c.jsonl").write_text(SHORT)
     assert parsers.catalogue(tmp_path / "c.jsonl")[0] == parsers.Failure(
-        "ID", "", (), "x", ({"function": {"name": "f"}},), "ok", (("f", {}),), None
-    )
+        case_id="ID", what="", source=(), raw_output="x", tools=({"function": {"name": "f"}},), status="ok",
+        calls=(ToolCall(name="f", arguments={}),), content=None,
+    )  # fmt: skip
     said = k2lab("parsers", "--help").stdout
     for key in ("id", "raw_output", "tools", "expected", "calls", "arguments", "content", "what", "source"):
         assert f'"{key}"' in said
@@ -81,7 +83,13 @@ def test_the_matrix_has_a_row_for_each_case_of_the_callers_own(tmp_path):
 
 
 def failure(calls=(("search", {"q": 1}),), content=None):
-    return parsers.Failure("x", "", (), "", (), "ok", tuple(calls), content)
+    return parsers.Failure(
+        case_id="x", what="", source=(), raw_output="", tools=(), status="ok", calls=called(*calls), content=content
+    )
+
+
+def called(*calls):
+    return tuple(ToolCall(name=name, arguments=arguments) for name, arguments in calls)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +99,9 @@ def failure(calls=(("search", {"q": 1}),), content=None):
         (failure(), " \n", [("search", {"q": 1})], "right"),
         (failure(content="Hi"), "Hi ", [("search", {"q": 1})], "right"),
         (failure(content="Hi"), None, [("search", {"q": 1})], "wrong"),
+        (failure(), None, [("search", '{"q": 1.0}')], "right"),
         (failure(), None, [("search", {"q": 2})], "wrong"),
+        (failure(), None, [("search", {"q": True})], "wrong"),
         (failure(), None, [("search", "{broken")], "wrong"),
         (failure(), None, [], "lost"),
         (failure(), "<|tool_call_begin|>search:0", [], "leaked"),
@@ -100,7 +110,7 @@ def failure(calls=(("search", {"q": 1}),), content=None):
     ],
 )
 def test_outcomes(expected, content, calls, outcome):
-    assert parsers.grade(expected, content, calls) == outcome
+    assert parsers.grade(expected, content, called(*calls)) == outcome
 
 
 def test_wire_reads_the_whole_catalogue():
@@ -126,7 +136,7 @@ def engines_answers(k2lab):
     """Both engines' answers, by the command."""
     done = k2lab("parsers", "--engine", "0.11.0", "--engine", "0.32.0", "--json")
     assert done.returncode == 0, done.stderr
-    return [parsers.Answer(**answer) for answer in json.loads(done.stdout)]
+    return [parsers.Reading(**row | {"calls": called(*row["calls"])}) for row in json.loads(done.stdout)]
 
 
 @pytest.mark.live

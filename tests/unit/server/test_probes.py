@@ -78,16 +78,16 @@ def test_the_index_error_is_provoked_and_found_in_the_log(servers):
     subject = lab.connect({"0.11.0 current": servers["0.11.0 current"]})["0.11.0 current"]
     before = len(lab.log_lines(subject, "IndexError"))
     answer = subject.endpoint.chat(foreign, temperature=0, max_tokens=60)
-    assert not answer.tool_calls and "<|tool_call_begin|>get_weather:1" in answer.content
+    assert not answer.calls and "<|tool_call_begin|>get_weather:1" in answer.content
     assert len(lab.log_lines(subject, "IndexError")) > before
     mended = subject.endpoint.chat(repairs.history(foreign).conversation, temperature=0, max_tokens=60)
-    assert [call["function"]["name"] for call in mended.tool_calls] == ["get_weather"]
+    assert [call.name for call in mended.calls] == ["get_weather"]
 
 
 def test_asks_that_should_call_do_so_on_the_repaired_server_alone(servers):
     cases = synth.cases("held-out", 5, 60, ("call",))
     called = {
-        name: evaluate.called(evaluate.replies(Endpoint(servers[name]), cases))
+        name: evaluate.called(evaluate.ask(Endpoint(servers[name]), cases))
         for name in ("0.11.0 legacy", "0.32.0 current")
     }
     assert called["0.11.0 legacy"].value <= 0.10
