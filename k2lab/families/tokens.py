@@ -7,13 +7,23 @@ templates and ``tokenizer_config.json`` of the checkpoints.
 
 from __future__ import annotations
 
+import re
+
 USER, ASSISTANT, SYSTEM = "<|im_user|>", "<|im_assistant|>", "<|im_system|>"
 OPENINGS = (USER, ASSISTANT, SYSTEM)
 """Role markers: one opens each turn."""
 
 MIDDLE, END = "<|im_middle|>", "<|im_end|>"
+BOS, EOS, PAD = "[BOS]", "[EOS]", "[PAD]"
 GENERATION_PROMPT = f"{ASSISTANT}assistant{MIDDLE}"
 """The opening of the assistant's turn, which asks the model to write."""
+
+WHO = "user|assistant|system"
+TURN_MARKER = re.compile(
+    rf"<\|im_(?P<who>{WHO})\|>(?P<role>[^<\n]{{0,64}})<\|im_middle\|>"
+    rf"|<\|im_(?P<opener>{WHO})\|>|<\|im_(?:end|middle)\|>|\[(?:BOS|EOS|EOT|PAD)\]"
+)
+"""What opens and ends turns: a whole header, or one special token of Kimi's tokenizer (ids 163584 to 163601)."""
 
 K2 = (
     r"\[(?:BOS|EOS|EOT|UNK|PAD)\]|<\|(?:im_(?:end|user|assistant|system|middle)|(?:start|end)_header_id"

@@ -14,6 +14,7 @@ from typing import Any
 
 from k2lab import engine, paths
 from k2lab.errors import EngineError
+from k2lab.families.tokens import BOS, END, PAD
 from k2lab.nano import corpus, evaluate, folders, synth, tokenizer
 from k2lab.prompt import templates
 from k2lab.server.endpoint import Endpoint
@@ -86,7 +87,7 @@ def prepare(work: Path, recipe: Recipe, say: Say = print) -> None:
     say(f"{len(data.ids):,} tokens, {data.mask.mean():.0%} of them written by the assistant")
 
 
-_SPECIAL = {"bos_token_id": "[BOS]", "eos_token_id": "<|im_end|>", "pad_token_id": "[PAD]"}
+_SPECIAL = {"bos_token_id": BOS, "eos_token_id": END, "pad_token_id": PAD}
 
 
 def evaluation_cases() -> list[synth.Case]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
+from k2lab.families.tokens import ASSISTANT, END, MIDDLE
 from k2lab.nano import synth, tokenizer
 from k2lab.prompt import templates
 from k2lab.prompt.source import open_source
@@ -50,7 +51,7 @@ def build(texts: list[str], made: Tokenizer) -> Corpus:
 
 def assistant_mask(ids: np.ndarray[Any, Any], made: Tokenizer) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """True on every id that an assistant writes, its ``<|im_end|>`` included; shape ``[tokens]``."""
-    opening, middle, end = (made.token_to_id(t) for t in ("<|im_assistant|>", "<|im_middle|>", "<|im_end|>"))
+    opening, middle, end = (made.token_to_id(t) for t in (ASSISTANT, MIDDLE, END))
     mask = np.zeros(len(ids), dtype=bool)
     ends = np.flatnonzero(ids == end)
     middles = np.flatnonzero(ids == middle)

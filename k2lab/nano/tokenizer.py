@@ -17,27 +17,15 @@ from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from k2lab.families.tokens import BOS, END, EOS, MIDDLE, OPENINGS, PAD
+from k2lab.wire.records import ARGUMENT_BEGIN, CALL_BEGIN, CALL_END, SECTION_BEGIN, SECTION_END
+
 VOCABULARY_SIZE = 1024
 
-SPECIAL_MARKERS = (
-    "[BOS]",
-    "[EOS]",
-    "<|im_end|>",
-    "<|im_user|>",
-    "<|im_assistant|>",
-    "<|im_system|>",
-    "<|im_middle|>",
-    "[PAD]",
-)
+SPECIAL_MARKERS = (BOS, EOS, END, *OPENINGS, MIDDLE, PAD)
 """Role markers and the like, ``special: true`` in the real tokenizer."""
 
-PLAIN_MARKERS = (
-    "<|tool_calls_section_begin|>",
-    "<|tool_calls_section_end|>",
-    "<|tool_call_begin|>",
-    "<|tool_call_argument_begin|>",
-    "<|tool_call_end|>",
-)
+PLAIN_MARKERS = (SECTION_BEGIN, SECTION_END, CALL_BEGIN, ARGUMENT_BEGIN, CALL_END)
 """Tool-call markers, added tokens with ``special: false`` in the real tokenizer."""
 
 
@@ -78,9 +66,9 @@ def config(chat_template: str | None = None) -> dict[str, Any]:
     """
     made: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": "[BOS]",
-        "eos_token": "<|im_end|>",
-        "pad_token": "[PAD]",
+        "bos_token": BOS,
+        "eos_token": END,
+        "pad_token": PAD,
         "model_max_length": 2048,
         "clean_up_tokenization_spaces": False,
     }

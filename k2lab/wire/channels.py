@@ -6,8 +6,9 @@ import re
 from bisect import bisect_left
 from typing import NamedTuple
 
+from k2lab.families.tokens import END, TURN_MARKER
 from k2lab.wire.marks import is_mentioned
-from k2lab.wire.records import THINK_BEGIN, THINK_END, TURN_MARKER, Piece, PieceKind
+from k2lab.wire.records import THINK_BEGIN, THINK_END, Piece, PieceKind
 
 TAG = re.compile(f"{THINK_BEGIN}|{THINK_END}")
 K3_MARKER = re.compile(r"<\|(?:open|close)\|>[^<]{1,256}<\|sep\|>")
@@ -118,7 +119,7 @@ def notes(text: str, pieces: list[Piece], foreign: int | None) -> tuple[str, ...
         role = (header["role"] or header["who"] or header["opener"]) if header else "another"
         said.append(
             f"the model went on behind its turn with one for {role!r}: what follows is no part of the answer;"
-            " a server ends the output at <|im_end|>"
+            f" a server ends the output at {END}"
         )
     if any(p.kind in ("content", "reasoning") and K3_MARKER.search(text, p.start, p.end) for p in pieces):
         said.append(K3_NOTE)

@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from k2lab.families.tokens import TURN_MARKER
 from k2lab.wire.channels import K3_MARKER
-from k2lab.wire.records import SECTION_BEGIN, TURN_MARKER
+from k2lab.wire.records import SECTION_BEGIN
 
 HEADERS = re.compile(r"HTTP/[^\n]*\n(?:[^\r\n]+\r?\n)*+\s*+")
 """What curl -i prints before an answer."""

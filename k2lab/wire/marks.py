@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from k2lab.wire.records import MARKER, SINGULAR, TURN_MARKER
+from k2lab.families.tokens import TURN_MARKER
+from k2lab.wire.records import MARKER, SINGULAR
 
 TURN, OWN_TURN, FOREIGN_TURN = "turn", "own turn", "foreign turn"
 """Kinds of marks beside the five of a call: an end or a lone role token, a header of the assistant, one of others."""

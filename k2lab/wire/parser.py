@@ -8,15 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from k2lab.families.tokens import TURN_MARKER
 from k2lab.wire.bare import BARE_CALL, holds_bare_call
 from k2lab.wire.identify import LEAK_WINDOW
 from k2lab.wire.reader import Reader
-from k2lab.wire.records import (
-    MARKER,
-    TURN_MARKER,
-    Parsed,
-    Piece,
-)
+from k2lab.wire.records import MARKER, Parsed, Piece
 
 K3_CALL = '<|open|>call tool="'
 HELD = re.compile(f"{MARKER.pattern}|{TURN_MARKER.pattern}")

