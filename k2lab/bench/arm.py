@@ -48,7 +48,7 @@ class Arm:
     """How a benchmark's requests are sent.
 
     ``repair`` mends the history first: its ids alone, or all that
-    :func:`k2lab.repairs.history` mends. ``extra_body`` is put over the request's
+    :func:`k2lab.repairs.repair` mends. ``extra_body`` is put over the request's
     own fields. With ``source`` a prompt is rendered outside the server and sent
     to ``/completions``. ``serves`` names what stands behind the URL where the
     URL does not say it, such as a local engine on a port of the day. ``stream``
@@ -150,13 +150,13 @@ class Arm:
     def _repaired(self, data_index: int, request: Mapping[str, Any]) -> list[Any]:
         conversation = _conversation(data_index, request)
         if self.repair == "ids":
-            return list(repairs.ids(conversation, model=self.model).conversation.messages)
+            return list(repairs.renumber(conversation, model=self.model).request.messages)
         if self.repair == "history":
-            repaired = repairs.history(conversation, model=self.model)
+            repaired = repairs.repair(conversation, model=self.model)
             if repaired.problems:
                 first = f"line {data_index}: {repaired.problems[0]}"
                 self._tell("repair", f"some histories keep problems that repair cannot mend, the first in {first}")
-            return list(repaired.conversation.messages)
+            return list(repaired.request.messages)
         return list(conversation.messages)
 
     def _enforced(self, data_index: int, request: Mapping[str, Any]) -> dict[str, Any]:

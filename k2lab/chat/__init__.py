@@ -10,11 +10,12 @@ from k2lab.chat.calls import (
     function_of,
     name_of,
     repeated_names,
+    schemas_by_name,
     tools_by_name,
 )
 from k2lab.chat.checks import ROLES, SYSTEM_ROLES, Message, Tool
 from k2lab.chat.exchanges import Exchange
-from k2lab.chat.files import holds_messages, load, load_tools, parse
+from k2lab.chat.files import holds_messages, load, load_tools, request_of
 from k2lab.chat.requests import CHAT_ONLY, PROMPT_PARAMETERS, Request, with_system_role
 
 __all__ = [
@@ -38,8 +39,9 @@ __all__ = [
     "load",
     "load_tools",
     "name_of",
-    "parse",
     "repeated_names",
+    "request_of",
+    "schemas_by_name",
     "text_of",
     "tools_by_name",
     "with_system_role",

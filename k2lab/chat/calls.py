@@ -122,6 +122,12 @@ def tools_by_name(tools: object) -> dict[str, Mapping[str, object]]:
     return found
 
 
+def schemas_by_name(tools: object) -> dict[str, Mapping[str, object]]:
+    """The schema of each tool's parameters by its name, empty where it has none; the first of a name counts."""
+    found = {name: function.get("parameters") for name, function in tools_by_name(tools).items()}
+    return {name: schema if isinstance(schema, Mapping) else {} for name, schema in found.items()}
+
+
 def repeated_names(tools: Iterable[object]) -> tuple[str, ...]:
     """Names under which more than one tool stands, in order."""
     names = [name for name in map(name_of, tools) if name is not None]

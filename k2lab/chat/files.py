@@ -17,7 +17,7 @@ def load(path: str | Path) -> Request:
     path = Path(path)
     data = _read_json(path, "conversation")
     try:
-        return parse(data)
+        return request_of(data)
     except RequestError as error:
         raise RequestError(f"conversation {path}: {error}") from None
 
@@ -39,7 +39,7 @@ def holds_messages(path: str | Path) -> bool:
     return isinstance(data, Mapping) and "messages" in data
 
 
-def parse(data: object) -> Request:
+def request_of(data: object) -> Request:
     """A conversation from decoded JSON.
 
     An ``extra_body``, which the openai client puts over the fields of the request, is put over them here.

@@ -23,9 +23,9 @@ def repair(conversation: Path, model: str | None, template_kwargs: str) -> None:
 
     Exits with 1 when problems are left; each is a line on standard error, too.
     """
-    from k2lab.repairs import history
+    from k2lab.repairs import repair as repair_request
 
-    repaired = history(conversation_of(conversation, template_kwargs), model=model)
+    repaired = repair_request(conversation_of(conversation, template_kwargs), model=model)
     print_json(repaired.to_json())
     for problem in repaired.problems:
         click.echo(f"k2lab: problem: {problem}", err=True)

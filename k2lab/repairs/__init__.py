@@ -12,8 +12,8 @@ not at all, is named as a problem. Problems are found in the repaired conversati
 alone, so that a second repair changes nothing and names the same.
 """
 
-from k2lab.repairs.mending import history, ids, problems
-from k2lab.repairs.outputs import output
+from k2lab.repairs.mending import problems, renumber, repair
+from k2lab.repairs.outputs import repair_output
 from k2lab.repairs.records import Change, Problem, Repaired, RepairedOutput
 
 __all__ = [
@@ -21,8 +21,8 @@ __all__ = [
     "Problem",
     "Repaired",
     "RepairedOutput",
-    "history",
-    "ids",
-    "output",
     "problems",
+    "renumber",
+    "repair",
+    "repair_output",
 ]

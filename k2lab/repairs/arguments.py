@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from k2lab import wire
+from k2lab.chat import schemas_by_name
 from k2lab.repairs.records import Editor, Problem
-from k2lab.wire.identify import required_of, schemas_of
+from k2lab.wire.identify import required_of
 
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 CONTROL = re.compile(r"[\x00-\x1f]")
@@ -22,7 +23,7 @@ KINDS = {list: "a list", str: "a string", bool: "a boolean", int: "a number", fl
 
 def mend(editor: Editor, tools: Sequence[Mapping[str, Any]]) -> None:
     """Write as the text of one object whatever can be read as one only."""
-    schemas = schemas_of(tools)
+    schemas = schemas_by_name(tools)
     for index, message in enumerate(editor.messages):
         for place, call in enumerate(message.get("tool_calls") or ()):
             function = call["function"]
@@ -40,7 +41,9 @@ def problems(messages: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
             fault = _fault(call["function"].get("arguments"))
             if fault:
                 path = f"messages[{index}].tool_calls[{place}].function.arguments"
-                yield Problem(index, path, f"arguments of {call['function']['name']}: {fault}", FIX)
+                yield Problem(
+                    message=index, path=path, problem=f"arguments of {call['function']['name']}: {fault}", fix=FIX
+                )
 
 
 def decoded(text: str) -> Any:

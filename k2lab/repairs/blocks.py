@@ -13,22 +13,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from k2lab import wire
-from k2lab.chat import Message, Request
-from k2lab.repairs.arguments import object_of
+from k2lab.chat import SYSTEM_ROLES, Message, Request, ToolCall, canonical
 from k2lab.repairs.records import Change, Editor, Problem
 
 Block = Any
 
 
-def with_system(conversation: Request) -> tuple[Request, list[Change]]:
+def with_system(request: Request) -> tuple[Request, list[Change]]:
     """The Messages API's ``system``, which is no field of a chat request, as the first message."""
-    system, messages = conversation.parameters.get("system"), conversation.messages
-    if not isinstance(system, str | list) or not system or messages[0]["role"] in ("system", "_input", "developer"):
-        return conversation, []
+    system, messages = request.parameters.get("system"), request.messages
+    if not isinstance(system, str | list) or not system or messages[0]["role"] in (*SYSTEM_ROLES, "developer"):
+        return request, []
     first: Message = {"role": "system", "content": copy.deepcopy(system)}
-    parameters = {name: value for name, value in conversation.parameters.items() if name != "system"}
-    change = Change(0, "content", None, first["content"], "the system prompt beside the messages as the first of them")
-    return Request.of([first, *messages], conversation.tools, parameters), [change]
+    parameters = {name: value for name, value in request.parameters.items() if name != "system"}
+    change = Change(
+        message=0,
+        field="content",
+        before=None,
+        after=first["content"],
+        reason="the system prompt beside the messages as the first of them",
+    )
+    return Request.of([first, *messages], request.tools, parameters), [change]
 
 
 def lifted(messages: Sequence[Message]) -> Editor:
@@ -58,11 +63,11 @@ def mend(editor: Editor) -> None:
             _lift_thinking(editor, index, message)
 
 
-def problems(conversation: Request) -> Iterator[Problem]:
+def problems(request: Request) -> Iterator[Problem]:
     """A system prompt beside messages that have one."""
-    if conversation.parameters.get("system"):
+    if request.parameters.get("system"):
         problem = "no field of a chat request, and messages[0] is a system message, too: it vanishes from the prompt"
-        yield Problem(None, "system", problem, "write both into messages[0]")
+        yield Problem(message=None, path="system", problem=problem, fix="write both into messages[0]")
 
 
 def kind_of(block: Block) -> str | None:
@@ -114,7 +119,7 @@ def _lift_calls(editor: Editor, index: int, message: Message) -> None:
     """``tool_use`` blocks as the calls, or away where ``tool_calls`` holds the same ones."""
     blocks = [block for block in message["content"] if _is_call(block)]
     given, calls = message.get("tool_calls") or [], [_call(block) for block in blocks]
-    if not blocks or (given and list(map(_said, given)) != list(map(_said, calls))):
+    if not blocks or (given and canonical(map(ToolCall.of, given)) != canonical(map(ToolCall.of, calls))):
         return
     if not given:
         editor.set(index, "tool_calls", calls, "tool_use blocks as calls")
@@ -135,13 +140,6 @@ def _call(block: Mapping[str, Any]) -> dict[str, Any]:
     given = block.get("input", {})
     arguments = given if isinstance(given, str) else wire.arguments_text(given)
     return {"id": block.get("id"), "type": "function", "function": {"name": block["name"], "arguments": arguments}}
-
-
-def _said(call: Mapping[str, Any]) -> tuple[str, object]:
-    """What two forms of a call must agree on."""
-    function = call["function"]
-    found = object_of(function.get("arguments"))
-    return function["name"], function.get("arguments") if found is None else found
 
 
 def _lift_thinking(editor: Editor, index: int, message: Message) -> None:

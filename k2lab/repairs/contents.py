@@ -44,13 +44,18 @@ def problems(messages: Sequence[Message], family: Family) -> Iterator[Problem]:
         for place, part in enumerate(content if isinstance(content, list) else ()):
             fault = _part_fault(part, family)
             if fault:
-                yield Problem(index, f"messages[{index}].content[{place}]", *fault)
+                yield Problem(message=index, path=f"messages[{index}].content[{place}]", problem=fault[0], fix=fault[1])
         if message["role"] == "assistant" and not content and not message.get("tool_calls"):
             problem = "an assistant message without text and without a call: Moonshot's API answers 400 to it"
-            yield Problem(index, f"messages[{index}].content", problem, "take the message out")
+            yield Problem(message=index, path=f"messages[{index}].content", problem=problem, fix="take the message out")
         if message.get("function_call"):
             problem = "function_call, an older form that templates do not print: it vanishes from the prompt"
-            yield Problem(index, f"messages[{index}].function_call", problem, "write the call into tool_calls")
+            yield Problem(
+                message=index,
+                path=f"messages[{index}].function_call",
+                problem=problem,
+                fix="write the call into tool_calls",
+            )
 
 
 def _content(content: object) -> tuple[object, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from k2lab import wire
-from k2lab.chat import Message
+from k2lab.chat import Message, ToolCall, canonical
 from k2lab.families import Family
 from k2lab.families.tokens import END, THINK
 from k2lab.repairs.arguments import object_of
@@ -65,12 +65,21 @@ def _problem(message: int | None, path: str, text: str, pattern: re.Pattern[str]
     named = ", ".join(found[:6]) + (", …" if len(found) > 6 else "")
     if own and MARKER.search(text):
         problem = f"an earlier answer leaked a call into its text ({named}); {BECOME}"
-        yield Problem(message, path, problem, "write the call into tool_calls and its result as a tool message")
+        yield Problem(
+            message=message,
+            path=path,
+            problem=problem,
+            fix="write the call into tool_calls and its result as a tool message",
+        )
     elif own and found and all(re.fullmatch(THINK, marker) for marker in found):
         problem = f"an earlier answer holds its reasoning in its text ({named})"
-        yield Problem(message, path, problem, "write it into reasoning_content and the rest into content")
+        yield Problem(
+            message=message, path=path, problem=problem, fix="write it into reasoning_content and the rest into content"
+        )
     elif found:
-        yield Problem(message, path, f"holds markers of the format ({named}); {BECOME}", TAKE_OUT)
+        yield Problem(
+            message=message, path=path, problem=f"holds markers of the format ({named}); {BECOME}", fix=TAKE_OUT
+        )
 
 
 def _texts(message: Message) -> Iterator[tuple[str, str]]:
@@ -105,9 +114,8 @@ def _strings(value: object, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _same(calls: Sequence[wire.Call], given: Sequence[Mapping[str, Any]]) -> bool:
-    read = [(call.name, call.arguments) for call in calls]
-    sent = [(call["function"]["name"], object_of(call["function"].get("arguments"))) for call in given]
-    return read == sent
+    read = [ToolCall(name=call.name, arguments=call.arguments) for call in calls]
+    return canonical(read) == canonical(map(ToolCall.of, given))
 
 
 def _answered(messages: Sequence[Message], index: int, calls: Sequence[wire.Call]) -> bool:

@@ -11,15 +11,15 @@ from k2lab.repairs import arguments, blocks, contents, markers, pairing, reasoni
 from k2lab.repairs.records import Change, Editor, Problem, Repaired
 
 
-def history(conversation: Request, *, model: str | None = None) -> Repaired:
+def repair(request: Request, *, model: str | None = None) -> Repaired:
     """Mend what has one right form, and name what is left; repairing twice changes nothing more.
 
     ``model`` is by default the request's own, or Kimi K2. Whether it thinks is
     read from the request: ``chat_template_kwargs`` (``thinking``,
     ``preserve_thinking``) or the API's ``thinking``.
     """
-    family = _family(conversation, model)
-    whole, changes = blocks.with_system(conversation)
+    family = _family(request, model)
+    whole, changes = blocks.with_system(request)
     editor = blocks.lifted(whole.to_json()["messages"])
     editor.changes[:0] = changes
     count = -1
@@ -27,58 +27,58 @@ def history(conversation: Request, *, model: str | None = None) -> Repaired:
         count = len(editor.changes)
         _mend(editor, whole, family)
     mended = _mended(whole, editor)
-    return Repaired(mended, _ordered(editor), tuple(_problems(mended, family)))
+    return Repaired(request=mended, changes=_ordered(editor), problems=tuple(_problems(mended, family)))
 
 
-def _mend(editor: Editor, conversation: Request, family: Family) -> None:
+def _mend(editor: Editor, request: Request, family: Family) -> None:
     blocks.mend(editor)
     contents.mend(editor)
     reasoning.mend(editor, family)
-    markers.mend(editor, conversation.tools)
-    arguments.mend(editor, conversation.tools)
+    markers.mend(editor, request.tools)
+    arguments.mend(editor, request.tools)
     if family.numbers_ids:
         pairing.renumber(editor)
 
 
-def ids(conversation: Request, *, model: str | None = None) -> Repaired:
+def renumber(request: Request, *, model: str | None = None) -> Repaired:
     """Renumber ids and leave the rest, for an experiment that varies nothing else; problems are those of ids alone."""
-    renumbered = _family(conversation, model).numbers_ids
-    editor = Editor(conversation.to_json()["messages"])
+    renumbered = _family(request, model).numbers_ids
+    editor = Editor(request.to_json()["messages"])
     if renumbered:
         pairing.renumber(editor)
     found = tuple(pairing.problems(editor.messages, renumbered=renumbered))
-    return Repaired(_mended(conversation, editor), _ordered(editor), found)
+    return Repaired(request=_mended(request, editor), changes=_ordered(editor), problems=found)
 
 
-def problems(conversation: Request, *, model: str | None = None) -> Iterator[Problem]:
-    """What is wrong with a conversation as it stands, in the order of its messages, then in what stands beside them."""
-    yield from _problems(conversation, _family(conversation, model))
+def problems(request: Request, *, model: str | None = None) -> Iterator[Problem]:
+    """What is wrong with a request as it stands, in the order of its messages, then in what stands beside them."""
+    yield from _problems(request, _family(request, model))
 
 
-def _problems(conversation: Request, family: Family) -> Iterator[Problem]:
-    messages = conversation.messages
+def _problems(request: Request, family: Family) -> Iterator[Problem]:
+    messages = request.messages
     found = [
-        *blocks.problems(conversation),
+        *blocks.problems(request),
         *pairing.problems(messages, renumbered=family.numbers_ids),
         *arguments.problems(messages),
         *contents.problems(messages, family),
-        *reasoning.problems(messages, _mode(conversation, family)),
-        *markers.problems(messages, conversation.tools, family),
+        *reasoning.problems(messages, _mode(request, family)),
+        *markers.problems(messages, request.tools, family),
     ]
     yield from sorted(found, key=lambda problem: len(messages) if problem.message is None else problem.message)
 
 
-def _family(conversation: Request, model: str | None) -> Family:
+def _family(request: Request, model: str | None) -> Family:
     """Of the model that is named, else the request's own, else Kimi K2."""
-    named = conversation.parameters.get("model")
+    named = request.parameters.get("model")
     name = model or (named if isinstance(named, str) else "")
     return (families.of_model(name) or families.UNKNOWN) if name else families.K2
 
 
-def _mode(conversation: Request, family: Family) -> reasoning.Mode:
-    asked = conversation.parameters.get("thinking")
+def _mode(request: Request, family: Family) -> reasoning.Mode:
+    asked = request.parameters.get("thinking")
     api = asked if isinstance(asked, dict) else {}
-    kwargs = conversation.template_kwargs
+    kwargs = request.template_kwargs
     return reasoning.Mode(
         family=family,
         thinking=kwargs.get("thinking") is not False and api.get("type") != "disabled",
@@ -86,8 +86,8 @@ def _mode(conversation: Request, family: Family) -> reasoning.Mode:
     )
 
 
-def _mended(conversation: Request, editor: Editor) -> Request:
-    return conversation.with_messages(editor.messages) if editor.changes else conversation
+def _mended(request: Request, editor: Editor) -> Request:
+    return request.with_messages(editor.messages) if editor.changes else request
 
 
 def _ordered(editor: Editor) -> tuple[Change, ...]:

@@ -10,7 +10,7 @@ from k2lab.chat import Message
 from k2lab.repairs.records import RepairedOutput
 
 
-def output(
+def repair_output(
     text: str, tools: Sequence[Mapping[str, Any]], *, first_index: int = 0, thinking: bool | None = None
 ) -> RepairedOutput:
     """An assistant message from a raw output, by the tolerant parse.
@@ -35,4 +35,4 @@ def output(
         message["reasoning_content"] = parsed.reasoning
     if calls:
         message["tool_calls"] = calls
-    return RepairedOutput(message, tuple(changes))
+    return RepairedOutput(message=message, changes=tuple(changes))

@@ -88,11 +88,13 @@ def problems(messages: Sequence[Message], *, renumbered: bool) -> Iterator[Probl
     for call in made.calls:
         if not call.results:
             fix = f"put a tool message with tool_call_id {call.old!r} behind messages[{call.message}], or take it out"
-            yield Problem(call.message, call.path, f"no result answers this call of {call.name}", fix)
+            yield Problem(
+                message=call.message, path=call.path, problem=f"no result answers this call of {call.name}", fix=fix
+            )
     for result, target in made.found.items():
         fault = _fault(made, messages, result, target[0] if target else None)
         if fault:
-            yield Problem(result, f"messages[{result}]", *fault)
+            yield Problem(message=result, path=f"messages[{result}]", problem=fault[0], fix=fault[1])
 
 
 def _calls(messages: Iterable[Message], renumbered: bool) -> Iterator[Call]:
@@ -216,9 +218,16 @@ def _shared_ids(made: Pairing) -> Iterator[Problem]:
     for call in made.calls:
         fix = "give each call of a message an id of its own, and its result the same"
         if not isinstance(call.old, str) or not call.old:
-            yield Problem(call.message, f"{call.path}.id", f"the call of {call.name} has no id", fix)
+            yield Problem(
+                message=call.message, path=f"{call.path}.id", problem=f"the call of {call.name} has no id", fix=fix
+            )
         elif (call.message, call.old) in seen:
-            yield Problem(call.message, f"{call.path}.id", f"another call of this message has the id {call.old!r}", fix)
+            yield Problem(
+                message=call.message,
+                path=f"{call.path}.id",
+                problem=f"another call of this message has the id {call.old!r}",
+                fix=fix,
+            )
         seen.add((call.message, call.old))
 
 

@@ -65,11 +65,21 @@ def problems(messages: Sequence[Message], mode: Mode) -> Iterator[Problem]:
         others = [name for name in NAMES if name in message]
         if others and (given is None or any(_text(message[name]) != given for name in others)):
             problem = f"reasoning under {' and '.join([*others, *(['reasoning_content'] if given else [])])}"
-            yield Problem(index, path, f"{problem} is not one text", "keep what the model wrote as reasoning_content")
+            yield Problem(
+                message=index,
+                path=path,
+                problem=f"{problem} is not one text",
+                fix="keep what the model wrote as reasoning_content",
+            )
         elif index in printed and not given:
             what = "calling turn" if message.get("tool_calls") else "turn"
             problem = f"this {what} has no reasoning, and {mode.family.name} was trained to find it there"
-            yield Problem(index, path, problem, "send back the reasoning_content that the model gave with this turn")
+            yield Problem(
+                message=index,
+                path=path,
+                problem=problem,
+                fix="send back the reasoning_content that the model gave with this turn",
+            )
 
 
 def _printed(messages: Sequence[Message], mode: Mode) -> range:

@@ -9,7 +9,7 @@ from typing import Any
 from k2lab.chat import Message, Request
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Change:
     """One repair: the message, the place in it, the value before and after, and why.
 
@@ -23,7 +23,7 @@ class Change:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Problem:
     """A fault without one right way to mend it: where, what it is, and what to do.
 
@@ -40,24 +40,24 @@ class Problem:
         return f"{self.path}: {self.problem}; {self.fix}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Repaired:
     """A repaired conversation; ``problems`` are the faults that are left in it."""
 
-    conversation: Request
+    request: Request
     changes: tuple[Change, ...]
     problems: tuple[Problem, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """``{"conversation", "changes", "problems"}``, the last two as lists of objects."""
         return {
-            "conversation": self.conversation.to_json(),
+            "conversation": self.request.to_json(),
             "changes": [vars(change) for change in self.changes],
             "problems": [vars(problem) for problem in self.problems],
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RepairedOutput:
     """A raw output as an assistant message, with what was repaired or left out in reading it."""
 
@@ -74,7 +74,11 @@ class Editor:
 
     def note(self, message: int, field: str, before: Any, after: Any, reason: str) -> None:
         """Record a change that was made in place; its values are copied, as later repairs change them."""
-        self.changes.append(Change(message, field, copy.deepcopy(before), copy.deepcopy(after), reason))
+        self.changes.append(
+            Change(
+                message=message, field=field, before=copy.deepcopy(before), after=copy.deepcopy(after), reason=reason
+            )
+        )
 
     def set(self, message: int, field: str, after: Any, reason: str) -> None:
         """Give a message another value of a field."""

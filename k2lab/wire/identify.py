@@ -8,7 +8,7 @@ and never where they are empty.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,17 +55,6 @@ class Identity:
     index: int | None
     reason: str
     change: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
-
-
-def schemas_of(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Parameter schemas by tool name; what is no tool is passed over."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for tool in tools:
-        function = tool.get("function")
-        if isinstance(function, Mapping) and isinstance(function.get("name"), str) and function["name"]:
-            schema = function.get("parameters")
-            found[function["name"]] = schema if isinstance(schema, Mapping) else {}
-    return found
 
 
 def leaked_id_start(text: str, start: int, end: int) -> int | None:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from k2lab.chat import schemas_by_name
 from k2lab.wire import arguments, channels, marks
 from k2lab.wire.arguments import EMPTY, INVALID, Read
 from k2lab.wire.bare import bare_calls
-from k2lab.wire.identify import LEAK_WINDOW, Identity, identify, leaked_id_start, required_of, schemas_of
+from k2lab.wire.identify import LEAK_WINDOW, Identity, identify, leaked_id_start, required_of
 from k2lab.wire.marks import FOREIGN_TURN, TURN, Mark
 from k2lab.wire.payload import PayloadReader
 from k2lab.wire.records import (
@@ -38,7 +39,7 @@ class Reader:
     def __init__(self, text: str, tools: Sequence[Mapping[str, Any]] | None, strict: bool) -> None:
         self.text = text
         self.strict = strict
-        self.schemas = None if tools is None else schemas_of(tools)
+        self.schemas = None if tools is None else schemas_by_name(tools)
         self.calls: list[Call] = []
         self.pieces: list[Piece] = []
         self.marks = marks.find(text)
@@ -72,7 +73,14 @@ class Reader:
         calls = tuple(self._strictly(self._in_turn(call)) for call in self.calls)
         kept = tuple(s for s in stray if not s.isspace())
         notes = channels.notes(self.text, pieces, self.foreign)
-        return Parsed(None if blank else content, reasoning or None, calls, kept, tuple(pieces), notes)
+        return Parsed(
+            content=None if blank else content,
+            reasoning=reasoning or None,
+            calls=calls,
+            stray=kept,
+            pieces=tuple(pieces),
+            notes=notes,
+        )
 
     def _strictly(self, call: Call) -> Call:
         if self.strict and call.status == "repaired":

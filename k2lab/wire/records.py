@@ -29,7 +29,7 @@ ID = re.compile(r"functions\.(?P<name>[\w.-]+):(?P<index>[0-9]{1,9})")
 """The documented id."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Call:
     """One call, or what almost is one.
 
@@ -63,7 +63,7 @@ class Piece(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Parsed:
     """An output read: its pieces tile the whole text, so that nothing is lost silently."""
 

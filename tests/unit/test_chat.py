@@ -13,11 +13,11 @@ def test_conversation_round_trips_and_does_not_share_what_it_gives_out(talk):
     data = talk.to_json()
     data["messages"][0]["content"] = "changed"
     assert talk.messages[0]["content"] != "changed"
-    assert chat.parse(talk.to_json()) == talk
+    assert chat.request_of(talk.to_json()) == talk
 
 
 def test_bare_list_of_messages_is_a_conversation_without_tools():
-    assert chat.parse([USER]) == Request(messages=({"role": "user", "content": "hi"},))
+    assert chat.request_of([USER]) == Request(messages=({"role": "user", "content": "hi"},))
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_bare_list_of_messages_is_a_conversation_without_tools():
 )
 def test_a_faulty_conversation_is_refused_with_the_place_of_the_fault(data, said):
     with pytest.raises(RequestError, match=said.replace("[", r"\[").replace("]", r"\]")):
-        chat.parse(data)
+        chat.request_of(data)
 
 
 def test_file_errors_name_the_file(tmp_path):

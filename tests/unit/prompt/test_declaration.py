@@ -53,7 +53,7 @@ def golden(shared):
 
 
 def request_of(case):
-    return chat.parse({k: case[k] for k in ("messages", "tools")} | {"chat_template_kwargs": case["options"]})
+    return chat.request_of({k: case[k] for k in ("messages", "tools")} | {"chat_template_kwargs": case["options"]})
 
 
 @pytest.mark.parametrize("key", TEMPLATES)

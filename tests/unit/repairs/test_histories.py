@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k2lab import families, repairs, wire
-from k2lab.chat import Request, parse, text_of
+from k2lab.chat import Request, request_of, text_of
 
 USER = {"role": "user", "content": "go"}
 TOOLS = [
@@ -30,7 +30,7 @@ def result(call_id="x", content="12:00"):
 
 
 def mended(messages, name="kimi-k2", /, *, tools=TOOLS, **fields):
-    return repairs.history(parse({"messages": messages, "tools": tools, **fields}), model=name)
+    return repairs.repair(request_of({"messages": messages, "tools": tools, **fields}), model=name)
 
 
 def named(made):
@@ -39,7 +39,7 @@ def named(made):
 
 
 def arguments_of(made):
-    return made.conversation.messages[1]["tool_calls"][0]["function"]["arguments"]
+    return made.request.messages[1]["tool_calls"][0]["function"]["arguments"]
 
 
 class TestArguments:
@@ -114,7 +114,7 @@ class TestPlaces:
 
     def test_a_steered_result_still_follows_its_call(self):
         made = mended([USER, calling(), USER, result()])
-        assert made.conversation.messages[3]["tool_call_id"] == "functions.now:0"
+        assert made.request.messages[3]["tool_call_id"] == "functions.now:0"
 
     def test_where_ids_stay_they_must_tell_calls_apart(self):
         twice = calling()
@@ -142,7 +142,7 @@ class TestBlocks:
         ]
         messages = [USER, {"role": "assistant", "content": asked}, {"role": "user", "content": answered}]
         made = mended(messages, "kimi-k2.5", system="Be brief.")
-        system, user, call, first, second, last = made.conversation.messages
+        system, user, call, first, second, last = made.request.messages
         assert (system, user) == ({"role": "system", "content": "Be brief."}, USER)
         assert call["content"] == "Let me see." and call["reasoning_content"] == "Two things."
         assert [(c["id"], c["function"]["arguments"]) for c in call["tool_calls"]] == [
@@ -152,25 +152,23 @@ class TestBlocks:
         assert first == {"role": "tool", "tool_call_id": "functions.now:1", "content": "12:00"}
         assert second == {"role": "tool", "tool_call_id": "functions.search:0", "content": "timed out"}
         assert last == {"role": "user", "content": "Go on."} and made.problems == ()
-        assert "system" not in made.conversation.to_json()
+        assert "system" not in made.request.to_json()
         assert any("is_error" in change.reason for change in made.changes)
 
     def test_results_alone_leave_no_empty_user_message(self):
         answered = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "x", "content": "12:00"}]}
         made = mended([USER, calling(), answered])
-        assert [m["role"] for m in made.conversation.messages] == ["user", "assistant", "tool"]
+        assert [m["role"] for m in made.request.messages] == ["user", "assistant", "tool"]
 
     def test_a_tool_message_around_a_block_is_unwrapped(self):
         block = {"type": "tool_result", "tool_use_id": "x", "content": [{"type": "text", "text": "12:00"}]}
         made = mended([USER, calling(), {"role": "tool", "tool_call_id": "x", "content": [block]}])
-        assert made.conversation.messages[2]["content"] == "12:00" and made.problems == ()
+        assert made.request.messages[2]["content"] == "12:00" and made.problems == ()
 
     def test_calls_that_stand_in_both_forms_stay_once(self):
         block = {"type": "tool_use", "id": "other", "name": "now", "input": {}}
         made = mended([USER, calling(content=[block]), result()])
-        assert (
-            made.conversation.messages[1]["content"] is None and len(made.conversation.messages[1]["tool_calls"]) == 1
-        )
+        assert made.request.messages[1]["content"] is None and len(made.request.messages[1]["tool_calls"]) == 1
         made = mended([USER, calling(content=[{**block, "name": "search"}]), result()])
         assert named(made)[0][0] == "messages[1].content[0]"
 
@@ -187,23 +185,23 @@ class TestBlocks:
     def test_what_would_vanish_from_the_prompt_is_named(self, part):
         made = mended([{"role": "user", "content": [{"type": "text", "text": "a"}, part]}])
         assert named(made)[0][0] == "messages[0].content[1]" and "vanishes from the prompt" in made.problems[0].problem
-        assert made.conversation.messages[0]["content"][1] == part
+        assert made.request.messages[0]["content"][1] == part
 
     def test_pictures_get_the_chat_apis_form_and_are_named_where_the_model_is_blind(self):
         source = {"type": "base64", "media_type": "image/png", "data": "AAAA"}
         asked = [{"role": "user", "content": [{"type": "image", "source": source}, {"type": "text", "text": "what?"}]}]
         made = mended(asked, "kimi-k2.5")
-        assert made.conversation.messages[0]["content"][0]["image_url"] == {"url": "data:image/png;base64,AAAA"}
+        assert made.request.messages[0]["content"][0]["image_url"] == {"url": "data:image/png;base64,AAAA"}
         assert made.problems == () and "reads text alone" in named(mended(asked, "kimi-k2-thinking"))[0][1]
 
     def test_a_function_call_of_the_older_form_is_lifted(self):
         old = {"role": "assistant", "content": None, "function_call": {"name": "now", "arguments": "{}"}}
         made = mended([USER, old, result("call_1")])
-        assert made.problems == () and made.conversation.messages[1]["tool_calls"][0]["id"] == "functions.now:0"
+        assert made.problems == () and made.request.messages[1]["tool_calls"][0]["id"] == "functions.now:0"
 
     def test_two_system_prompts_are_named(self):
         made = mended([{"role": "system", "content": "a"}, USER], system="b")
-        assert named(made)[0][0] == "system" and made.conversation.to_json()["system"] == "b"
+        assert named(made)[0][0] == "system" and made.request.to_json()["system"] == "b"
 
 
 class TestMarkers:
@@ -245,8 +243,8 @@ class TestMarkers:
     def test_a_leaked_call_is_lifted_where_the_messages_beside_it_say_so(self):
         repeated = mended([USER, calling(content="Hm." + SECTION), result()])
         answered = mended([USER, {"role": "assistant", "content": "Hm." + SECTION}, result("functions.now:0")])
-        assert repeated.conversation == answered.conversation and answered.problems == ()
-        assert answered.conversation.messages[1]["content"] == "Hm."
+        assert repeated.request == answered.request and answered.problems == ()
+        assert answered.request.messages[1]["content"] == "Hm."
 
     def test_k3_encodes_each_text_for_itself_so_that_only_its_own_text_can_have_leaked(self):
         own = {"role": "assistant", "content": '<|open|>call tool="now" index="1"<|sep|>'}
@@ -292,7 +290,7 @@ class TestReasoning:
     )
     def test_reasoning_under_another_name_is_found(self, fields):
         made = mended([USER, calling(**fields), result()], "kimi-k2.5")
-        message = made.conversation.messages[1]
+        message = made.request.messages[1]
         assert message["reasoning_content"] == "why" and message["content"] is None and made.problems == ()
         assert set(message) == {"role", "content", "tool_calls", "reasoning_content"}
 
@@ -316,13 +314,13 @@ def test_an_answer_without_anything_is_named():
 
 def test_roles_with_another_name_for_the_system_are_made_equal():
     made = mended([{"role": "_input", "content": "a"}, {"role": "developer", "content": "b"}, USER])
-    assert [m["role"] for m in made.conversation.messages] == ["system", "system", "user"] and made.problems == ()
+    assert [m["role"] for m in made.request.messages] == ["system", "system", "user"] and made.problems == ()
 
 
 def test_the_other_fields_of_a_request_stay():
     fields = {"model": "kimi-k2", "tool_choice": "required", "temperature": 0.6}
     made = mended([USER, calling(), result()], **fields)
-    data = made.conversation.to_json()
+    data = made.request.to_json()
     assert made.changes and {name: data[name] for name in fields} == fields
 
 
@@ -425,9 +423,9 @@ models = st.sampled_from(["kimi-k2", "kimi-k2.5", "kimi-k2.7", "kimi-k3", "other
 def test_repairing_twice_changes_nothing_more_and_names_the_same(messages, model):
     given_one = Request.of(messages, TOOLS)
     before = json.dumps(given_one.to_json())
-    once = repairs.history(given_one, model=model)
-    twice = repairs.history(once.conversation, model=model)
-    assert twice.changes == () and twice.conversation is once.conversation and twice.problems == once.problems
+    once = repairs.repair(given_one, model=model)
+    twice = repairs.repair(once.request, model=model)
+    assert twice.changes == () and twice.request is once.request and twice.problems == once.problems
     assert json.dumps(given_one.to_json()) == before
     json.dumps(once.to_json())
 
@@ -435,9 +433,9 @@ def test_repairing_twice_changes_nothing_more_and_names_the_same(messages, model
 @settings(max_examples=2000)
 @given(st.lists(plain_turns, min_size=1, max_size=10), st.sampled_from(["kimi-k2", "kimi-k3"]))
 def test_pairing_gives_a_call_one_result_and_loses_nothing(messages, model):
-    for how in (repairs.history, repairs.ids):
+    for how in (repairs.repair, repairs.renumber):
         made = how(Request.of(messages), model=model)
-        sent = made.conversation.messages
+        sent = made.request.messages
         assert [m["role"] for m in sent] == [m["role"] for m in messages]
         assert [text_of(m["content"]) for m in sent if m["role"] == "tool"] == [
             m["content"] for m in messages if m["role"] == "tool"
@@ -470,26 +468,26 @@ def test_a_sound_history_has_no_problem_and_each_result_keeps_its_call(turns, ra
         results = [result(i, f"{turn} {place}") for place, (_, i) in enumerate(wanted)]
         random.shuffle(results)
         messages += results
-    made = repairs.history(Request.of(messages), model=model)
-    calling_ones = [m for m in made.conversation.messages if m["role"] == "assistant"]
+    made = repairs.repair(Request.of(messages), model=model)
+    calling_ones = [m for m in made.request.messages if m["role"] == "assistant"]
     for turn, message in enumerate(calling_ones):
         answered |= {f"{turn} {place}": call["id"] for place, call in enumerate(message["tool_calls"])}
     assert made.problems == ()
-    assert {m["content"]: m["tool_call_id"] for m in made.conversation.messages if m["role"] == "tool"} == answered
+    assert {m["content"]: m["tool_call_id"] for m in made.request.messages if m["role"] == "tool"} == answered
 
 
 @settings(max_examples=1000)
 @given(st.lists(plain_turns, min_size=1, max_size=10), models)
 def test_renumbering_twice_changes_nothing_more(messages, model):
-    once = repairs.ids(Request.of(messages), model=model)
-    twice = repairs.ids(once.conversation, model=model)
+    once = repairs.renumber(Request.of(messages), model=model)
+    twice = repairs.renumber(once.request, model=model)
     assert twice.changes == () and twice.problems == once.problems
 
 
 def test_public_reports_are_named(shared):
     def problems(folder, model):
-        return repairs.history(
-            parse(json.loads((shared / "reports" / folder / "C.json").read_text())), model=model
+        return repairs.repair(
+            request_of(json.loads((shared / "reports" / folder / "C.json").read_text())), model=model
         ).problems
 
     assert [p.path for p in problems("32-call-without-result", None)] == ["messages[1].tool_calls[1]"]

@@ -80,16 +80,16 @@ def ids(conversation):
 )
 def test_ids_count_over_the_conversation_and_results_follow_their_calls(messages, expected):
     before = Request.of([USER, *messages])
-    made = repairs.history(before)
-    assert ids(made.conversation) == expected and made.problems == ()
+    made = repairs.repair(before)
+    assert ids(made.request) == expected and made.problems == ()
     assert all(change.reason and change.before != change.after for change in made.changes)
-    assert [m["content"] for m in made.conversation.messages if m["role"] == "tool"] == ["18"] * sum(
+    assert [m["content"] for m in made.request.messages if m["role"] == "tool"] == ["18"] * sum(
         m["role"] == "tool" for m in messages
     )
 
 
 def test_a_result_that_answers_nothing_is_left_and_named():
-    made = repairs.history(Request.of([USER, result("x")]))
+    made = repairs.repair(Request.of([USER, result("x")]))
     assert made.changes == () and "messages[1]: no call is left" in str(made.problems[0])
 
 
@@ -103,33 +103,33 @@ def test_contents_are_flattened_and_empty_ones_made_equal():
         assistant(call, content=[{"type": "text", "text": ""}]),
         result("functions.a:0", parts),
     ]
-    made = repairs.history(Request.of(messages)).conversation
+    made = repairs.repair(Request.of(messages)).request
     assert [message["content"] for message in made.messages] == ["ab", picture, None, "ab"]
-    same = [repairs.history(Request.of([USER, assistant(call, content=c)])).conversation for c in ("", None)]
+    same = [repairs.repair(Request.of([USER, assistant(call, content=c)])).request for c in ("", None)]
     assert same[0] == same[1]
 
 
 def test_a_conversation_that_needs_nothing_comes_back_as_it_was(talk):
-    made = repairs.history(talk)
-    assert made.conversation is talk and made.changes == ()
+    made = repairs.repair(talk)
+    assert made.request is talk and made.changes == ()
 
 
 def test_the_given_conversation_is_not_changed():
     before = Request.of([USER, assistant(("a", "x")), result("x")])
     kept = before.to_json()
-    repairs.history(before)
+    repairs.repair(before)
     assert before.to_json() == kept
 
 
 def test_k3_is_left_alone():
     before = Request.of([USER, assistant(("a", "a:1"), content=None), result("a:1")])
-    assert repairs.history(before, model="moonshotai/Kimi-K3").conversation == before
-    assert repairs.history(before, model="moonshotai/Kimi-K2.7-Code").changes
+    assert repairs.repair(before, model="moonshotai/Kimi-K3").request == before
+    assert repairs.repair(before, model="moonshotai/Kimi-K2.7-Code").changes
     assert not families.of_model("kimi-k3-instruct").numbers_ids and families.of_model("kimi-k2.5").numbers_ids
 
 
 def test_changes_name_their_messages():
-    made = repairs.history(Request.of([USER, assistant(("a", "x")), result("x")]))
+    made = repairs.repair(Request.of([USER, assistant(("a", "x")), result("x")]))
     assert [(c.message, c.field) for c in made.changes] == [
         (1, "content"),
         (1, "tool_calls[0].id"),
@@ -141,8 +141,8 @@ def test_changes_name_their_messages():
 def test_a_result_that_bears_the_new_id_of_another_call_is_not_paired_twice():
     calls = assistant(("a", "x"), ("b", "y"))
     messages = [calls, result("x"), result("functions.b:1"), assistant(("a", "x")), result("y")]
-    once = repairs.history(Request.of(messages))
-    assert ids(once.conversation) == [
+    once = repairs.repair(Request.of(messages))
+    assert ids(once.request) == [
         *("functions.a:0", "functions.b:1", "functions.a:0", "functions.b:1"),
         *("functions.a:2", "functions.b:1"),
     ]
@@ -150,7 +150,7 @@ def test_a_result_that_bears_the_new_id_of_another_call_is_not_paired_twice():
         (3, "no result answers this call of a"),
         (4, "a second result for the call messages[0].tool_calls[1]"),
     ]
-    twice = repairs.history(once.conversation)
+    twice = repairs.repair(once.request)
     assert twice.changes == () and twice.problems == once.problems
 
 
@@ -168,9 +168,9 @@ def test_a_result_that_bears_the_new_id_of_another_call_is_not_paired_twice():
     ids=["one for two", "three for two", "another tool's", "one more", "name in the id", "name", "name, then the rest"],
 )
 def test_results_without_a_known_id_are_paired_only_where_one_way_is_left(results, paired, named):
-    made = repairs.history(Request.of([USER, assistant(("a", "x"), ("b", "y")), *results]))
+    made = repairs.repair(Request.of([USER, assistant(("a", "x"), ("b", "y")), *results]))
     new = {"a": "functions.a:0", "b": "functions.b:1"}
-    assert ids(made.conversation)[2:] == [new.get(i, i) for i in paired]
+    assert ids(made.request)[2:] == [new.get(i, i) for i in paired]
     assert any(named in p.problem for p in made.problems) if named else not made.problems
 
 
@@ -178,7 +178,7 @@ def test_histories_of_the_generator_need_new_ids_only_where_they_are_foreign():
     stream = synth.dialogues("held-out", 3, synth.Mix(foreign_ids=0.5))
     for dialogue, _ in zip(stream, range(200), strict=False):
         found = list(ids(dialogue.conversation))
-        changed = [c for c in repairs.history(dialogue.conversation).changes if c.field != "content"]
+        changed = [c for c in repairs.repair(dialogue.conversation).changes if c.field != "content"]
         assert len(changed) == sum(not i.startswith("functions.") for i in found)
 
 
@@ -189,7 +189,7 @@ def test_an_output_becomes_a_message_with_ids_that_run_on():
         f"{wire.CALL_BEGIN}functions.draw:3{wire.ARGUMENT_BEGIN}{{}}{wire.CALL_END}"
         f"{wire.CALL_BEGIN}functions.now:4{wire.ARGUMENT_BEGIN}{{}}{wire.CALL_END}{wire.SECTION_END}"
     )
-    made = repairs.output(text, tools, first_index=5)
+    made = repairs.repair_output(text, tools, first_index=5)
     assert [call["id"] for call in made.message["tool_calls"]] == ["functions.search:5", "functions.now:6"]
     assert made.message["content"] == "Hm."
     assert [change.split(":")[0] for change in made.changes] == ["repaired", "left out"]

@@ -59,7 +59,7 @@ def test_the_old_template_prints_the_empty_content_as_a_list_on_both_engines(ser
     tokenizer = open_source(folders.assemble("old")).tokenizer
     assert probes.EMPTY_PART in tokenizer.decode(list(found.diff.left))
     assert probes.empty_content(endpoint, folders.assemble("current"), history).state == "absent"
-    sent = repairs.history(history).conversation
+    sent = repairs.repair(history).request
     assert probes.content_literals(endpoint, tokenizer, sent, chat_template=OLD)[0] == 0
 
 
@@ -80,7 +80,7 @@ def test_the_index_error_is_provoked_and_found_in_the_log(servers):
     answer = subject.endpoint.chat(foreign, temperature=0, max_tokens=60)
     assert not answer.calls and "<|tool_call_begin|>get_weather:1" in answer.content
     assert len(lab.log_lines(subject, "IndexError")) > before
-    mended = subject.endpoint.chat(repairs.history(foreign).conversation, temperature=0, max_tokens=60)
+    mended = subject.endpoint.chat(repairs.repair(foreign).request, temperature=0, max_tokens=60)
     assert [call.name for call in mended.calls] == ["get_weather"]
 
 
