@@ -1,9 +1,10 @@
-"""Shared fixtures: live servers for the whole session, and the command line as a user runs it."""
+"""What all tests share: settings, the smallest conversation, a plain server, and the command line as a user runs it."""
 
 from __future__ import annotations
 
 import io
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -16,53 +17,28 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from k2lab import chat, cli, engine, paths
+from k2lab import chat, cli, paths
 from k2lab.chat import Request
+from tests.helpers.shared_servers import SharedServers
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+TALK = paths.data_dir() / "conversations" / "get_weather.json"
 
 settings.register_profile("k2lab", deadline=None)  # two cores, shared with live servers
 settings.load_profile("k2lab")
 
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared" / "data"
-STARTING = pytest.StashKey[subprocess.Popen[str]]()
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need the live servers run last, after the servers had time to come up."""
-    items.sort(key=needs_servers)
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start the servers as soon as it is known that a test needs them."""
-    if sys.platform == "linux" and not session.config.option.collectonly and any(map(needs_servers, session.items)):
-        command = [sys.executable, "-m", "tests.helpers.live_servers"]
-        session.config.stash[STARTING] = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-
-
-def needs_servers(item: pytest.Item) -> bool:
-    return "servers" in getattr(item, "fixturenames", ())
-
-
-@pytest.fixture(scope="session")
-def servers(pytestconfig: pytest.Config) -> Iterator[dict[str, str]]:
-    """Both engines serving k2-nano: base URL by ``ENGINE VARIANT``."""
-    if STARTING not in pytestconfig.stash:
-        pytest.skip("vLLM's local engines run on Linux")
-    process = pytestconfig.stash[STARTING]
-    line = process.stdout.readline()
-    if not line:
-        pytest.fail(f"the live servers did not start: {process.stderr.read()[-3000:]}")
-    yield json.loads(line)
-    process.stdin.close()
-    process.wait(60)
+def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a job in the background inherits it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.pluginmanager.register(SharedServers(config), "shared-servers")
 
 
 @pytest.fixture
 def talk() -> Request:
     """The smallest conversation that should call a tool."""
-    return chat.load(paths.data_dir() / "conversations" / "get_weather.json")
+    return chat.load(TALK)
 
 
 @pytest.fixture
@@ -147,17 +123,6 @@ def k2lab_stdin() -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def accepted() -> Iterator[Callable[[object, list[str]], list[bool]]]:
-    """Which texts the grammar of a tag takes as whole answers; one engine's interpreter answers for all tests."""
-    worker = [str(engine.resolve("0.32.0").python), str(ROOT / "tests" / "helpers" / "grammar_worker.py")]
-    with subprocess.Popen(worker, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-
-        def ask(tag: object, texts: list[str]) -> list[bool]:
-            process.stdin.write(json.dumps({"tag": tag, "texts": texts}) + "\n")
-            process.stdin.flush()
-            answer = json.loads(process.stdout.readline())
-            assert "error" not in answer, answer
-            return answer["accepted"]
-
-        yield ask
-        process.stdin.close()
+def current(k2lab: Callable[..., subprocess.CompletedProcess[str]]) -> str:
+    """The folder of k2-nano with the template of today."""
+    return k2lab("model", "current").stdout.strip()

@@ -1,11 +1,14 @@
-"""Both engines serving k2-nano, in a process of its own: prints their URLs as JSON, ends with its standard input.
+"""Both engines serving k2-nano, in a process of its own that ends with its standard input.
 
-Started when a test run begins, so that the servers come up while other tests run.
+Their URLs, or why there are none, go to ``urls.json`` in the folder that is its argument.
 """
 
+import contextlib
 import json
 import sys
+from pathlib import Path
 
+from k2lab.errors import K2LabError
 from k2lab.notebook import servers as lab
 
 SERVERS = (
@@ -20,7 +23,20 @@ SERVERS = (
     "0.32.0 current strict-parameter",
 )
 
+
+def main(folder: Path) -> None:
+    def answer(found: dict[str, str]) -> None:
+        (folder / "urls.part").write_text(json.dumps(found))
+        (folder / "urls.part").rename(folder / "urls.json")
+
+    try:
+        with lab.serving(SERVERS) as urls:
+            answer(urls)
+            sys.stdin.read()
+    except K2LabError as error:
+        answer({"error": str(error)})
+
+
 if __name__ == "__main__":
-    with lab.serving(SERVERS, say=lambda text: print(text, file=sys.stderr)) as urls:
-        print(json.dumps(urls), flush=True)
-        sys.stdin.read()
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C goes to all processes of a terminal
+        main(Path(sys.argv[1]))

@@ -1,22 +1,16 @@
+"""The commands: what they print, and what they refuse in one line."""
+
 import json
 import shutil
 import sys
 
 import pytest
 
-from k2lab import paths
 from k2lab.engine.server import free_port
 from k2lab.families.tokens import GENERATION_PROMPT
 from k2lab.prompt import templates
 from k2lab.prompt.source import open_source
-from tests.conftest import ROOT
-
-TALK = paths.data_dir() / "conversations" / "get_weather.json"
-
-
-@pytest.fixture(scope="module")
-def current(k2lab):
-    return k2lab("model", "current").stdout.strip()
+from tests.conftest import ROOT, TALK
 
 
 def one_line(done, said):
@@ -107,14 +101,6 @@ def test_a_url_that_is_none(k2lab):
     one_line(k2lab("chat", "--base-url", "localhost:8000", "--conversation", TALK), "is no base URL")
 
 
-@pytest.mark.live
-def test_a_port_in_use(k2lab, servers):
-    port = servers["0.32.0 current"].rsplit(":", 1)[1].removesuffix("/v1")
-    done = k2lab("engine", "serve", "0.11.0", "--port", port)
-    assert done.returncode == 1 and f"port {port} on 127.0.0.1 cannot be used" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def test_stopping_what_does_not_run(k2lab):
     one_line(k2lab("engine", "stop", "nobody"), "no server 'nobody'")
     one_line(k2lab("engine", "logs", "nobody"), "no server 'nobody'")
@@ -133,25 +119,6 @@ def test_a_reports_parameters_are_checked_before_anything_starts(k2lab, tmp_path
         k2lab("report", "1_generation_prompt", "-p", "requests", "many", *out), "parameter requests must be of type int"
     )
     one_line(k2lab("report", "9_nope", *out), "no notebook '9_nope'")
-
-
-@pytest.mark.live
-def test_commands_on_a_live_server(k2lab, servers, current):
-    url = servers["0.32.0 current"]
-    answer = json.loads(k2lab("chat", "--base-url", url, "--conversation", TALK).stdout)
-    assert answer["choices"][0]["finish_reason"] == "tool_calls"
-    plain = json.loads(k2lab("complete", "--base-url", url, "--source", current, "--conversation", TALK).stdout)
-    assert "<|tool_calls_section_begin|>" in plain["choices"][0]["text"]
-    ids = json.loads(k2lab("prompt-ids", "--base-url", url, "--conversation", TALK).stdout)["token_ids"]
-    assert ids == json.loads(k2lab("render", "--source", current, "--conversation", TALK).stdout)["token_ids"]
-    healthy = k2lab("probe", "--base-url", url, "--source", current, "--conversation", TALK)
-    assert healthy.returncode == 0 and "✓ absent" in healthy.stdout
-    sick = k2lab("probe", "--base-url", servers["0.11.0 legacy"], "--source", current, "--conversation", TALK, "--json")
-    assert sick.returncode == 1
-    assert [finding["state"] for finding in json.loads(sick.stdout)["findings"]] == ["present", "unknown", "absent"]
-    assert "equal tokens" in k2lab("diff", servers["0.11.0 legacy"], current, "--conversation", TALK).stdout
-    listed = k2lab("engine", "list").stdout
-    assert "0.32.0     installed" in listed and url in listed
 
 
 def test_serve_list_logs_and_stop(k2lab, tmp_path):

@@ -1,3 +1,5 @@
+"""k2-nano: its corpus, its tokenizer, its card, its folders."""
+
 import hashlib
 import itertools
 import json
@@ -8,8 +10,7 @@ from tokenizers import Tokenizer
 
 from k2lab import paths
 from k2lab.errors import InputError, SourceError
-from k2lab.nano import build, corpus, evaluate, folders, synth, tokenizer
-from k2lab.server.endpoint import Endpoint
+from k2lab.nano import build, corpus, folders, synth, tokenizer
 
 MODEL = paths.data_dir() / "models" / "k2-nano"
 
@@ -140,10 +141,3 @@ def test_unknown_variants_and_missing_weights_are_refused(tmp_path):
         folders.assemble("nope")
     with pytest.raises(SourceError, match="run `make nano`"):
         folders.assemble("current", tmp_path)
-
-
-@pytest.mark.live
-def test_held_out_turns_through_the_live_server(servers):
-    cases = synth.cases("held-out", 99, 150, ("call", "undeclared", "small_talk"))
-    exact = evaluate.exact_by_kind(evaluate.run(Endpoint(servers["0.32.0 current"]), cases))
-    assert exact["call"].value >= 0.9 and exact["small_talk"].value >= 0.9

@@ -1,3 +1,5 @@
+"""A report: its parameters, what it leaves behind, and who owns its servers."""
+
 import json
 import re
 import shutil
@@ -9,11 +11,9 @@ import pytest
 from k2lab.engine import running
 from k2lab.errors import InputError, ReportError
 from k2lab.notebook import report
-from k2lab.server import parsers
 from tests.conftest import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
-NOTEBOOK_1 = ("0.11.0 legacy", "0.11.0 declared", "0.32.0 legacy", "0.32.0 declared", "0.32.0 current")
 
 
 def notebook(*cells, parameters="n = 1\nname = 'x'\nshare = 0.5\nflag = True\nservers = {}\nbase_url = ''\n"):
@@ -169,90 +169,3 @@ def test_a_report_starts_its_server_outside_the_kernel_and_ends_it(folder, tmp_p
     assert "on purpose" in made.error
     assert len(made.results["urls"]) == 2 and len(set(made.results["urls"])) == 1
     assert running() == []
-
-
-@pytest.mark.live
-def test_notebook_1_holds_on_the_live_servers(servers, tmp_path):
-    wanted = {name: url for name, url in servers.items() if name in NOTEBOOK_1}
-    given = [("servers", json.dumps(wanted)), ("requests", "60")]
-    made = report.run("1_generation_prompt", given, folder=NOTEBOOKS, out=tmp_path, say=lambda _: None)
-    assert made.ok, made.error
-    called = {name: figures for name, *figures in made.results["called"]}
-    count, total, low, high = called["0.11.0 legacy"]
-    assert total == 60 and count / total <= 0.10 and low <= count / total <= high
-    count, total, _, _ = called["0.32.0 current"]
-    assert total == 60 and count / total >= 0.90
-    assert sum(state == "present" for *_, state in made.results["grid"]) == 1
-    assert not report.OUTSIDE.search(made.html.read_text())
-
-
-def run_on(servers, name, tmp_path, *given):
-    wanted = {
-        "2_empty_content": ("0.11.0 current", "0.32.0 current", "0.32.0 current string"),
-        "4_benchmark": ("0.11.0 legacy", "0.11.0 declared", "0.32.0 declared"),
-        "5_enforcer": ("0.32.0 current", "0.32.0 current strict-function", "0.32.0 current strict-parameter"),
-    }
-    chosen = {key: servers[key] for key in wanted.get(name, ("0.11.0 current", "0.32.0 current"))}
-    parameters = [("servers", json.dumps(chosen)), *given]
-    made = report.run(name, parameters, folder=NOTEBOOKS, out=tmp_path, say=lambda _: None)
-    assert made.ok, made.error
-    assert not report.OUTSIDE.search(made.html.read_text())
-    return made.results
-
-
-@pytest.mark.live
-def test_notebook_2_holds_on_the_live_servers(servers, tmp_path):
-    results = run_on(servers, "2_empty_content", tmp_path, ("requests", "30"))
-    empty = {tuple(case): number for *case, number, _ in results["literals"]}
-    for name in ("0.11.0 current", "0.32.0 current"):
-        assert empty[name, "old", "''"] == 1
-        assert empty[name, "current", "''"] == empty[name, "old", "null (repaired)"] == 0
-    assert all(total == 30 for _, _, total, _, _ in results["exact"])
-
-
-@pytest.mark.live
-def test_notebook_3_holds_on_the_live_servers(servers, tmp_path):
-    results = run_on(servers, "3_tool_call_ids", tmp_path, ("asks", "10"))
-    count, total = results["standard_ids"]["n calls, all foreign"][4]
-    assert count / total < 0.5
-    assert {column: count for column, count, _ in results["right"]}["wire"] == len(parsers.catalogue())
-
-
-@pytest.mark.live
-def test_notebook_4_holds_on_the_live_servers(servers, tmp_path):
-    results = run_on(servers, "4_benchmark", tmp_path, ("requests", "150"))
-    successful = [count for _, count, total, *_ in results["successful"] if total == 150]
-    assert successful[0] == 0 and successful[1] > 20 and successful == sorted(successful)
-    assert results["summaries"]["0.32.0"]["strict"]["call_faults"]["undeclared_tool"] > 0
-
-
-@pytest.mark.live
-def test_notebook_5_holds_on_the_live_servers(servers, tmp_path):
-    results = run_on(servers, "5_enforcer", tmp_path, ("requests", "150"))
-    for arm in ("pinned", "pinned, streamed"):
-        counts = results["summaries"][arm]
-        assert counts["k2vv"]["finish_tool_calls"] > 50
-        assert counts["k2vv"]["schema_validation_error_count"] == 0 and counts["strict"]["call_faults"] == {}
-
-
-@pytest.mark.live
-@pytest.mark.parametrize("name", ["4_benchmark", "5_enforcer"])
-def test_the_benchmark_notebooks_on_a_readers_own_server(servers, tmp_path, name):
-    given = [("base_url", servers["0.32.0 current"]), ("requests", "20")]
-    made = report.run(name, given, folder=NOTEBOOKS, out=tmp_path, say=lambda _: None)
-    assert made.ok, made.error
-    assert len(made.results["summaries"]) == 2
-
-
-@pytest.mark.live
-def test_notebook_1_on_a_readers_own_server(servers, tmp_path, k2lab):
-    sick = k2lab("model", "legacy").stdout.strip()
-    out = ["--out", str(tmp_path), "-p", "source", sick]
-    done = k2lab("report", "1_generation_prompt", "-p", "base_url", servers["0.11.0 legacy"], *out)
-    assert done.returncode == 1 and "FAILED" in done.stdout and "Traceback" not in done.stderr
-    done = k2lab("report", "1_generation_prompt", "-p", "base_url", servers["0.32.0 legacy"], *out)
-    assert done.returncode == 0, done.stdout + done.stderr
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    assert [item["state"] for item in summary["reports"]["1_generation_prompt"]["results"]["findings"]] == [
-        "absent"
-    ] * 2

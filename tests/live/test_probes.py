@@ -9,8 +9,6 @@ from k2lab.server import probes
 from k2lab.server.endpoint import Endpoint
 from k2lab.show import views
 
-pytestmark = pytest.mark.live
-
 
 def test_the_grid_of_problem_1(servers, talk):
     def by_signature(engine):

@@ -15,7 +15,7 @@ from k2lab.enforcer.grammar import Grammar
 from k2lab.enforcer.schema.translation import arguments
 from k2lab.errors import InputError
 from tests.helpers.schemas import SCHEMAS, p
-from tests.unit.enforcer.test_translation import WALLE, Writer, blamed, changed
+from tests.helpers.writer import WALLE, Writer, blamed, changed
 
 NO_ARGUMENTS = {"objects: odd names", "objects: additional to odd names", "TestAnyOf 4"}
 """Schemas with a property that begins like a marker, and one that no object fits."""
@@ -32,7 +32,6 @@ def call(arguments):
     return wire.SECTION_BEGIN + inside + wire.SECTION_END
 
 
-@pytest.mark.live
 def test_the_whole_tag_takes_what_a_schema_admits_and_nothing_invalid(accepted):
     refused, missed, wrong, valid, invalid = set(), [], [], 0, 0
     for name, schema in [*SCHEMAS, *WALLE]:
@@ -74,7 +73,6 @@ BOUNDS = (
 )
 
 
-@pytest.mark.live
 @pytest.mark.parametrize("bounds", BOUNDS, ids=str)
 def test_no_bound_lets_a_string_pass_that_is_none(accepted, bounds):
     tool = {"type": "function", "function": {"name": "f", "parameters": p({"type": "string", **bounds})}}
@@ -101,7 +99,6 @@ LENGTHS = {  # of a string, and whether all that fits can be written beside each
 }
 
 
-@pytest.mark.live
 @pytest.mark.parametrize("form", ["vllm", "tensorrt-llm"])
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 def test_every_short_string_that_fits_is_written_and_no_other(accepted, lengths, form):
@@ -135,7 +132,6 @@ def pattern(rng, depth):
     return f"(?:{pattern(rng, depth - 1)})" + rng.choice(["?", "*", "+", "{2}", "{1,2}", "{0,3}", "{2,}"])
 
 
-@pytest.mark.live
 @pytest.mark.parametrize("macros", [True, False])
 def test_random_patterns_admit_what_re_matches_but_for_markers(accepted, macros):
     rng = random.Random(7)

@@ -1,0 +1,48 @@
+"""Runs against the stub, and what they leave in their file."""
+
+import contextlib
+import itertools
+import json
+
+from k2lab.bench import runner, store
+from k2lab.bench.arm import Arm
+from k2lab.bench.runner import Limits
+from k2lab.bench.samples import open_samples
+from k2lab.errors import InputError
+
+TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]
+NUMBERS = itertools.count()
+
+
+def request(mode="ok", **fields):
+    user = f"user {next(NUMBERS)}"
+    return {"messages": [{"role": "user", "content": "hi"}], "metadata": {"stub": mode}, "user": user, **fields}
+
+
+def written(folder, requests):
+    folder.mkdir(exist_ok=True)
+    path = folder / "samples.jsonl"
+    path.write_text("".join(json.dumps(item) + "\n" for item in requests))
+    return open_samples(path)
+
+
+def ask(folder, url, requests, *, arm="arm", limits=None, options=None, **fields):
+    """Run requests into the folder's file; ``fields`` are the arm's, ``options`` those of the run."""
+    arm = Arm(arm, url, **{"model": "m"} | fields)
+    limits = limits or Limits(concurrency=4)
+    return runner.run(written(folder, requests), arm, folder / "run.db", limits=limits, **options or {})
+
+
+def stored(folder):
+    with contextlib.suppress(InputError), store.reading(folder / "run.db") as file:
+        return list(file.results(file.run_of("arm")))
+    return []  # no file yet, or no run in it
+
+
+def table(folder):
+    return [(r.data_index, r.trial, r.status, r.finish_reason, r.response, r.failure) for r in stored(folder)]
+
+
+def tries(folder):
+    with store.reading(folder / "run.db") as file:
+        return file.attempts(file.run_of("arm"))

@@ -1,0 +1,58 @@
+"""The catalogue of failures, asked of the engines' own parsers."""
+
+import json
+
+import pytest
+
+from k2lab.nano import folders
+from k2lab.prompt.source import open_source
+from k2lab.server import parsers
+from k2lab.server.endpoint import Endpoint
+from k2lab.show import views
+from tests.helpers.calls import called
+
+FAILURES = parsers.catalogue()
+
+
+@pytest.fixture(scope="module")
+def engines_answers(k2lab):
+    """Both engines' answers, by the command."""
+    done = k2lab("parsers", "--engine", "0.11.0", "--engine", "0.32.0", "--json")
+    assert done.returncode == 0, done.stderr
+    return [parsers.Reading(**row | {"calls": called(*row["calls"])}) for row in json.loads(done.stdout)]
+
+
+def test_the_real_parsers_fail_where_they_are_known_to(engines_answers):
+    assert len(engines_answers) == 7 * len(FAILURES)
+    outcomes = {(answer.case_id, answer.column): answer for answer in engines_answers}
+    assert not [answer for answer in outcomes.values() if answer.outcome == "not asked"]
+
+    def outcome(case, column):
+        return outcomes[case, column].outcome
+
+    assert outcome("documented form", "0.11.0 whole") == outcome("documented form", "0.32.0 whole") == "right"
+    assert outcome("no functions. prefix", "0.11.0 whole") == "leaked"
+    assert outcome("no functions. prefix", "0.32.0 whole") == "right"
+    assert outcome("adjacent calls", "0.11.0 whole") == "lost" and outcomes["adjacent calls", "0.11.0 1 token"].differs
+    for case in ("underscores for separators", "no separators", "random id"):
+        assert outcome(case, "0.32.0 whole") == "lost"
+    for case in ("singular section markers", "no section"):
+        assert outcome(case, "0.32.0 whole") == "leaked"
+
+
+def test_derender_agrees_with_the_parser_in_its_own_interpreter(servers, engines_answers):
+    tokenizer = open_source(folders.assemble("current")).tokenizer
+    asked = parsers.ask_derender(Endpoint(servers["0.32.0 current"]), tokenizer, FAILURES)
+    alone = [answer for answer in engines_answers if answer.column == "0.32.0 whole"]
+    assert [a.outcome for a in asked] == [a.outcome for a in alone]
+
+
+def test_derender_that_is_not_served_is_grey(servers):
+    tokenizer = open_source(folders.assemble("current")).tokenizer
+    answer = parsers.ask_derender(Endpoint(servers["0.11.0 current"]), tokenizer, FAILURES[:1])[0]
+    assert answer.outcome == "not asked" and "has no /v1/chat/completions/derender" in answer.detail
+
+
+def test_the_matrix_shows_every_answer(engines_answers):
+    shown = views.parser_matrix(engines_answers).text
+    assert "9 of 34" in shown and "14 of 34" in shown and "34 of 34" in shown and "✗ leaked" in shown
