@@ -12,7 +12,7 @@ $(VENV)/.done: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "k2lab needs Python 3.11 or later, $(PYTHON) is $$($(PYTHON) --version): make PYTHON=python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all,dev]'
 	@touch $@
 
 engines: setup ## real vLLM releases, each in its own environment under the user's cache
@@ -28,7 +28,7 @@ test: engines ## the whole suite, live engines included
 	$(BIN)/python -m pytest
 
 quick: setup ## what needs no engine
-	$(BIN)/python -m pytest -m 'not live'
+	$(BIN)/python -m pytest -m 'not live and not slow'
 
 check: setup ## formatting, lint, types
 	$(BIN)/ruff format --check .

