@@ -8,7 +8,14 @@ from __future__ import annotations
 
 
 class K2LabError(Exception):
-    """Base of everything that k2lab raises on purpose."""
+    """Base of everything that k2lab raises on purpose: one line of cause, value and next step.
+
+    >>> try:
+    ...     k2lab.load("nowhere.json")
+    ... except k2lab.K2LabError as error:
+    ...     print(error)
+    cannot read conversation nowhere.json: No such file or directory
+    """
 
 
 class InputError(K2LabError):

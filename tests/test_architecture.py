@@ -42,8 +42,7 @@ def layer(path: Path) -> str:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_run_downwards(path):
     own = layer(path)
-    if own == "__init__":
-        assert not imports(path)
+    if own == "__init__":  # the front door loads each name when it is used: tests/test_exports.py
         return
     for name in imports(path):
         parts = name.split(".")

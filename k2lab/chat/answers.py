@@ -22,7 +22,7 @@ class Answer:
     where nobody took the time. ``raw`` is the whole response.
 
     >>> choice = {"finish_reason": "stop", "message": {"role": "assistant", "content": "Hi"}}
-    >>> Answer.of({"choices": [choice]}).content
+    >>> k2lab.Answer.of({"choices": [choice]}).content
     'Hi'
     """
 

@@ -21,7 +21,7 @@ class ToolCall:
 
     ``arguments`` are as they came: JSON text as the API asks, or decoded already.
 
-    >>> call = ToolCall.of({"id": "functions.f:0", "function": {"name": "f", "arguments": '{"x": 1}'}})
+    >>> call = k2lab.ToolCall.of({"id": "functions.f:0", "function": {"name": "f", "arguments": '{"x": 1}'}})
     >>> call.name, call.value
     ('f', {'x': 1})
     """

@@ -15,7 +15,7 @@ class Exchange:
 
     >>> sent = {"messages": [{"role": "user", "content": "Hello"}]}
     >>> said = {"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": "Hi"}}]}
-    >>> Exchange.of(sent, said).answer.content
+    >>> k2lab.Exchange.of(sent, said).answer.content
     'Hi'
     """
 

@@ -13,7 +13,15 @@ from k2lab.errors import RequestError
 
 
 def load(path: str | Path) -> Request:
-    """Read a conversation file: a chat request, or ``{"messages": [...], "tools": [...]}``, or a list of messages."""
+    """Read a conversation file: a chat request, or ``{"messages": [...], "tools": [...]}``, or a list of messages.
+
+    Raises :class:`RequestError` with the file and the place of the fault.
+
+    >>> from pathlib import Path
+    >>> written = Path("request.json").write_text('[{"role": "user", "content": "Hello"}]')
+    >>> k2lab.load("request.json").messages
+    ({'role': 'user', 'content': 'Hello'},)
+    """
     path = Path(path)
     data = _read_json(path, "conversation")
     try:

@@ -24,7 +24,7 @@ class Request:
     The mappings inside are shared, not copied: take :meth:`to_json` for a
     value that may be changed.
 
-    >>> request = Request.of([{"role": "user", "content": "Hello"}], parameters={"model": "kimi-k2.6"})
+    >>> request = k2lab.Request.of([{"role": "user", "content": "Hello"}], parameters={"model": "kimi-k2.6"})
     >>> request.model, request.first_index
     ('kimi-k2.6', 0)
     """

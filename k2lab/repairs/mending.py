@@ -17,6 +17,13 @@ def repair(request: Request, *, model: str | None = None) -> Repaired:
     ``model`` is by default the request's own, or Kimi K2. Whether it thinks is
     read from the request: ``chat_template_kwargs`` (``thinking``,
     ``preserve_thinking``) or the API's ``thinking``.
+
+    >>> call = {"id": "call_1", "type": "function", "function": {"name": "search", "arguments": {}}}
+    >>> said = {"role": "assistant", "content": "", "tool_calls": [call]}
+    >>> result = {"role": "tool", "tool_call_id": "call_1", "content": "nothing"}
+    >>> repaired = k2lab.repair(k2lab.Request.of([{"role": "user", "content": "Look it up"}, said, result]))
+    >>> [change.field for change in repaired.changes]
+    ['content', 'tool_calls[0].function.arguments', 'tool_calls[0].id', 'tool_call_id']
     """
     family = _family(request, model)
     whole, changes = blocks.with_system(request)

@@ -17,6 +17,12 @@ def repair_output(
 
     Ids run on from ``first_index``, the number of calls in the history. Calls
     that are not usable are left out of ``tool_calls`` and named in ``changes``.
+
+    >>> tools = [{"type": "function", "function": {"name": "search"}}]
+    >>> raw = ("<|tool_calls_section_begin|><|tool_call_begin|>search:0<|tool_call_argument_begin|>{}"
+    ...        "<|tool_call_end|><|tool_calls_section_end|>")
+    >>> k2lab.repair_output(raw, tools, first_index=3).message["tool_calls"][0]["id"]
+    'functions.search:3'
     """
     parsed = wire.parse(text, tools, thinking=thinking)
     calls: list[dict[str, Any]] = []

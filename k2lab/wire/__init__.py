@@ -10,7 +10,7 @@ The rules are those of Kimi K2, K2-Thinking and K2.5 to K2.7. K3 has another for
 """
 
 from k2lab.wire.forms import foreign_form
-from k2lab.wire.parser import Stream, holds_call, parse, parse_ids
+from k2lab.wire.parser import OutputStream, holds_call, parse, parse_ids
 from k2lab.wire.records import (
     ARGUMENT_BEGIN,
     CALL_BEGIN,
@@ -35,10 +35,10 @@ __all__ = [
     "SECTION_BEGIN",
     "SECTION_END",
     "Call",
+    "OutputStream",
     "Parsed",
     "Piece",
     "Status",
-    "Stream",
     "arguments_text",
     "call_id",
     "foreign_form",

@@ -40,6 +40,13 @@ def parse(
     ``thinking`` says whether the output begins inside the reasoning; by default
     it does when a closing tag stands outside calls without an opening one.
     ``docs/reader.md`` says what is read how, and where others read otherwise.
+
+    >>> tools = [{"type": "function", "function": {"name": "search"}}]
+    >>> raw = ("<|tool_calls_section_begin|><|tool_call_begin|>search:0<|tool_call_argument_begin|>{}"
+    ...        "<|tool_call_end|><|tool_calls_section_end|>")
+    >>> call = k2lab.parse(raw, tools).calls[0]
+    >>> call.name, call.status
+    ('search', 'repaired')
     """
     return Reader(text, tools, strict).read(thinking)
 
@@ -83,13 +90,18 @@ def parse_ids(
     return replace(parsed, calls=tuple(calls), pieces=pieces)
 
 
-class Stream:
+class OutputStream:
     """The same parser fed in chunks: ``feed`` gives content that is settled, ``close`` the whole.
 
     Content is held back from the first marker on, and where its end could
     still turn out to be the start of one. With ``thinking`` other than false
     all is held, as a later ``</think>`` can turn what came before into
     reasoning.
+
+    >>> stream = k2lab.OutputStream()
+    >>> settled = [stream.feed(chunk) for chunk in ("Hello ", "there.")]
+    >>> stream.close().content
+    'Hello there.'
     """
 
     def __init__(

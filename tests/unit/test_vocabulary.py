@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import k2lab
 from k2lab.chat import Answer, Exchange, Request, ToolCall, canonical, repeated_names, tools_by_name
 
 JSON = st.recursive(
@@ -82,4 +83,4 @@ def test_the_next_index_counts_the_calls_of_the_whole_history():
 
 @pytest.mark.parametrize("module", ["answers", "calls", "exchanges", "requests"])
 def test_the_examples_run(module):
-    assert doctest.testmod(importlib.import_module(f"k2lab.chat.{module}")).failed == 0
+    assert doctest.testmod(importlib.import_module(f"k2lab.chat.{module}"), extraglobs={"k2lab": k2lab}).failed == 0

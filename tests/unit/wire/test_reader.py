@@ -161,7 +161,7 @@ def test_any_text_is_read_without_an_exception_and_nothing_is_lost(text, strict,
 @given(hostile | st.text(max_size=400), st.data(), st.sampled_from([None, True, False]))
 def test_whole_equals_streamed(text, data, thinking):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
-    stream = wire.Stream(TOOLS, thinking=thinking)
+    stream = wire.OutputStream(TOOLS, thinking=thinking)
     settled = "".join(stream.feed(text[a:b]) for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True))
     whole = wire.parse(text, TOOLS, thinking=thinking)
     assert stream.close() == whole
@@ -169,7 +169,7 @@ def test_whole_equals_streamed(text, data, thinking):
 
 
 def test_a_stream_gives_content_before_its_end():
-    stream = wire.Stream()
+    stream = wire.OutputStream()
     assert "".join(stream.feed("word ") for _ in range(400)).startswith("word word")
 
 

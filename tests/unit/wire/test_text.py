@@ -24,7 +24,7 @@ plain = st.text(st.characters(exclude_characters="<[{`", exclude_categories=("Cs
 def read(text, **options):
     parsed = wire.parse(text, TOOLS, **options)
     check_places(parsed, text)
-    stream = wire.Stream(TOOLS, **({"thinking": None} | options))
+    stream = wire.OutputStream(TOOLS, **({"thinking": None} | options))
     for character in text:
         stream.feed(character)
     assert stream.close() == parsed
