@@ -9,11 +9,12 @@ that ``tool_choice`` names with ``stop``, so that is right there.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Collection, Iterator, Mapping
+from typing import Literal
 
 from k2lab import wire
+from k2lab.bench.texts import leaked, repeats
+from k2lab.chat import CUT_SHORT, Answer, Choice, Exchange, Request
 from k2lab.wire.records import THINK_BEGIN, THINK_END
 
 AnswerFault = Literal[
@@ -62,103 +63,32 @@ WORDS: Mapping[str, str] = {
 }
 """What a name alone does not say."""
 
-CUT_SHORT = ("length", "content_filter")
 CALLING = ("tool_calls", "function_call")
 FINISH_REASONS = ("stop", *CALLING, *CUT_SHORT)
 """Those of OpenAI's chat API."""
 
-REASONING_FIELDS = ("reasoning_content", "reasoning")
-"""Moonshot's API, SGLang and earlier vLLM use the first, vLLM 0.32.0 the second; some servers send both."""
-
-CYCLE_CHARS, REPEATS = 64, 16
-"""A text that repeats ends in at least so many times the same cycle of up to so many characters."""
-
-REPEATED_CHARS, WHOLE_CHARS = 160, 32
-"""How long the repeated end must be at least, and how long where it is the whole text.
-
-Rules and lines of tables (``-----``, ``|---|``) are seldom longer than a
-terminal's 132 columns, a googol has 100 noughts, base64's padding is two, and
-a list of equal values ends with its bracket. What a user wants to be repeated
-more often than that is a repetition, too.
-"""
-
 MARKER = re.compile(r"<\|[a-z_]{1,40}\|>")
 """Kimi's markers, which say nothing where they are all that there is."""
 
-OTHER_SPELLINGS = re.compile(
-    r'<\|open\|>call tool="'  # K3
-    r'|<tool_call>\s{0,16}(?:\{\s{0,16}"|<function=)'  # Qwen's and Hermes' format
-)
 
-
-@dataclass(frozen=True)
-class Said:
-    """What an answer holds; ``content`` and each of ``reasoning`` as they came."""
-
-    finish_reason: str | None
-    calls: tuple[Any, ...]
-    content: str
-    reasoning: tuple[str, ...]
-    refusal: str
-    old_call: bool
-    """Whether the field ``function_call`` of the time before ``tool_calls`` is in use."""
-
-    @property
-    def cut_short(self) -> bool:
-        """Whether it was ended from outside: by ``max_tokens`` or a filter."""
-        return self.finish_reason in CUT_SHORT
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names that its calls give, empty for none."""
-        return tuple(map(_name, self.calls))
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A request's ``tool_choice``, whichever way it is written: whether calls must come, and of which tools."""
-
-    mode: Literal["auto", "none", "required", "named", "unknown"]
-    allowed: frozenset[str] | None = None
-
-
-def said(response: Mapping[str, Any]) -> Said:
-    """An answer in the shape of ``/chat/completions``, or of ``/completions``; whatever it holds instead is nothing."""
-    choices = response.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
-    message = choice.get("message")
-    message = message if isinstance(message, Mapping) else {}
-    calls = message.get("tool_calls")
-    texts = [_text(message.get(name)) for name in REASONING_FIELDS]
-    return Said(
-        choice.get("finish_reason"),
-        tuple(calls) if isinstance(calls, list) else (),
-        _text(message.get("content")) or _text(choice.get("text")),
-        tuple(dict.fromkeys(text for text in texts if text)),
-        _text(message.get("refusal")),
-        bool(message.get("function_call")),
-    )
-
-
-def is_raw(request: Mapping[str, Any]) -> bool:
+def is_raw(request: Request) -> bool:
     """Whether a request holds its prompt as text, or nothing: neither tools nor history can be seen."""
-    return request.get("messages") is None
+    return not request.messages
 
 
-def faults(request: Mapping[str, Any], answer: Said, *, plain: bool) -> tuple[AnswerFault, ...]:
-    """All that is wrong with an answer as a whole. ``plain``: it answers a plain completion, which has no choice."""
-    of_choice = () if plain else _of_choice(request, answer)
+def faults(exchange: Exchange) -> tuple[AnswerFault, ...]:
+    """All that is wrong with an answer as a whole."""
+    request, answer = exchange.request, exchange.answer
+    of_choice = () if exchange.plain else _of_choice(request, answer)
     return (*_of_ending(request, answer), *_of_texts(request, answer), *of_choice)
 
 
-def unjudged(
-    request: Mapping[str, Any], answer: Said, tools: Mapping[str, Any] | None, *, plain: bool
-) -> Unjudged | None:
-    """Why an answer cannot be held against the request's ``tool_choice``; ``tools`` by name, where they are known."""
-    choice = choice_of(request)
-    if plain:
-        parallel = len(answer.calls) > 1 and request.get("parallel_tool_calls") is False
-        return "tool_choice_not_sent" if parallel or choice != Choice("auto") else None
+def unjudged(exchange: Exchange, tools: Collection[str] | None) -> Unjudged | None:
+    """Why an answer cannot be held against the request's ``tool_choice``; ``tools`` are names, where they are known."""
+    request, choice = exchange.request, exchange.request.choice
+    if exchange.plain:
+        parallel = len(exchange.answer.calls) > 1 and request.parameters.get("parallel_tool_calls") is False
+        return "tool_choice_not_sent" if parallel or choice != Choice(mode="auto") else None
     if choice.mode == "unknown":
         return "tool_choice_of_an_unknown_form"
     if tools is None or choice.mode not in ("named", "required"):
@@ -167,67 +97,24 @@ def unjudged(
     return None if asked & frozenset(tools) else "tool_choice_of_an_undeclared_tool"
 
 
-def choice_of(request: Mapping[str, Any]) -> Choice:
-    """``tool_choice`` as the APIs write it.
-
-    Read are ``auto``, ``none``, ``required``, and ``any`` for it; a function by
-    name, in the chat API's form and in that of the Responses API; and
-    ``allowed_tools``, in both forms.
-    """
-    value = request.get("tool_choice")
-    if value is None or value == "auto":
-        return Choice("auto")
-    if value == "none":
-        return Choice("none")
-    if value in ("required", "any"):
-        return Choice("required")
-    if not isinstance(value, Mapping):
-        return Choice("unknown")
-    name = _name(value)
-    if value.get("type", "function") == "function" and name:
-        return Choice("named", frozenset({name}))
-    return _allowed(value)
-
-
-def leaked(text: str) -> bool:
-    """Whether a call stands in a text.
-
-    Found are K2's calls, between markers or without (:func:`k2lab.wire.holds_call`),
-    though not what is only talked of; K3's ``<|open|>call tool="``; and
-    ``<tool_call>`` with the beginning of a call within.
-    """
-    return wire.holds_call(text) or OTHER_SPELLINGS.search(text) is not None
-
-
-def repeats(text: str) -> bool:
-    """Whether a text ends in one short cycle over and over; constant time."""
-    return any(_cycles(tail) for tail in {text, text.rstrip()})
-
-
-def function_of(item: object) -> Mapping[str, Any]:
-    """The function of a call, or of a tool; empty for what is none."""
-    function = item.get("function") if isinstance(item, Mapping) else None
-    return function if isinstance(function, Mapping) else {}
-
-
-def _of_ending(request: Mapping[str, Any], answer: Said) -> Iterator[AnswerFault]:
+def _of_ending(request: Request, answer: Answer) -> Iterator[AnswerFault]:
     reason = answer.finish_reason
     if reason is None:
         yield "no_finish_reason"
     elif reason not in FINISH_REASONS:
         yield "unknown_finish_reason"
-    if reason in CALLING and not answer.calls and not answer.old_call:
+    if reason in CALLING and not answer.calls and not answer.function_call:
         yield "no_calls"
-    named_stop = reason == "stop" and choice_of(request).mode == "named"
+    named_stop = reason == "stop" and request.choice.mode == "named"
     if answer.calls and reason != "tool_calls" and not answer.cut_short and not named_stop:
         yield "calls_without_the_reason"
-    if answer.old_call and "functions" not in request:
+    if answer.function_call and "functions" not in request.parameters:
         yield "call_in_the_old_field"
 
 
-def _of_texts(request: Mapping[str, Any], answer: Said) -> Iterator[AnswerFault]:
+def _of_texts(request: Request, answer: Answer) -> Iterator[AnswerFault]:
     in_reasoning = any(leaked(text) for text in answer.reasoning)
-    if not (answer.calls or answer.cut_short or answer.old_call or answer.finish_reason in CALLING or in_reasoning):
+    if not in_reasoning and _must_say_something(answer):
         content, reasoned = _thought(answer)
         if not MARKER.sub("", content).strip() and not answer.refusal.strip():
             yield "empty_but_for_reasoning" if reasoned else "empty_answer"
@@ -242,23 +129,29 @@ def _of_texts(request: Mapping[str, Any], answer: Said) -> Iterator[AnswerFault]
         yield "repetition_in_reasoning"
 
 
-def _of_choice(request: Mapping[str, Any], answer: Said) -> Iterator[AnswerFault]:
-    choice = choice_of(request)
+def _of_choice(request: Request, answer: Answer) -> Iterator[AnswerFault]:
+    choice = request.choice
     if answer.calls:
         if choice.mode == "none":
             yield "calls_despite_tool_choice_none"
-        if choice.allowed is not None and any(name not in choice.allowed for name in answer.names):
+        if choice.allowed is not None and any(call.name not in choice.allowed for call in answer.calls):
             yield "another_tool_than_tool_choice_allows"
-        if len(answer.calls) > 1 and request.get("parallel_tool_calls") is False:
+        if len(answer.calls) > 1 and request.parameters.get("parallel_tool_calls") is False:
             yield "several_calls_despite_parallel_tool_calls_false"
-    elif not answer.cut_short and not answer.old_call:
+    elif not answer.cut_short and not answer.function_call:
         if choice.mode == "required":
             yield "no_call_despite_tool_choice_required"
         elif choice.mode == "named":
             yield "no_call_despite_named_tool_choice"
 
 
-def _thought(answer: Said) -> tuple[str, bool]:
+def _must_say_something(answer: Answer) -> bool:
+    """Whether it ended by itself, and not as a call."""
+    calls = answer.calls or answer.function_call or answer.finish_reason in CALLING
+    return not calls and not answer.cut_short
+
+
+def _thought(answer: Answer) -> tuple[str, bool]:
     """The content without a ``<think>`` that no server took out of it, and whether there is reasoning anywhere."""
     content, reasoned = answer.content, any(text.strip() for text in answer.reasoning)
     if THINK_END in content or content.lstrip().startswith(THINK_BEGIN):
@@ -266,39 +159,3 @@ def _thought(answer: Said) -> tuple[str, bool]:
         if not parsed.calls:
             return parsed.content or "", reasoned or bool(parsed.reasoning)
     return content, reasoned
-
-
-def _cycles(text: str) -> bool:
-    for length in range(1, CYCLE_CHARS + 1):
-        if len(text) < REPEATS * length:
-            return False
-        chars = max(REPEATED_CHARS, REPEATS * length)
-        if chars >= len(text) >= WHOLE_CHARS:
-            chars = len(text)
-        tail = text[-chars:]
-        if len(tail) == chars and tail[length:] == tail[:-length]:
-            return True
-    return False
-
-
-def _allowed(value: Mapping[str, Any]) -> Choice:
-    inner = value.get("allowed_tools", value)
-    if value.get("type") != "allowed_tools" or not isinstance(inner, Mapping):
-        return Choice("unknown")
-    mode, tools = inner.get("mode"), inner.get("tools")
-    if mode not in ("auto", "required") or not isinstance(tools, list):
-        return Choice("unknown")
-    return Choice(mode, frozenset(filter(None, map(_name, tools))))
-
-
-def _name(item: object) -> str:
-    """The name of a tool, under ``function`` or beside the type."""
-    name = function_of(item).get("name") or (item.get("name") if isinstance(item, Mapping) else None)
-    return name if isinstance(name, str) else ""
-
-
-def _text(value: object) -> str:
-    """A text, or those of a list of parts."""
-    if isinstance(value, list):
-        return "".join(_text(part.get("text")) for part in value if isinstance(part, Mapping))
-    return value if isinstance(value, str) else ""

@@ -20,7 +20,8 @@ from typing import Any
 from k2lab.bench import metrics, store
 from k2lab.bench.metrics import Reference
 from k2lab.bench.store import IMPORTED, Result, Run, Store
-from k2lab.bench.verdicts import called, judge, judge_all, messages_of
+from k2lab.bench.verdicts import judge, judge_all, messages_of
+from k2lab.chat import Exchange, canonical
 from k2lab.errors import InputError
 
 SUMMARY_FIELDS = ("success_count", "failure_count", "finish_stop", "finish_tool_calls", "finish_others",
@@ -84,9 +85,10 @@ def reference(path: Path) -> dict[int, Reference]:
     """What an official run, or a label, does with each request of a result file."""
     found = {}
     for line in _latest(path):
-        response = line.get("response") or {}
-        messages = messages_of(line["request"])
-        found[line["data_index"]] = Reference(line.get("finish_reason"), called(response), messages)
+        exchange = Exchange.of(line["request"], line.get("response") or {})
+        found[line["data_index"]] = Reference(
+            line.get("finish_reason"), canonical(exchange.answer.calls), messages_of(exchange.request)
+        )
     return found
 
 
@@ -149,7 +151,7 @@ def _line(result: Result) -> dict[str, Any]:
         answer = {"response": result.response} if _is_kept(result.line, result.response) else {}
         return {**result.line, "request": result.request, **answer}
     request = result.request if "messages" in result.request else result.asked
-    valid = judge(result.asked, result.response or {}).k2vv_valid
+    valid = judge(result.exchange).k2vv_valid
     return {
         "data_index": result.data_index,
         "request": request,

@@ -23,8 +23,10 @@ from typing import Any
 
 import filelock
 
+from k2lab.bench.answers import is_raw
 from k2lab.bench.arm import Prepared, digest_of
 from k2lab.bench.client import Attempt
+from k2lab.chat import Exchange, Request
 from k2lab.errors import InputError
 
 FORMAT = 2
@@ -105,6 +107,11 @@ class Result:
     request: Mapping[str, Any]
     asked: Mapping[str, Any]
     line: Mapping[str, Any] | None = None
+
+    @property
+    def exchange(self) -> Exchange:
+        """What was asked and what came; plain where the prompt was sent as text."""
+        return Exchange.of(self.asked, self.response or {}, plain=is_raw(Request.unchecked(self.request)))
 
 
 class Store:

@@ -14,6 +14,7 @@ from k2lab.chat.calls import (
     tools_by_name,
 )
 from k2lab.chat.checks import ROLES, SYSTEM_ROLES, Message, Tool
+from k2lab.chat.choice import Choice
 from k2lab.chat.exchanges import Exchange
 from k2lab.chat.files import holds_messages, load, load_tools, request_of
 from k2lab.chat.requests import CHAT_ONLY, PROMPT_PARAMETERS, Request, with_system_role
@@ -25,6 +26,7 @@ __all__ = [
     "ROLES",
     "SYSTEM_ROLES",
     "Answer",
+    "Choice",
     "Exchange",
     "Message",
     "Request",

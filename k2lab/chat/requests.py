@@ -14,6 +14,7 @@ from typing import Any
 
 from k2lab.chat.calls import count_calls, name_of, tools_by_name
 from k2lab.chat.checks import SYSTEM_ROLES, Message, Tool, checked_message, checked_parameters, checked_tool, listed
+from k2lab.chat.choice import Choice
 from k2lab.errors import RequestError
 
 
@@ -85,6 +86,11 @@ class Request:
         """The model that the request names."""
         named = self.parameters.get("model")
         return named if isinstance(named, str) and named else None
+
+    @property
+    def choice(self) -> Choice:
+        """Its ``tool_choice``, read."""
+        return Choice.of(self.parameters.get("tool_choice"))
 
     @property
     def functions(self) -> dict[str, Mapping[str, object]]:

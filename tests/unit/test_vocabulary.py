@@ -81,6 +81,6 @@ def test_the_next_index_counts_the_calls_of_the_whole_history():
     assert Request.unchecked(json.loads('{"messages": "none", "prompt": "x"}')).messages == ()
 
 
-@pytest.mark.parametrize("module", ["answers", "calls", "exchanges", "requests"])
+@pytest.mark.parametrize("module", ["answers", "calls", "choice", "exchanges", "requests"])
 def test_the_examples_run(module):
     assert doctest.testmod(importlib.import_module(f"k2lab.chat.{module}"), extraglobs={"k2lab": k2lab}).failed == 0

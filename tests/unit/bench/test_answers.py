@@ -1,3 +1,5 @@
+import doctest
+import importlib
 import json
 import time
 
@@ -6,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2lab import wire
-from k2lab.bench import answers, client, metrics, store
+from k2lab.bench import client, metrics, store, texts, verdicts
 from k2lab.bench.store import Result
 from k2lab.bench.summary import summarise
-from k2lab.bench.verdicts import judge, judge_all
+from k2lab.bench.verdicts import judge_all
+from k2lab.chat import CUT_SHORT, Exchange
 from k2lab.show import views
 
 SCHEMA = {"type": "object", "properties": {"river": {"type": "string"}}, "required": ["river"]}
@@ -53,6 +56,10 @@ def response(*calls, finish=None, **message):
     return {"choices": [{"index": 0, "message": whole, "finish_reason": None if ends == "none" else ends}]}
 
 
+def judge(asked, said, *, plain=False):
+    return verdicts.judge(Exchange.of(asked, said, plain=plain))
+
+
 def found(answer, **asked):
     return set(judge(request(**asked), answer).faults)
 
@@ -75,7 +82,7 @@ def test_what_holds_a_text_a_refusal_or_a_call_is_not_empty():
         assert not found(answer)
 
 
-@pytest.mark.parametrize("finish", answers.CUT_SHORT)
+@pytest.mark.parametrize("finish", CUT_SHORT)
 def test_an_answer_that_was_cut_short_is_told_apart_and_not_blamed_for_what_was_to_come(finish):
     for asked in ({}, {"tool_choice": "required"}, {"tool_choice": NAMED}):
         for message in ({"reasoning_content": "Let me"}, {"content": ""}):
@@ -149,7 +156,7 @@ WHOLE = {
 
 @pytest.mark.parametrize("text", REPEATED.values(), ids=REPEATED)
 def test_a_text_that_repeats_to_its_end_is_named_in_either_place(text):
-    assert answers.repeats(text)
+    assert texts.repeats(text)
     for finish in ("stop", "length"):
         said = response(content="Yes.", reasoning_content=text, finish=finish)
         assert found(said) == {"repetition_in_reasoning"}
@@ -158,12 +165,12 @@ def test_a_text_that_repeats_to_its_end_is_named_in_either_place(text):
 
 @pytest.mark.parametrize("text", WHOLE.values(), ids=WHOLE)
 def test_what_repeats_for_a_while_or_in_the_middle_is_a_text(text):
-    assert not answers.repeats(text)
+    assert not texts.repeats(text)
 
 
 def test_repetition_is_looked_for_in_constant_time():
     text, started = "ab" * 5_000_000 + "c", time.perf_counter()
-    assert not answers.repeats(text) and time.perf_counter() - started < 0.5
+    assert not texts.repeats(text) and time.perf_counter() - started < 0.5
 
 
 BOTH = (call("gauge", 0), call("flood_map", 1))
@@ -332,3 +339,9 @@ def test_a_completion_read_by_hand_keeps_what_is_no_call_as_content_and_its_reas
         read = client.as_chat({"choices": [{"text": text, "finish_reason": finish}]}, TOOLS)
         assert found(read) >= faults, text
         assert faults or "empty_answer" not in found(read)
+
+
+@pytest.mark.parametrize("module", ["schemas", "verdicts"])
+def test_the_examples_run(module):
+    found = doctest.testmod(importlib.import_module(f"k2lab.bench.{module}"))
+    assert found.attempted and not found.failed

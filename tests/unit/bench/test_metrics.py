@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from k2lab.bench import k2vv, metrics, samples, store
+from k2lab.bench import k2vv, metrics, samples, store, verdicts
 from k2lab.bench.metrics import Reference
+from k2lab.bench.schemas import schema_error
 from k2lab.bench.store import Result
-from k2lab.bench.verdicts import judge, judge_all, schema_error
+from k2lab.bench.verdicts import judge_all
+from k2lab.chat import Exchange
 from k2lab.errors import InputError
 from k2lab.nano import benchmark
 from k2lab.stats import mcnemar, share
@@ -24,6 +26,10 @@ TOOLS = [
     {"type": "function", "function": {"name": "broken", "parameters": BROKEN}},
 ]
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "tools": TOOLS}
+
+
+def judged_as(asked, said):
+    return verdicts.judge(Exchange.of(asked, said))
 
 
 def call(name="weather", arguments='{"city": "Paris"}', call_id=None):
@@ -64,22 +70,22 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_every_fault_of_a_call_is_told_by_its_name_beside_k2vvs_verdict(name):
     response, fault, valid = CASES[name]
-    verdict = judge(ASKED, response)
+    verdict = judged_as(ASKED, response)
     assert next((c.fault for c in verdict.calls if c.fault), None) == fault
     assert verdict.k2vv_valid is valid
     assert verdict.sound == (fault is None and name != "broken schema")
 
 
 def test_an_answer_is_judged_by_how_it_ends_too():
-    assert judge(ASKED, answer()).faults == ("no_calls",)
-    assert judge(ASKED, answer()).k2vv_valid is None
-    stopped = judge(ASKED, answer(call(), finish="stop"))
+    assert judged_as(ASKED, answer()).faults == ("no_calls",)
+    assert judged_as(ASKED, answer()).k2vv_valid is None
+    stopped = judged_as(ASKED, answer(call(), finish="stop"))
     assert stopped.faults == ("calls_without_the_reason",) and not stopped.sound and stopped.k2vv_valid is None
-    assert judge(ASKED, answer(finish="stop", content="Hi.")).faults == ()
+    assert judged_as(ASKED, answer(finish="stop", content="Hi.")).faults == ()
 
 
 def test_a_tools_broken_schema_is_the_requests_fault_not_the_models():
-    verdict = judge(ASKED, answer(call("broken", "{}")))
+    verdict = judged_as(ASKED, answer(call("broken", "{}")))
     assert not verdict.judged and verdict.calls[0].fault is None and "broken" in verdict.calls[0].detail
     counted = metrics.strict(judge_all([result(1, answer(call("broken", "{}"))), result(2, answer(call()))]))
     assert (counted.calling, counted.unjudged, counted.sound) == (2, 1, 1)
@@ -90,13 +96,13 @@ def test_the_index_runs_on_from_all_calls_of_the_history_and_within_an_answer():
     history = [{"role": "assistant", "tool_calls": [call(), call()]}, {"role": "user", "content": "again"}]
     asked = {**ASKED, "messages": history}
     right = answer(call(call_id="functions.weather:2"), call(call_id="functions.weather:3"))
-    assert judge(asked, right).sound
-    assert judge(asked, answer(call())).calls[0].fault == "wrong_index"
+    assert judged_as(asked, right).sound
+    assert judged_as(asked, answer(call())).calls[0].fault == "wrong_index"
 
 
 @pytest.mark.parametrize("tools", [None, [], [{}], [{"function": None}], "x", [{"function": {"name": 3}}]])
 def test_whatever_stands_for_tools_a_verdict_is_given(tools):
-    verdict = judge({**ASKED, "tools": tools}, answer(call()))
+    verdict = judged_as({**ASKED, "tools": tools}, answer(call()))
     assert verdict.k2vv_valid is False and verdict.calls[0].fault == "undeclared_tool"
 
 

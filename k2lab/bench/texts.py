@@ -1,0 +1,52 @@
+"""What a text shows by itself: a call that leaked into it, or one short cycle over and over to its end."""
+
+from __future__ import annotations
+
+import re
+
+from k2lab import wire
+
+CYCLE_CHARS, REPEATS = 64, 16
+"""A text that repeats ends in at least so many times the same cycle of up to so many characters."""
+
+REPEATED_CHARS, WHOLE_CHARS = 160, 32
+"""How long the repeated end must be at least, and how long where it is the whole text.
+
+Rules and lines of tables (``-----``, ``|---|``) are seldom longer than a
+terminal's 132 columns, a googol has 100 noughts, base64's padding is two, and
+a list of equal values ends with its bracket. What a user wants to be repeated
+more often than that is a repetition, too.
+"""
+
+OTHER_SPELLINGS = re.compile(
+    r'<\|open\|>call tool="'  # K3
+    r'|<tool_call>\s{0,16}(?:\{\s{0,16}"|<function=)'  # Qwen's and Hermes' format
+)
+
+
+def leaked(text: str) -> bool:
+    """Whether a call stands in a text.
+
+    Found are K2's calls, between markers or without (:func:`k2lab.wire.holds_call`),
+    though not what is only talked of; K3's ``<|open|>call tool="``; and
+    ``<tool_call>`` with the beginning of a call within.
+    """
+    return wire.holds_call(text) or OTHER_SPELLINGS.search(text) is not None
+
+
+def repeats(text: str) -> bool:
+    """Whether a text ends in one short cycle over and over; constant time."""
+    return any(_cycles(tail) for tail in {text, text.rstrip()})
+
+
+def _cycles(text: str) -> bool:
+    for length in range(1, CYCLE_CHARS + 1):
+        if len(text) < REPEATS * length:
+            return False
+        chars = max(REPEATED_CHARS, REPEATS * length)
+        if chars >= len(text) >= WHOLE_CHARS:
+            chars = len(text)
+        tail = text[-chars:]
+        if len(tail) == chars and tail[length:] == tail[:-length]:
+            return True
+    return False
