@@ -19,7 +19,7 @@ from k2lab.bench.samples import Sample
 from k2lab.chat import CHAT_ONLY, Request
 from k2lab.enforcer.enforcement import MAX_CALLS
 from k2lab.errors import InputError, RequestError, UnsupportedError
-from k2lab.server.endpoint import checked_url
+from k2lab.server.transport import checked_url
 
 if TYPE_CHECKING:
     from k2lab.prompt.source import Source

@@ -22,7 +22,7 @@ from k2lab import wire
 from k2lab.bench.arm import Arm, Prepared
 from k2lab.bench.stream import Assembly
 from k2lab.errors import EndpointError
-from k2lab.server.endpoint import CONNECT_TIMEOUT_S, KEY_VARIABLE, STATUS_HINTS
+from k2lab.server.transport import CONNECT_TIMEOUT_S, KEY_VARIABLE, STATUS_HINTS
 
 if TYPE_CHECKING:
     import aiohttp

@@ -8,7 +8,8 @@ from typing import Any
 from k2lab.chat import Answer, Request
 from k2lab.enforcer import FORMS, Form, attach
 from k2lab.errors import UnsupportedError
-from k2lab.server.endpoint import Endpoint, StatusError, in_parallel
+from k2lab.server.endpoint import Endpoint, in_parallel
+from k2lab.server.transport import StatusError
 
 PROBE_TOOL = {"type": "function", "function": {"name": "k2lab_probe", "parameters": {"type": "object"}}}
 PROBE_INDEX = 77

@@ -51,7 +51,7 @@ def test_a_whole_request_goes_out_as_it_stands(plain_server, talk):
         (429, {"error": {"message": "slow down"}}, "answered 429: slow down"),
         (500, b"<html>oops</html>", "answered 500"),
         (200, b"<html>a page</html>", "is it an OpenAI-compatible API|cannot be read"),
-        (200, {"choices": []}, "has no choices"),
+        (200, {"choices": []}, "an answer without choices"),
         (200, [1, 2], "not a JSON object"),
     ],
 )

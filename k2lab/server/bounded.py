@@ -1,0 +1,128 @@
+"""The openai client with bounds: one answer has a largest size and a last moment, and each error its failure.
+
+What a server sends is counted after decompression, and read until the whole
+answer is there or its time is over, however slowly the parts come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+
+import httpx2
+import openai
+
+from k2lab.server.transport import CONNECT_TIMEOUT_S, MAX_ANSWER_BYTES, Failure, Key, plain, refusal
+
+NO_KEY = "none"
+"""The openai client wants a key; servers without one take any."""
+
+STARTED = "k2lab_started"
+
+
+def openai_client(base_url: str, key: Key, timeout_s: float) -> openai.OpenAI:
+    """A client without hidden retries; ``timeout_s`` is for each whole answer."""
+    timeout = httpx2.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
+    http = openai.DefaultHttpxClient(
+        timeout=timeout,
+        headers={"accept-encoding": "gzip"},
+        event_hooks={"request": [_start], "response": [lambda response: _bound(response, timeout_s)]},
+    )
+    return openai.OpenAI(
+        base_url=base_url, api_key=key.value or NO_KEY, max_retries=0, timeout=timeout, http_client=http
+    )
+
+
+def failure_of(error: Exception, timeout_s: float) -> Failure:
+    """What an error of the client means."""
+    cause = error.__cause__ or error
+    if isinstance(error, openai.APIStatusError):
+        return refusal(error.status_code, error.response.text, error.response.headers)
+    if isinstance(cause, httpx2.ConnectTimeout):
+        return Failure(kind="connect", detail=f"no connection within {CONNECT_TIMEOUT_S:g} s")
+    if isinstance(error, openai.APITimeoutError):
+        return Failure(kind="timeout", detail=f"no whole answer within {timeout_s:g} s")
+    if isinstance(cause, httpx2.ConnectError | httpx2.InvalidURL | httpx2.UnsupportedProtocol):
+        return Failure(kind="connect", detail=plain(cause))
+    if isinstance(cause, httpx2.ReadError | httpx2.WriteError | httpx2.RemoteProtocolError):
+        return Failure(kind="disconnect", detail=plain(cause))
+    return Failure(kind="garbage", detail=plain(cause))
+
+
+def _start(request: httpx2.Request) -> None:
+    request.extensions[STARTED] = time.monotonic()
+
+
+def _bound(response: httpx2.Response, timeout_s: float) -> None:
+    """Put bounds on an answer whose head has come."""
+    encoding = response.headers.pop("content-encoding", "identity").strip().lower()
+    if encoding not in ("gzip", "identity"):
+        raise httpx2.DecodingError(f"an answer in the encoding {encoding[:40]!r}, which was not asked for")
+    assert isinstance(response.stream, httpx2.SyncByteStream)
+    left_s = response.request.extensions[STARTED] + timeout_s - time.monotonic()
+    stream = response.extensions.get("network_stream")
+    connection = stream.get_extra_info("socket") if stream else None
+    response.stream = _Bounded(response.stream, gzipped=encoding == "gzip", left_s=left_s, connection=connection)
+
+
+class _Bounded(httpx2.SyncByteStream):
+    """The parts of an answer, decompressed and counted."""
+
+    def __init__(
+        self, parts: httpx2.SyncByteStream, *, gzipped: bool, left_s: float, connection: socket.socket | None
+    ) -> None:
+        self._parts = parts
+        self._gzipped = gzipped
+        self._late = threading.Event()
+        self._connection = connection
+        self._timer = threading.Timer(max(left_s, 0), self._end)
+        self._timer.daemon = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        self._timer.start()
+        try:
+            for part in _gunzipped(self._parts) if self._gzipped else self._parts:
+                size += len(part)
+                if size > MAX_ANSWER_BYTES:
+                    raise httpx2.DecodingError(f"an answer of more than {MAX_ANSWER_BYTES >> 20} MiB")
+                if self._late.is_set():
+                    break
+                yield part
+        except httpx2.TransportError:
+            if not self._late.is_set():
+                raise
+        finally:
+            self._timer.cancel()
+        if self._late.is_set():
+            raise httpx2.ReadTimeout("the answer's time is over")
+
+    def close(self) -> None:
+        self._timer.cancel()
+        self._parts.close()
+
+    def _end(self) -> None:
+        """Wake the reader: a read that waits for the next part ends when its connection does."""
+        self._late.set()
+        if self._connection is not None:
+            with contextlib.suppress(OSError):  # it has ended by itself
+                self._connection.shutdown(socket.SHUT_RDWR)
+
+
+def _gunzipped(parts: httpx2.SyncByteStream) -> Iterator[bytes]:
+    """Decompressed in pieces, so that no small part becomes a large one at once."""
+    unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        for part in parts:
+            rest = part
+            while rest:
+                yield unzip.decompress(rest, 1 << 20)
+                rest = unzip.unconsumed_tail
+                if unzip.eof and unzip.unused_data:
+                    rest, unzip = unzip.unused_data, zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    except zlib.error as error:
+        raise httpx2.DecodingError(f"an answer that is no gzip: {error}") from None
