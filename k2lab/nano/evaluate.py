@@ -43,14 +43,14 @@ class Scored:
 
 def run(endpoint: Endpoint, cases: Sequence[Case], *, concurrency: int = 8) -> list[Scored]:
     """Ask every case by ``/chat/completions`` and score it; in the order of the cases."""
-    answers = ask(endpoint, cases, concurrency=concurrency)
+    answers = ask_each(endpoint, cases, concurrency=concurrency)
     return [
         Scored(case=case, answer=answer, outcome=score(case, answer))
         for case, answer in zip(cases, answers, strict=True)
     ]
 
 
-def ask(endpoint: Endpoint, cases: Sequence[Case], *, concurrency: int = 8, **params: Any) -> list[Answer]:
+def ask_each(endpoint: Endpoint, cases: Sequence[Case], *, concurrency: int = 8, **params: Any) -> list[Answer]:
     """Ask every case by ``/chat/completions``; in the order of the cases. ``params`` go with each request."""
     sent = {**PARAMS, **params}
     return in_parallel(lambda case: endpoint.chat(case.conversation, **sent), cases, concurrency=concurrency)

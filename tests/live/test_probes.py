@@ -85,7 +85,7 @@ def test_the_index_error_is_provoked_and_found_in_the_log(servers):
 def test_asks_that_should_call_do_so_on_the_repaired_server_alone(servers):
     cases = synth.cases("held-out", 5, 60, ("call",))
     called = {
-        name: evaluate.called(evaluate.ask(Endpoint(servers[name]), cases))
+        name: evaluate.called(evaluate.ask_each(Endpoint(servers[name]), cases))
         for name in ("0.11.0 legacy", "0.32.0 current")
     }
     assert called["0.11.0 legacy"].value <= 0.10
