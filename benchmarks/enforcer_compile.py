@@ -60,14 +60,16 @@ def tools(count, request):
 
 
 def tags(form, count, requests):
-    from k2lab.enforcer import MARKERS, enforce
+    from k2lab.chat import Request
+    from k2lab.enforcer import MARKERS, Options, enforce
 
     for request in range(requests):
         offered = list(tools(count, request))
         if form == "schemas":
             yield schemas(offered, MARKERS)
         else:
-            yield enforce(offered, max_calls=CALLS, form=form).tag
+            request = Request.of([{"role": "user", "content": "Write it."}], offered)
+            yield enforce(request, options=Options(max_calls=CALLS, form=form)).tag
 
 
 def schemas(offered, markers):

@@ -25,7 +25,7 @@ from k2lab.bench.metrics import usage
 from k2lab.bench.runner import Limits
 from k2lab.bench.verdicts import judge_all
 from k2lab.nano import benchmark, folders
-from k2lab.notebook.ladder import MAX_CALLS, MAX_STRING
+from k2lab.notebook.ladder import BOUNDS
 
 ENGINE = "0.32.0"
 NO_CACHE = ("--no-enable-prefix-caching",)
@@ -41,7 +41,7 @@ class Bench:
     def __init__(self, folder, server, concurrency):
         self.folder, self.concurrency, url = folder, concurrency, server.base_url
         self.processes = psutil.Process(server.server_pid), psutil.Process(os.getpid())
-        tag = {"enforce": "pinned", "max_calls": MAX_CALLS, "max_string": MAX_STRING}
+        tag = {"enforce": "pinned", "tag": BOUNDS}
         floor = {"extra_body": {"structured_outputs": {"structural_tag": ANYTHING}}}
         self.arms = {
             name: Arm(name, url, "k2-nano", repair="ids", **more)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from k2lab import enforcer, repairs
 from k2lab.bench.samples import Sample
 from k2lab.chat import CHAT_ONLY, Request
-from k2lab.enforcer.enforcement import MAX_CALLS
 from k2lab.errors import InputError, RequestError, UnsupportedError
 from k2lab.server.transport import checked_url
 
@@ -57,8 +56,7 @@ class Arm:
 
     ``enforce``: ``pinned`` sends our grammar with each request; the ``server-``
     ones say that the server was started with that level of vLLM's own
-    enforcement. ``form``, ``max_calls``, ``max_string``, ``loosen`` and
-    ``thinking`` are those of :func:`k2lab.enforcer.enforce`.
+    enforcement. ``tag``: how that grammar is made.
     """
 
     name: str
@@ -70,12 +68,8 @@ class Arm:
     source: Source | None = None
     serves: str = ""
     enforce: Enforce = "off"
-    max_calls: int = MAX_CALLS
-    max_string: int | None = None
-    loosen: bool = False
-    thinking: enforcer.Thinking = "no"
+    tag: enforcer.Options = enforcer.Options()  # noqa: RUF009 - frozen
     template_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    form: enforcer.Form = "vllm"
 
     def __post_init__(self) -> None:
         checked_url(self.base_url)
@@ -100,7 +94,7 @@ class Arm:
             "extra_body": dict(self.extra_body),
             **({"template_kwargs": dict(self.template_kwargs)} if self.template_kwargs else {}),
             "enforce": self.enforce,
-            **({"tag": self._tag_options} if self.enforce == "pinned" else {}),
+            **({"tag": self.tag.to_json()} if self.enforce == "pinned" else {}),
             "rendered_by_hand": self.source.template_sha256 if self.source else "",
         }
 
@@ -137,16 +131,6 @@ class Arm:
         key = hashlib.sha256(self.digest.encode() + body).hexdigest()
         return Prepared(sample.data_index, key, body, stream, original, tools)
 
-    @property
-    def _tag_options(self) -> dict[str, Any]:
-        return {
-            "form": self.form,
-            "max_calls": self.max_calls,
-            "max_string": self.max_string,
-            "loosen": self.loosen,
-            "thinking": self.thinking,
-        }
-
     def _repaired(self, data_index: int, request: Mapping[str, Any]) -> list[Any]:
         conversation = _conversation(data_index, request)
         if self.repair == "ids":
@@ -161,7 +145,9 @@ class Arm:
 
     def _enforced(self, data_index: int, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return enforcer.attach(request, **self._tag_options)[0]
+            held = enforcer.attach(_conversation(data_index, request), options=self.tag)
+            kept = {key: value for key, value in request.items() if key not in enforcer.CHOICES}
+            return {**kept, **({"tools": list(held.tools)} if held.tools else {}), **held.parameters}
         except UnsupportedError as error:
             raise UnsupportedError(f"line {data_index} of the samples: {error}") from None
         except InputError as error:

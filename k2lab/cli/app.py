@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -76,28 +77,34 @@ def enforce(tools: Path, history: Path | None, tool_choice: str | None, parallel
     """
     from k2lab import enforcer
 
-    offered = chat.load_tools(tools)
-    asked = chat.load(history) if history else chat.load(tools) if chat.holds_messages(tools) else None
-    said = asked.parameters if asked else {}
-    if tool_choice is None:
-        choice: Any = said.get("tool_choice") or "auto"
-    else:
-        named = tool_choice not in ("auto", "required", "none")
-        choice = {"type": "function", "function": {"name": tool_choice}} if named else tool_choice
-    several = said.get("parallel_tool_calls") is not False if parallel is None else parallel
-    first_index = enforcer.calls_so_far(asked.messages) if asked else 0
-    made = enforcer.enforce(offered, tool_choice=choice, parallel=several, first_index=first_index, **options)
+    request = _asked(tools, history, tool_choice, parallel)
+    made = enforcer.enforce(request, options=enforcer.Options(**options))
     tell = partial(click.echo, err=True)
     for limit in made.limits:
         tell(f"k2lab: {'loosened' if limit.limit.asserted else 'not held'}: {limit}")
     for loss in made.losses:
         tell(f"k2lab: narrowed: {loss}")
-    if offered and choice != "none":
+    if request.tools and request.parameters.get("tool_choice") != "none":
         tell(f"k2lab: no string or key can hold {' or '.join(enforcer.MARKERS)}, which begin Kimi's markers")
     if made.any_order < enforcer.MOST_PERMUTED:
         held = f"tools with more than {made.any_order} keys have them in their schema's order"
         tell(f"k2lab: {held}, as all orders would make too large a grammar: --max-calls lowers its size")
     print_json(made.tag if made.form == "vllm" else made.fields)
+
+
+def _asked(tools: Path, history: Path | None, tool_choice: str | None, parallel: bool | None) -> chat.Request:
+    """The request of the files, with what is said beside them over its parameters."""
+    offered = chat.load_tools(tools)
+    request = chat.load(history) if history else chat.load(tools) if chat.holds_messages(tools) else None
+    said: dict[str, object] = {}
+    if tool_choice is not None:
+        named = tool_choice not in ("auto", "required", "none")
+        said["tool_choice"] = {"type": "function", "function": {"name": tool_choice}} if named else tool_choice
+    if parallel is not None:
+        said["parallel_tool_calls"] = parallel
+    if request is None:
+        return chat.Request(messages=(), tools=offered, parameters=said)
+    return replace(request, tools=offered, parameters={**request.parameters, **said})
 
 
 @root.command()

@@ -194,6 +194,7 @@ def import_command(run: Path, results: Path, arm: str, summary: Path | None) -> 
 
 def _arm(base_url: str, model: str | None, arm: str, **options: Any) -> Any:
     from k2lab.bench.arm import Arm
+    from k2lab.enforcer import Options
     from k2lab.prompt.source import open_source
     from k2lab.server.endpoint import Endpoint
 
@@ -211,11 +212,13 @@ def _arm(base_url: str, model: str | None, arm: str, **options: Any) -> Any:
         json_object("--extra-body", options["extra_body"]),
         open_source(source, trust_remote_code=options["trust_remote_code"]) if source else None,
         enforce=_enforce(options["enforce"], endpoint),
-        form=_form(options["enforce"], options["form"], endpoint),
-        max_calls=options["max_calls"],
-        max_string=options["max_string"],
-        loosen=options["loosen"],
-        thinking=options["thinking"],
+        tag=Options(
+            form=_form(options["enforce"], options["form"], endpoint),
+            max_calls=options["max_calls"],
+            max_string=options["max_string"],
+            loosen=options["loosen"],
+            thinking=options["thinking"],
+        ),
         template_kwargs=json_object("--template-kwargs", options["template_kwargs"]),
     )
 

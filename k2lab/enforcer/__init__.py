@@ -10,20 +10,24 @@ The built-in ``kimi`` tag of xgrammar leaves IDX open (``\d+``): a model that is
 kept from the tool it wanted can write digits until it is cut off.
 """
 
-from k2lab.enforcer.enforcement import MOST_PERMUTED, Enforcement, ToolLimit, ToolLoss, attach, calls_so_far, enforce
-from k2lab.enforcer.strings import MARKERS
-from k2lab.enforcer.tag import FORMS, Form, Thinking
+from k2lab.enforcer.enforcement import CHOICES, MOST_PERMUTED, Enforcement, ToolLimit, ToolLoss, attach, enforce
+from k2lab.enforcer.guard import MARKERS, Guard
+from k2lab.enforcer.options import FORMS, MAX_CALLS, THINKING, Form, Options, Thinking
 
 __all__ = [
+    "CHOICES",
     "FORMS",
     "MARKERS",
+    "MAX_CALLS",
     "MOST_PERMUTED",
+    "THINKING",
     "Enforcement",
     "Form",
+    "Guard",
+    "Options",
     "Thinking",
     "ToolLimit",
     "ToolLoss",
     "attach",
-    "calls_so_far",
     "enforce",
 ]

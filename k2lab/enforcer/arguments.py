@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
-from k2lab.enforcer import numbers, strings
+from k2lab.enforcer import numbers
 from k2lab.enforcer.grammar import Grammar, Series
+from k2lab.enforcer.guard import Guard
 from k2lab.enforcer.schema.finite import Schema
 from k2lab.errors import InputError
 
@@ -37,7 +38,9 @@ class _Schema:
         if "$ref" in schema:
             return self._named(schema["$ref"].rsplit("/", 1)[1], path)
         if "enum" in schema:
-            return self.grammar.define(" | ".join(map(self.grammar.listed, writable(schema["enum"]))))
+            return self.grammar.define(
+                " | ".join(map(self.grammar.listed, writable(schema["enum"], self.grammar.guard)))
+            )
         if "anyOf" in schema:
             return self.grammar.define(" | ".join(dict.fromkeys(self.node(part, path) for part in schema["anyOf"])))
         write: Callable[[Schema, str], str] = getattr(self, f"_{schema['type']}")
@@ -99,7 +102,9 @@ class _Schema:
 
     def _object(self, said: Schema, path: str) -> str:
         members = {
-            name: self._member(self.grammar.listed(checked(name)), part, f"{path}/properties/{_pointed(name)}")
+            name: self._member(
+                self.grammar.listed(checked(name, self.grammar.guard)), part, f"{path}/properties/{_pointed(name)}"
+            )
             for name, part in said.get("properties", {}).items()
         }
         further = _Members(said, members, self._further(said, path), len(members) <= self.permuted)
@@ -197,27 +202,26 @@ def _multiples(grammar: Grammar, step: int) -> str:
     return name
 
 
-def writable(values: Sequence[Any]) -> list[Any]:
+def writable(values: Sequence[Any], guard: Guard) -> list[Any]:
     """The listed values in which no marker stands; raises :class:`InputError` where there are none."""
-    kept = [value for value in values if not _holds_marker(value)]
+    kept = [value for value in values if not _holds(value, guard.markers)]
     if not kept:
         raise InputError(f"no value of {values!r} can be written in Kimi's format: each holds what begins a marker")
     return kept
 
 
-def checked(name: str) -> str:
+def checked(name: str, guard: Guard) -> str:
     """The name of a property in which no marker stands."""
-    if _holds_marker(name):
+    if _holds(name, guard.markers):
         raise InputError(f"property {name!r} cannot be written in Kimi's format: it holds what begins a marker")
     return name
 
 
-def _holds_marker(value: Any) -> bool:
+def _holds(value: object, markers: Sequence[str]) -> bool:
     if isinstance(value, str):
-        return any(marker in value for marker in strings.MARKERS)
-    if isinstance(value, Mapping):
-        return any(map(_holds_marker, (*value, *value.values())))
-    return isinstance(value, list) and any(map(_holds_marker, value))
+        return any(marker in value for marker in markers)
+    parts = [*value, *value.values()] if isinstance(value, Mapping) else value if isinstance(value, list) else []
+    return any(_holds(part, markers) for part in parts)
 
 
 def _some(body: str | None, path: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 from k2lab.chat import Answer, Request
-from k2lab.enforcer import FORMS, Form, attach
+from k2lab.enforcer import FORMS, Form, Options, attach
 from k2lab.errors import UnsupportedError
 from k2lab.server.endpoint import Endpoint, in_parallel
 from k2lab.server.transport import StatusError
@@ -19,27 +19,25 @@ PROBE_TOKENS = 1024
 """An enforced call needs thirty; a thinking model thinks first."""
 
 
-def chat(
+Params = Mapping[str, object]
+
+
+def send(
     endpoint: Endpoint,
-    conversation: Request,
+    request: Request,
     *,
-    tool_choice: str | Mapping[str, Any] = "auto",
-    parallel: bool = True,
-    params: Mapping[str, Any] | None = None,
-    **options: Any,
+    options: Options = Options(),  # noqa: B008 - frozen
+    params: Params | None = None,
 ) -> Answer:
-    """``/chat/completions`` under a grammar; ``options`` are those of :func:`k2lab.enforcer.enforce`."""
-    request = {**conversation.to_json(), "tool_choice": tool_choice, "parallel_tool_calls": parallel}
-    made, _ = attach(request, **options)
-    sent = {key: value for key, value in made.items() if key not in ("messages", "tools")}
-    return endpoint.chat(Request.of(made["messages"], made["tools"]), **sent, **(params or {}))
+    """``/chat/completions`` under a grammar; ``params``, ``tool_choice`` among them, go over those of the request."""
+    asked = replace(request, parameters={**request.parameters, **(params or {})})
+    return endpoint.chat(attach(asked, options=options))
 
 
-def in_text(
-    endpoint: Endpoint, conversations: Sequence[Request], *, params: Mapping[str, Any] | None = None
-) -> list[Answer]:
-    """Each conversation answered in text alone, its prompt unchanged; in their order."""
-    return in_parallel(lambda talk: chat(endpoint, talk, tool_choice="none", params=params), conversations)
+def in_text(endpoint: Endpoint, requests: Sequence[Request], *, params: Params | None = None) -> list[Answer]:
+    """Each request answered in text alone, its prompt unchanged; in their order."""
+    none = {**(params or {}), "tool_choice": "none"}
+    return in_parallel(lambda request: send(endpoint, request, params=none), requests)
 
 
 def form_of(endpoint: Endpoint, forms: Sequence[Form] | None = None) -> Form:
@@ -61,11 +59,9 @@ def form_of(endpoint: Endpoint, forms: Sequence[Form] | None = None) -> Form:
 def _disobeyed(endpoint: Endpoint, form: Form) -> str:
     """Why a server does not obey a form; nothing where it does."""
     talk = Request.of([{"role": "user", "content": "Call the tool."}], [PROBE_TOOL])
-    params = {"max_tokens": PROBE_TOKENS, "temperature": 0}
+    params = {"max_tokens": PROBE_TOKENS, "temperature": 0, "tool_choice": "required"}
     try:
-        reply = chat(
-            endpoint, talk, tool_choice="required", form=form, first_index=PROBE_INDEX, max_calls=1, params=params
-        )
+        reply = send(endpoint, talk, options=Options(form=form, first_index=PROBE_INDEX, max_calls=1), params=params)
     except StatusError as error:
         if error.status in (401, 403, 404):
             raise

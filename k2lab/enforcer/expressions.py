@@ -51,19 +51,20 @@ def one(ranges: Ranges) -> str:
     return f"(?:{chars(plain)}|{ESCAPED})" if plain else ESCAPED
 
 
-def rewritten(pattern: str, *, as_rule: bool = False, cut: str = "", blocks: bool = False) -> str:
+def rewritten(pattern: str, *, as_rule: bool = False, cut: str = "", block: str = "") -> str:
     """A pattern in the engine's notation, as a regular expression or as a rule's body.
 
     ``cut`` are letters that are taken out of classes in which they do not stand
-    by themselves; ``blocks`` leaves ``<`` in what is repeated without an end,
-    together with what follows it and makes no marker.
+    by themselves. ``block`` leaves ``<`` in what is repeated without an end,
+    together with what follows it and makes no marker: it has the letters that
+    make one of ``<|``.
     """
-    return _Notation(as_rule, cut, blocks).sequence(parser.parse(pattern))
+    return _Notation(as_rule, cut, block).sequence(parser.parse(pattern))
 
 
 class _Notation:
-    def __init__(self, as_rule: bool, cut: str, blocks: bool = False) -> None:
-        self.rule, self.cut, self.blocks = as_rule, cut, blocks
+    def __init__(self, as_rule: bool, cut: str, block: str = "") -> None:
+        self.rule, self.cut, self.block = as_rule, cut, block
         self.opening = "(" if as_rule else "(?:"
 
     def sequence(self, items: Iterable[Any]) -> str:
@@ -76,7 +77,7 @@ class _Notation:
         if kind == "BRANCH":
             return self._group("|".join(self.sequence(branch) for branch in value[1]))
         if kind in ("MAX_REPEAT", "MIN_REPEAT"):
-            endless = self.blocks and value[1] == parser.MAXREPEAT and _is_wide(value[2])
+            endless = self.block and value[1] == parser.MAXREPEAT and _is_wide(value[2])
             return self._repeated(
                 self._block(value[2]) if endless else self._group(self.sequence(value[2])), *value[:2]
             )
@@ -90,7 +91,7 @@ class _Notation:
 
     def _block(self, items: Any) -> str:
         """One character, or ``<`` and what follows it and makes no marker."""
-        free, after, bar = (_Notation(self.rule, cut).sequence(items) for cut in ("<", "<|", "<it"))
+        free, after, bar = (_Notation(self.rule, cut).sequence(items) for cut in ("<", "<|", f"<{self.block}"))
         less, line = ('"<" ', '"|" ') if self.rule else ("<", "\\|")
         return self._group(
             f"{free}|{less}{self._group(f'{after}|{less}{self._group(after)}|{line}{self._group(bar)}')}"

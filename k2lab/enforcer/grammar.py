@@ -16,6 +16,7 @@ from typing import Any
 from k2lab.enforcer import strings
 from k2lab.enforcer.automaton import Automaton
 from k2lab.enforcer.expressions import literal
+from k2lab.enforcer.guard import K2, Guard
 from k2lab.enforcer.schema.finite import Schema
 
 WHITE_SPACE = 16
@@ -24,7 +25,7 @@ WHITE_SPACE = 16
 QUOTE = '"\\""'
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Loss:
     """A part of a schema of which valid values cannot be written."""
 
@@ -35,10 +36,15 @@ class Loss:
         return f"{self.path or '/'}: {self.reason}"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Grammar:
-    """Rules by name; ``macros``: the engine has ``Regex``; ``max_string`` bounds strings without bounds."""
+    """Rules by name.
 
+    ``macros``: the engine has ``Regex``. ``max_string`` bounds strings without
+    bounds. No string of it holds what ``guard`` shuts out.
+    """
+
+    guard: Guard = K2
     macros: bool = True
     max_string: int | None = None
     losses: list[Loss] = field(default_factory=list)
@@ -92,9 +98,10 @@ class Grammar:
     def string(self, said: Schema, path: str, bound: int | None = None) -> str:
         """The rule of a string."""
         asked = (said.get("pattern"), said.get("minLength", 0), said.get("maxLength"), bound)
-        made = strings.text(*asked, self.macros)
+        pattern, least, most, soft = asked
+        made = strings.text(self.guard, pattern=pattern, least=least, most=most, soft=soft, macros=self.macros)
         if made.loss:
-            self.losses.append(Loss(path, made.loss))
+            self.losses.append(Loss(path=path, reason=made.loss))
         if made.body is not None:
             return self.define(made.body)
         assert made.states is not None

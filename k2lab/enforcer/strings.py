@@ -1,13 +1,4 @@
-r"""JSON strings in the grammar, in which no marker of Kimi's format can be written.
-
-To a grammar a marker such as ``<|tool_call_end|>`` is text like any other, and a
-JSON string may hold it; to the server's parser the call ends there, in the
-middle of a string. A model that is kept from closing a call writes just that.
-So strings and keys are automata that shut out what each marker begins with,
-:data:`MARKERS`, and nothing else: ``a < b``, ``<div>`` and ``<|user|>`` can be
-written. Special tokens that neither the parser nor the server acts upon within
-a string (``[EOS]``, ``<|media_pad|>``, ``</think>``) are left alone. What is written as
-an escape, ``\u003c|``, is no marker to a parser, which reads the raw text.
+r"""JSON strings in the grammar, in which no marker can be written that a :class:`Guard` shuts out.
 
 Measured with Kimi's 163,840 tokens on xgrammar 0.2.8 (``benchmarks/enforcer_compile.py``):
 ``json_schema``'s own ``excludes`` costs 0.3 s of each new tag, as its rules go in
@@ -23,13 +14,8 @@ from functools import lru_cache
 
 from k2lab.enforcer.automaton import ESCAPE, FREE, Automaton, TooLarge, counted, holds, matching, without, without_loops
 from k2lab.enforcer.expressions import LONGEST, body, chars, expression, node, one, rewritten, rules
+from k2lab.enforcer.guard import Guard
 from k2lab.errors import InputError
-
-MARKERS = ("<|tool_call", "<|im_")
-"""How the markers of calls and of turns begin."""
-
-NEAR = ("<|t", "<|i")
-"""What long bounded strings shut out in their place: fewer states for each character that is counted."""
 
 ESCAPE_BODY = r'"\\" (["\\/bfnrt] | "u" [0-9A-Fa-f]{4})'
 """One escape of JSON, as the body of a rule."""
@@ -43,7 +29,7 @@ ASCII = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7F))
 OTHER = ((0x80, 0x10FFFF), (ESCAPE, ESCAPE))
 
 
-CUTS = (("<", True, "<<<, <<|, <|t and <|i, or < in what is counted"), ("<", False, "<"), ("<|", False, "< and |"))
+CUTS = (("<", True, "<<<, <<|, {near}, or < in what is counted"), ("<", False, "<"), ("<|", False, "< and |"))
 """What is taken out of the classes of a pattern that is too large beside markers, and what that loses."""
 
 
@@ -57,63 +43,65 @@ class Text:
 
 
 @lru_cache(4096)
-def text(pattern: str | None, least: int, most: int | None, soft: int | None, macros: bool) -> Text:
+def text(guard: Guard, *, pattern: str | None, least: int, most: int | None, soft: int | None, macros: bool) -> Text:
     """A string with a pattern, or of ``least`` to ``most`` characters.
 
     ``soft`` bounds a string without bounds of its own. ``macros`` tells whether
     the engine has ``Regex``.
     """
     if pattern is not None:
-        return _patterned(pattern, macros)
+        return _patterned(pattern, guard, macros)
     if most is None and soft is None:
-        return _open(least, macros)
+        return _open(least, guard, macros)
     if most is None and macros and not least:
-        return _softly(int(soft or 0))
-    return _counted(least, max(least, soft or 0) if most is None else most)
+        return _softly(int(soft or 0), guard)
+    return _counted(least, max(least, soft or 0) if most is None else most, guard)
 
 
-def _open(least: int, macros: bool) -> Text:
+def _open(least: int, guard: Guard, macros: bool) -> Text:
     """A string of at least so many characters: of many, ``<`` and what follows it count as one."""
     if not macros and least <= FEW_STATES:
-        return Text(None, counted(least, None, MARKERS))
-    last = expression(counted(min(least, 1), None, MARKERS))
+        return Text(None, counted(least, None, guard.markers))
+    last = expression(counted(min(least, 1), None, guard.markers))
     if least < 2 and macros:
         return Text(node(last))
-    loss = _lost("<<<, <<|, <|t and <|i", f"of at least {least} characters", " among the first")
+    loss = _lost(f"<<<, <<|, {guard.spelled}", f"of at least {least} characters", " among the first")
     if macros:
-        return Text(node(f"{_unit()}{{{least - 1}}}{last}"), None, loss)
+        return Text(node(f"{_unit(guard)}{{{least - 1}}}{last}"), None, loss)
     free = f"({chars(without(FREE, [(0x3C, 0x3C)]))} | {ESCAPE_BODY})"
     return Text(f'"\\"" {free}{{{least}}} {free}* "\\""', None, _lost("<", f"of at least {least} characters"))
 
 
-def _softly(most: int) -> Text:
+def _softly(most: int, guard: Guard) -> Text:
     """Up to so many characters, of which a ``<`` and what follows it count as one.
 
     What takes most states is written once a character: 16 characters cost 2 ms of a grammar, and 3 ms otherwise.
     """
     short = rf"(?:{chars(OTHER[:1])}|{SHORT_ESCAPE})"
-    loss = _lost("\\u, <<<, <<|, <|t and <|i", f"where max_string bounds it to {most} characters")
-    return Text(node(rf"{_unit(short)}{{0,{most}}}(?:<\||<|)"), None, loss)
+    loss = _lost(f"\\u, <<<, <<|, {guard.spelled}", f"where max_string bounds it to {most} characters")
+    return Text(node(rf"{_unit(guard, short)}{{0,{most}}}(?:<\||<|)"), None, loss)
 
 
-def _unit(other: str = one(OTHER)) -> str:
+def _unit(guard: Guard, other: str = one(OTHER)) -> str:
     """A character, or ``<`` and what follows it and makes no marker; without a loop and never empty."""
-    free, after, bar = (chars(without(ASCII, [(ord(c), ord(c)) for c in cut])) for cut in ("<", "<|", "<it"))
+    free, after, bar = (
+        chars(without(ASCII, [(ord(c), ord(c)) for c in cut])) for cut in ("<", "<|", f"<{guard.letters}")
+    )
     return rf"(?:{free}|<(?:{after}|<{after}|\|{bar})|(?:<<|<\||<|){other})"
 
 
-def _counted(least: int, most: int) -> Text:
+def _counted(least: int, most: int, guard: Guard) -> Text:
     """Strings of a bounded number of characters: one state for each, and for each beginning of a marker."""
-    markers = tuple(marker for marker in MARKERS if len(marker) <= most)
+    markers = tuple(marker for marker in guard.markers if len(marker) <= most)
     if most * sum(map(len, markers)) <= FEW_STATES:
         return Text(None, counted(least, most, markers))
-    return Text(None, counted(least, most, NEAR), _lost("<|t and <|i", f"of at most {most} characters"))
+    return Text(None, counted(least, most, guard.near), _lost(guard.spelled, f"of at most {most} characters"))
 
 
-def _patterned(pattern: str, macros: bool) -> Text:
-    if not holds(pattern, MARKERS):
+def _patterned(pattern: str, guard: Guard, macros: bool) -> Text:
+    if not holds(pattern, guard.markers):
         return Text(_as_is(pattern, macros))
-    found = _within(pattern, MARKERS)
+    found = _within(pattern, guard.markers)
     if found and macros:
         try:
             return Text(node(expression(found)))
@@ -122,12 +110,13 @@ def _patterned(pattern: str, macros: bool) -> Text:
     elif found and len(found.edges) <= MOST_COUNTED:
         return Text(None, found)
     named = "with its pattern, but where that names it,"
-    near = _within(pattern, NEAR)
+    near = _within(pattern, guard.near)
     if near and len(near.edges) <= MOST_COUNTED and without_loops(near):
-        return Text(None, near, _lost("<|t and <|i", named))
+        return Text(None, near, _lost(guard.spelled, named))
     for cut, blocks, what in CUTS:
-        if not holds(rewritten(pattern, cut=cut, blocks=blocks), MARKERS):
-            return Text(_as_is(pattern, macros, cut, blocks), None, _lost(what, named))
+        block = guard.letters if blocks else ""
+        if not holds(rewritten(pattern, cut=cut, block=block), guard.markers):
+            return Text(_as_is(pattern, macros, cut, block), None, _lost(what.format(near=guard.spelled), named))
     if found and len(found.edges) <= MOST_COUNTED:
         return Text(None, found)
     raise InputError(f"a string with the pattern {pattern[:80]!r} would hold what begins a marker of Kimi's format")
@@ -140,11 +129,11 @@ def _within(pattern: str, markers: Sequence[str]) -> Automaton | None:
         return None
 
 
-def _as_is(pattern: str, macros: bool, cut: str = "", blocks: bool = False) -> str:
-    """A pattern as it is, or without some letters but in ``blocks``."""
-    if macros and len(text := rewritten(pattern, cut=cut, blocks=blocks)) <= LONGEST:
+def _as_is(pattern: str, macros: bool, cut: str = "", block: str = "") -> str:
+    """A pattern as it is, or without some letters but in what :func:`rewritten` makes a ``block``."""
+    if macros and len(text := rewritten(pattern, cut=cut, block=block)) <= LONGEST:
         return node(f"(?:{text})")
-    return f'"\\"" ({rewritten(pattern, as_rule=True, cut=cut, blocks=blocks)}) "\\""'
+    return f'"\\"" ({rewritten(pattern, as_rule=True, cut=cut, block=block)}) "\\""'
 
 
 def _lost(what: str, where: str, how: str = "") -> str:

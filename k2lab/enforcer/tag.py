@@ -21,20 +21,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
 
 from k2lab import wire
 from k2lab.enforcer.automaton import free
 from k2lab.enforcer.expressions import literal
 from k2lab.enforcer.grammar import Grammar
-from k2lab.enforcer.strings import MARKERS
-
-Form = Literal["vllm", "vllm-0.11", "sglang", "tensorrt-llm"]
-FORMS: tuple[Form, ...] = get_args(Form)
-
-Thinking = Literal["no", "may", "begun"]
-"""Whether an answer holds reasoning that the grammar is to leave free: none, perhaps (``<think>`` is the model's, as
-with Kimi-K2-Thinking), or from its first token on (``<think>`` ends the prompt, as with K2.5 and later)."""
+from k2lab.enforcer.options import Form, Thinking
 
 BEGIN_THINKING, END_THINKING = "<think>", "</think>"
 
@@ -51,15 +43,20 @@ def root(
     section = _section(grammar, arguments, first_index, most) if arguments else None
     answer = [section] if section else []
     if not must:
-        answer = [_free(grammar, MARKERS), *([f'({section} | "")'] if section else [])]
+        answer = [_free(grammar, grammar.guard.markers), *([f'({section} | "")'] if section else [])]
     return " ".join([*_reasoning(grammar, thinking), *answer])
 
 
-def request_fields(form: Form, text: str) -> dict[str, Any]:
+def tag_of(text: str) -> dict[str, object]:
+    """A grammar as a structural tag."""
+    return {"type": "structural_tag", "format": {"type": "grammar", "grammar": text}}
+
+
+def request_fields(form: Form, text: str) -> dict[str, object]:
     """The fields of a chat request that carry a grammar to a server."""
     if form == "vllm-0.11":
         return {"structured_outputs": {"grammar": text}}
-    tag = {"type": "structural_tag", "format": {"type": "grammar", "grammar": text}}
+    tag = tag_of(text)
     if form == "vllm":
         return {"structured_outputs": {"structural_tag": json.dumps(tag, ensure_ascii=False, separators=(",", ":"))}}
     return {"response_format": tag}
@@ -94,6 +91,6 @@ def _free(grammar: Grammar, markers: tuple[str, ...]) -> str:
 def _reasoning(grammar: Grammar, thinking: Thinking) -> list[str]:
     if thinking == "no":
         return []
-    free = f"{_free(grammar, (*MARKERS, END_THINKING))} {literal(END_THINKING)}"
+    free = f"{_free(grammar, (*grammar.guard.markers, END_THINKING))} {literal(END_THINKING)}"
     blank = grammar.define("[ \\n\\r\\t]*")
     return [free if thinking == "begun" else f'({literal(BEGIN_THINKING)} {free} | "")', blank]

@@ -20,6 +20,7 @@ from k2lab.bench.runner import Limits, Progress
 from k2lab.bench.samples import Samples
 from k2lab.bench.summary import Summary, summarise
 from k2lab.bench.verdicts import Judged, judge_all
+from k2lab.enforcer import Options
 from k2lab.notebook.servers import Subject
 from k2lab.prompt import templates
 from k2lab.prompt.source import open_source
@@ -56,7 +57,7 @@ PARSER = Rung(
 )
 """Beside the ladder: differs from the fourth rung in the parser alone."""
 
-MAX_CALLS, MAX_STRING = 2, 16
+BOUNDS = Options(max_calls=2, max_string=16)
 """What k2-nano's answers need: two calls at most, and strings of up to fifteen characters."""
 
 ROOM = 512
@@ -118,8 +119,7 @@ def arm_of(rung: Rung, subject: Subject) -> Arm:
         },
         stream=rung.stream,
         enforce=rung.enforce,
-        max_calls=MAX_CALLS,
-        max_string=MAX_STRING,
+        tag=BOUNDS,
         source=source,
         serves=f"vLLM {subject.engine}, {subject.folder.name}",
     )

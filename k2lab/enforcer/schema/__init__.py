@@ -1,1 +1,6 @@
-"""What a grammar engine can hold of a JSON Schema: translation, and each part that it cannot."""
+"""What a grammar engine can hold of a JSON Schema: its translation, and each part that the engine cannot."""
+
+from k2lab.enforcer.schema.scalars import LONGEST_STRING
+from k2lab.enforcer.schema.translation import Limit, Translated, translate
+
+__all__ = ["LONGEST_STRING", "Limit", "Translated", "translate"]

@@ -1,4 +1,4 @@
-"""A tool's JSON Schema as a grammar engine can follow it, and what of it the engine cannot.
+"""A JSON Schema as a grammar engine can follow it, and what of it the engine cannot.
 
 xgrammar (0.2.8, measured keyword by keyword against jsonschema) takes many
 schemas and silently ignores parts of them. :func:`translate` rewrites what has
@@ -40,7 +40,7 @@ MOST_CHOICES = 50
 """Branches of a ``oneOf`` of which each two are compared."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Limit:
     """A part of a schema that the grammar does not follow: an invalid value can pass there.
 
@@ -60,7 +60,7 @@ class Limit:
         return f"{self.path or '/'} {self.keyword}: {self.reason}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Translated:
     """A schema for the grammar engine, and what it does not hold of the original.
 
@@ -71,14 +71,15 @@ class Translated:
     limits: tuple[Limit, ...]
 
 
-def translate(schema: Any) -> Translated:
-    """Translate a whole schema; raises :class:`InputError` for one that is none, or that no finite value fits."""
-    return _Translator(schema).whole()
+def translate(schema: object, *, kind: str | None = None) -> Translated:
+    """Translate a whole schema, of which only values of one type are wanted where there is a ``kind``.
 
+    Raises :class:`InputError` for one that is none, or that no finite value fits.
 
-def arguments(schema: Any) -> Translated:
-    """Translate a tool's parameters, of which only objects are arguments; raises :class:`InputError` as above."""
-    return _Translator(schema).whole("object")
+    >>> translate({"type": "integer", "exclusiveMinimum": 2}).schema
+    {'type': 'integer', 'minimum': 3}
+    """
+    return _Translator(schema).whole(kind)
 
 
 class _Translator:
@@ -110,7 +111,7 @@ class _Translator:
             raise InputError(f"no {what} fits the schema: {'; '.join(self._nothing[:3]) or 'it never ends'}")
         whole = {**made, "$defs": used} if used else made
         check(whole)
-        return Translated(whole, tuple(self._limits.values()))
+        return Translated(schema=whole, limits=tuple(self._limits.values()))
 
     def _narrowed(self, kind: str) -> Any:
         """The root, of which values of one type are wanted."""
@@ -142,7 +143,7 @@ class _Translator:
         return False
 
     def _limit(self, path: str, keyword: str, reason: str) -> None:
-        self._limits.setdefault((path, keyword), Limit(path, keyword, reason))
+        self._limits.setdefault((path, keyword), Limit(path=path, keyword=keyword, reason=reason))
 
     def _values(self, said: Schema, path: str) -> Schema | bool:
         """The values that are listed and that the rest of the schema admits."""
