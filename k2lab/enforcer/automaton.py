@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from re import _parser as parser  # type: ignore[attr-defined]
-from typing import Any
+
+from k2lab.enforcer.schema.ecma262 import Choice, Class, Part, Parts, Repeat, Set, read
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -71,21 +71,18 @@ class Pieces:
         self.moves[end].append((ranges, end))
         return end
 
-    def sequence(self, start: int, items: Iterable[Any]) -> int:
-        """The state behind a parsed pattern."""
-        for kind, value in items:
-            start = self._item(start, str(kind), value)
+    def sequence(self, start: int, parts: Parts) -> int:
+        """The state behind a pattern that was read, which has no anchors."""
+        for part in parts:
+            start = self._part(start, part)
         return start
 
-    def _item(self, start: int, kind: str, value: Any) -> int:
-        if kind == "SUBPATTERN":
-            return self.sequence(start, value[3])
-        if kind == "BRANCH":
-            ends = [self.sequence(start, branch) for branch in value[1]]
-            return self._joined(ends)
-        if kind in ("MAX_REPEAT", "MIN_REPEAT"):
-            return self._repeated(start, *value)
-        return self.step(start, characters(kind, value))
+    def _part(self, start: int, part: Part) -> int:
+        if isinstance(part, Choice):
+            return self._joined([self.sequence(start, branch) for branch in part.branches])
+        if isinstance(part, Repeat):
+            return self._repeated(start, part)
+        return self.step(start, codes(part))
 
     def _joined(self, ends: list[int]) -> int:
         end = self.state()
@@ -93,16 +90,16 @@ class Pieces:
             self.free[place].append(end)
         return end
 
-    def _repeated(self, start: int, least: int, most: Any, items: Any) -> int:
-        for _ in range(least):
-            start = self.sequence(start, items)
-        if most == parser.MAXREPEAT:
+    def _repeated(self, start: int, repeat: Repeat) -> int:
+        for _ in range(repeat.least):
+            start = self.sequence(start, repeat.part)
+        if repeat.most is None:
             begin = self._joined([start])
-            self.free[self.sequence(begin, items)].append(begin)
+            self.free[self.sequence(begin, repeat.part)].append(begin)
             return self._joined([begin])
         ends = [start]
-        for _ in range(int(most) - least):
-            ends.append(self.sequence(self._joined([ends[-1]]), items))
+        for _ in range(repeat.most - repeat.least):
+            ends.append(self.sequence(self._joined([ends[-1]]), repeat.part))
         return self._joined(ends)
 
     def closure(self, states: Iterable[int]) -> frozenset[int]:
@@ -116,17 +113,11 @@ class Pieces:
         return frozenset(found)
 
 
-def characters(kind: str, value: Any) -> Ranges:
-    """The code points of one item of a parsed pattern; what is negated keeps to those that JSON writes as they are."""
-    if kind == "LITERAL":
-        return ((value, value),)
-    if kind == "NOT_LITERAL":
-        return without(FREE, ((value, value),))
-    if kind == "ANY":
-        return FREE
-    negated = str(value[0][0]) == "NEGATE"
-    listed = tuple((item, item) if str(name) == "LITERAL" else tuple(item) for name, item in value[negated:])
-    return without(FREE, listed) if negated else merged(listed)
+def codes(part: Part) -> Ranges:
+    """The code points of a character of a pattern; what is negated keeps to those that JSON writes as they are."""
+    assert isinstance(part, Set), "anchors and classes are taken out of a pattern before it is written"
+    listed = [item for item in part.items if not isinstance(item, Class)]
+    return without(FREE, listed) if part.negated else merged(listed)
 
 
 def without(ranges: Ranges, removed: Iterable[tuple[int, int]]) -> Ranges:
@@ -155,7 +146,7 @@ def merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
 def matching(pattern: str, markers: Sequence[str]) -> Automaton:
     """What a pattern matches as a whole, without the texts that hold a marker."""
     pieces = Pieces.empty()
-    end = pieces.sequence(0, parser.parse(pattern))
+    end = pieces.sequence(0, read(pattern))
     if len(pieces.free) > MOST_POSITIONS:
         raise TooLarge
     return _smallest(*determined(pieces, end, markers))
@@ -193,7 +184,7 @@ def without_loops(found: Automaton) -> bool:
 def holds(pattern: str, markers: Sequence[str]) -> bool:
     """Whether a text that a pattern matches may hold a marker."""
     pieces = Pieces.empty()
-    pieces.sequence(0, parser.parse(pattern))
+    pieces.sequence(0, read(pattern))
     waiting = [(0, "")]
     found = set(waiting)
     while waiting:
@@ -269,7 +260,7 @@ def _smallest(edges: list[dict[int, Ranges]], ends: frozenset[int]) -> Automaton
     while count < len(set(group.values())):
         count = len(set(group.values()))
         signs = {state: (group[state], *_by_group(edges[state], group)) for state in sorted(alive)}
-        numbers: dict[Any, int] = {}
+        numbers: dict[object, int] = {}
         group = {state: numbers.setdefault(sign, len(numbers)) for state, sign in signs.items()}
     if count > MOST_STATES:
         raise TooLarge
@@ -286,7 +277,7 @@ def _by_group(out: Mapping[int, Ranges], group: Mapping[int, int]) -> list[tuple
     return sorted((to, merged(ranges)) for to, ranges in made.items())
 
 
-def _leading_to(edges: Sequence[Mapping[int, Any]], ends: Iterable[int]) -> set[int]:
+def _leading_to(edges: Sequence[Mapping[int, object]], ends: Iterable[int]) -> set[int]:
     back: dict[int, list[int]] = {}
     for state, out in enumerate(edges):
         for to in out:

@@ -10,11 +10,10 @@ expressions against Python's :mod:`re`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from re import _parser as parser  # type: ignore[attr-defined]
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
-from k2lab.enforcer.automaton import ESCAPE, Automaton, Ranges, TooLarge, characters, without
+from k2lab.enforcer.automaton import ESCAPE, Automaton, Ranges, TooLarge, codes, without
+from k2lab.enforcer.schema.ecma262 import Choice, Part, Parts, Repeat, Set, read
 
 ESCAPED = r'\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})'
 """One escape of JSON, as a regular expression."""
@@ -59,7 +58,7 @@ def rewritten(pattern: str, *, as_rule: bool = False, cut: str = "", block: str 
     together with what follows it and makes no marker: it has the letters that
     make one of ``<|``.
     """
-    return _Notation(as_rule, cut, block).sequence(parser.parse(pattern))
+    return _Notation(as_rule, cut, block).sequence(read(pattern))
 
 
 class _Notation:
@@ -67,31 +66,28 @@ class _Notation:
         self.rule, self.cut, self.block = as_rule, cut, block
         self.opening = "(" if as_rule else "(?:"
 
-    def sequence(self, items: Iterable[Any]) -> str:
-        text = (" " if self.rule else "").join(self._item(str(kind), value) for kind, value in items)
+    def sequence(self, parts: Parts) -> str:
+        text = (" " if self.rule else "").join(map(self._part, parts))
         return text or ('""' if self.rule else "")
 
-    def _item(self, kind: str, value: Any) -> str:
-        if kind == "SUBPATTERN":
-            return self._group(self.sequence(value[3]))
-        if kind == "BRANCH":
-            return self._group("|".join(self.sequence(branch) for branch in value[1]))
-        if kind in ("MAX_REPEAT", "MIN_REPEAT"):
-            endless = self.block and value[1] == parser.MAXREPEAT and _is_wide(value[2])
-            return self._repeated(
-                self._block(value[2]) if endless else self._group(self.sequence(value[2])), *value[:2]
-            )
-        ranges = characters(kind, value)
+    def _part(self, part: Part) -> str:
+        if isinstance(part, Choice):
+            return self._group("|".join(map(self.sequence, part.branches)))
+        if isinstance(part, Repeat):
+            endless = self.block and part.most is None and _is_wide(part.part)
+            text = self._block(part.part) if endless else self._group(self.sequence(part.part))
+            return self._repeated(text, part.least, part.most)
+        ranges = codes(part)
         for letter in self.cut:
-            kept = without(ranges, ((ord(letter), ord(letter)),))
-            ranges = kept if kind != "LITERAL" and (ord(letter), ord(letter)) not in ranges else ranges
+            alone = (ord(letter), ord(letter))
+            ranges = ranges if alone in ranges else without(ranges, [alone])
         if not ranges:
             raise TooLarge
         return chars(ranges)
 
-    def _block(self, items: Any) -> str:
+    def _block(self, parts: Parts) -> str:
         """One character, or ``<`` and what follows it and makes no marker."""
-        free, after, bar = (_Notation(self.rule, cut).sequence(items) for cut in ("<", "<|", f"<{self.block}"))
+        free, after, bar = (_Notation(self.rule, cut).sequence(parts) for cut in ("<", "<|", f"<{self.block}"))
         less, line = ('"<" ', '"|" ') if self.rule else ("<", "\\|")
         return self._group(
             f"{free}|{less}{self._group(f'{after}|{less}{self._group(after)}|{line}{self._group(bar)}')}"
@@ -100,30 +96,26 @@ class _Notation:
     def _group(self, text: str) -> str:
         return f"{self.opening}{text})"
 
-    def _repeated(self, text: str, least: int, most: Any) -> str:
+    def _repeated(self, text: str, least: int, most: int | None) -> str:
         gap = " " if self.rule else ""
-        if most == parser.MAXREPEAT:
+        if most is None:
             return (f"{text}{{{least}}}{gap}" if least > 1 else f"{text}{gap}" * least) + f"{text}*"
         if self.rule or not ("*" in text or "|)" in text):
             return f"{text}{{{least},{most}}}"
         more = ""
-        for _ in range(int(most) - least):
+        for _ in range(most - least):
             more = f"(?:{text}{more}|)"
         return text * least + more
 
 
-def _is_wide(items: Any) -> bool:
+def _is_wide(parts: Parts) -> bool:
     """Whether a part of a pattern is a class with ``<`` and ``|`` among others, or a choice that has one."""
-    if len(items) != 1:
+    if len(parts) != 1:
         return False
-    kind, value = str(items[0][0]), items[0][1]
-    if kind == "SUBPATTERN":
-        return _is_wide(value[3])
-    if kind == "BRANCH":
-        return any(map(_is_wide, value[1]))
-    if kind not in ("IN", "ANY", "NOT_LITERAL"):
-        return False
-    return all(any(low < code < high for low, high in characters(kind, value)) for code in (0x3C, 0x7C))
+    [part] = parts
+    if isinstance(part, Choice):
+        return any(map(_is_wide, part.branches))
+    return isinstance(part, Set) and all(any(a < code < b for a, b in codes(part)) for code in (0x3C, 0x7C))
 
 
 Ways = dict[int, dict[int, list[str]]]

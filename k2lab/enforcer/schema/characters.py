@@ -18,6 +18,9 @@ SURROGATES = (0xD800, 0xDFFF)
 
 ALL: Ranges = [(0, 0x10FFFF)]
 
+LINE_ENDS = ((0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029))
+"""What a dot does not match in JavaScript; in Python the first alone."""
+
 
 def holds(ranges: Iterable[tuple[int, int]], code: int) -> bool:
     """Whether a character is among some."""

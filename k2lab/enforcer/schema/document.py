@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
-from urllib.parse import unquote
 
-from k2lab.enforcer.schema import patterns, references
+from k2lab.enforcer.schema import patterns
 from k2lab.enforcer.schema.finite import Schema
+from k2lab.enforcer.schema.references import References, Target
 from k2lab.errors import InputError
 
 MOST_PARTS = 2000
@@ -42,19 +42,20 @@ class Keywords(dict[str, Any]):
 
 
 class Document:
-    """A schema whose references ``root`` has as pointers; raises :class:`InputError` where it is none."""
+    """A schema whose references are resolved; raises :class:`InputError` where it is none."""
 
     def __init__(self, root: Any) -> None:
         _check_json(root)
         self._class = _validator_class(root)
         self._check(root)
-        self.root = references.within(root, str(self._class.META_SCHEMA.get("$schema", "")))
+        self._references = References(root, str(self._class.META_SCHEMA.get("$schema", "")))
+        self.root = self._references.root
         self._schemas = {id(part) for part in _parts(self.root)}
         self._lookups = 0
         self._asserted = frozenset(self._class.VALIDATORS) | BESIDE_OTHERS
         self._references_stand_alone = "unevaluatedItems" not in self._class.VALIDATORS
 
-    def keywords(self, schema: Schema) -> Keywords:
+    def keywords(self, schema: Mapping[str, Any]) -> Keywords:
         """What a schema asserts, spelled as in Draft 2020-12; titles, defaults and unknown words are left out."""
         if isinstance(schema, Keywords):
             return Keywords(schema)
@@ -73,24 +74,14 @@ class Document:
             said["enum"] = [fixed] if "enum" not in said or same_in(fixed, said["enum"]) else []
         return said
 
-    def target(self, pointer: str, path: str) -> Any:
-        """The schema that a ``$ref`` points at."""
-        if not pointer.startswith("#"):
-            raise InputError(f"{path or '/'} $ref: only references within the schema can be followed, not {pointer!r}")
-        if pointer != "#" and not pointer.startswith("#/"):
-            raise InputError(f"{path or '/'} $ref: no part of the schema has the anchor {pointer!r}")
-        found: Any = self.root
-        for part in unquote(pointer).split("/")[1:]:
-            key = part.replace("~1", "/").replace("~0", "~")
-            if isinstance(found, list) and key.isdigit() and int(key) < len(found):
-                found = found[int(key)]
-            elif isinstance(found, dict) and key in found:
-                found = found[key]
-            else:
-                raise InputError(f"{path or '/'} $ref: {pointer!r} is not there")
-        if not isinstance(found, bool) and id(found) not in self._schemas:  # beside the places that were checked
-            self._check(found)
-            self._schemas |= {id(part) for part in _parts(found)}
+    def target(self, reference: str, path: str) -> Target:
+        """The schema that a ``$ref`` leads to."""
+        found = self._references.targets[reference]
+        if found.problem:
+            raise InputError(f"{path or '/'} $ref: {found.problem}")
+        if not isinstance(found.schema, bool) and id(found.schema) not in self._schemas:  # beside what was checked
+            self._check(found.schema)
+            self._schemas |= {id(part) for part in _parts(found.schema)}
         return found
 
     def valid(self, value: Any, said: Schema) -> bool:
@@ -99,7 +90,7 @@ class Document:
             return bool(self._validator.evolve(schema=said).is_valid(value))
         except InputError:
             raise
-        except Exception as error:  # a reference that is missing, or that turns in a circle
+        except Exception as error:  # a reference that turns in a circle
             raise InputError(f"{str(error)[:200]}: a listed value cannot be checked") from None
 
     def _check(self, schema: Any) -> None:
@@ -121,18 +112,24 @@ class Document:
         extend: Any = validators.extend
         follow = self._class.VALIDATORS["$ref"]
 
-        def counted(validator: Any, pointer: str, instance: Any, schema: Schema) -> Iterator[Any]:
+        def counted(validator: Any, key: str, instance: Any, schema: Schema) -> Iterator[Any]:
+            target = self._references.targets[key]
             self._lookups += 1
+            if target.problem:
+                raise InputError(f"{target.problem}: a listed value cannot be checked")
             if self._lookups > MOST_LOOKUPS:
-                raise InputError(f"listed values refer to {pointer!r} and others more than {MOST_LOOKUPS} times")
-            yield from follow(validator, pointer, instance, schema) or ()
+                raise InputError(
+                    f"listed values refer to {target.reference!r} and others {MOST_LOOKUPS} times and more"
+                )
+            yield from follow(validator, key, instance, schema) or ()
 
         def searched(_: Any, pattern: str, instance: Any, __: Schema) -> Iterator[Any]:
             if isinstance(instance, str) and not patterns.found(pattern, instance):
                 yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
         later = {key: value for key, value in validators.Draft202012Validator.VALIDATORS.items() if key in REWRITTEN}
-        return extend(self._class, {**later, **self._class.VALIDATORS, "$ref": counted, "pattern": searched})(self.root)
+        made = extend(self._class, {**later, **self._class.VALIDATORS, "$ref": counted, "pattern": searched})
+        return made(self.root, registry=self._references.registry())
 
 
 def same(first: Any, second: Any) -> bool:

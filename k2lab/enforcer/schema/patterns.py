@@ -23,12 +23,12 @@ import contextlib
 import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from re import _parser as parser  # type: ignore[attr-defined]
-from typing import Any
+from typing import TypeAlias
 
 from k2lab.enforcer.schema.characters import ALL, LITERAL, Ranges, escaped, holds, merged, one_of, without
+from k2lab.enforcer.schema.ecma262 import Choice, Class, Edge, Part, Parts, Repeat, Set, Span, Unfollowed, read, width
 
 LONGEST_PATTERN = 8192
 MOST_CHARACTERS = 512
@@ -50,18 +50,11 @@ MOST_NAME_LETTERS = 1500
 
 DIGIT: Ranges = [(0x30, 0x39)]
 WORD: Ranges = [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)]
-NARROW: dict[str, Ranges] = {"DIGIT": DIGIT, "SPACE": [(0x09, 0x0D), (0x20, 0x20)], "WORD": WORD}
+NARROW: dict[str, Ranges] = {"digit": DIGIT, "space": [(0x09, 0x0D), (0x20, 0x20)], "word": WORD}
 """A part of what ``\\d``, ``\\s`` and ``\\w`` match in Unicode: short to write, and the same in JavaScript."""
 
-LINE_ENDS: Ranges = [(0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029)]
-"""What a dot does not match in JavaScript; in Python the first alone."""
 
-
-class Unfollowed(Exception):
-    """A pattern that the grammar cannot hold."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Whole:
     """A pattern that the whole text of a JSON string matches, and how many characters such a string has."""
 
@@ -117,70 +110,65 @@ def whole(pattern: str, most: int = MOST_CHARACTERS) -> Whole:
 @lru_cache(1024)
 def fitted(pattern: str, least: int, most: int | None) -> Whole:
     """As :func:`whole`, of texts of a length, where one repeated character alone decides how long a text is."""
-    tree = _parsed(pattern)
-    return _whole(parser.SubPattern(tree.state, _fitted(list(tree), tree.state, least, most)), MOST_CHARACTERS)
+    return _whole(_fitted(_parsed(pattern), least, most), MOST_CHARACTERS)
 
 
-def _parsed(pattern: str) -> Any:
+def _parsed(pattern: str) -> Parts:
     if len(pattern) > LONGEST_PATTERN:
         raise Unfollowed(f"it is {len(pattern)} characters long, at most {LONGEST_PATTERN} are held")
-    try:
-        tree = parser.parse(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise Unfollowed(str(error)) from None
-    if tree.state.flags & ~re.UNICODE:
-        raise Unfollowed("flags")
-    return tree
+    return read(pattern)
 
 
-def _whole(tree: Any, most: int) -> Whole:
+def _whole(tree: Parts, most: int) -> Whole:
     try:
         characters = _check_size(_written_out(tree), most)
-        ways, anchored = _searched(list(tree), True, True)
-        shortest, longest = tree.getwidth()
-    except (RecursionError, OverflowError) as error:
+        ways, anchored = _searched(tree, True, True)
+        shortest, longest = width(tree)
+    except RecursionError as error:
         raise Unfollowed(str(error)) from None
-    bounded = anchored and longest < parser.MAXREPEAT
-    return Whole(_either(ways), shortest, int(longest) if bounded else None, characters)
+    return Whole(text=_either(ways), shortest=shortest, longest=longest if anchored else None, characters=characters)
 
 
-def _fitted(items: list[Any], state: Any, least: int, most: int | None) -> list[Any]:
+def _fitted(parts: Parts, least: int, most: int | None) -> Parts:
     """A pattern for a whole text, the bounds of its one repetition of a character drawn in to a length of the text."""
-    if len(items) > 2 and _begins(items[0]) and _ends(items[-1]):
-        return [items[0], *_drawn_in(items[1:-1], state, least, most), items[-1]]
-    return items
+    if len(parts) > 2 and _begins(parts[0]) and _ends(parts[-1]):
+        return (parts[0], *_drawn_in(parts[1:-1], least, most), parts[-1])
+    return parts
 
 
-def _drawn_in(items: list[Any], state: Any, least: int, most: int | None) -> list[Any]:
-    if len(items) == 1 and str(items[0][0]) == "SUBPATTERN" and not any(items[0][1][1:3]):
-        return _drawn_in(list(items[0][1][3]), state, least, most)
-    widths = [parser.SubPattern(state, [item]).getwidth() for item in items]
-    free = [place for place, (low, high) in enumerate(widths) if low != high]
-    if len(free) != 1 or str(items[free[0]][0]) not in REPEATS or items[free[0]][1][2].getwidth() != (1, 1):
-        return items
-    kind, (low, high, part) = items[free[0]]
-    others = sum(int(width) for width, _ in widths) - widths[free[0]][0]
-    low, high = max(low, least - others), high if most is None else min(high, most - others)
-    return [*items[: free[0]], (kind, (low, high, part)), *items[free[0] + 1 :]] if low <= high else items
+def _drawn_in(parts: Parts, least: int, most: int | None) -> Parts:
+    free = [part for part in parts if len({*width((part,))}) > 1]
+    repeat = free[0] if len(free) == 1 else None
+    if not isinstance(repeat, Repeat) or width(repeat.part) != (1, 1):
+        return parts
+    others = width([part for part in parts if part is not repeat])[0]
+    low = max(repeat.least, least - others)
+    bounds = [bound for bound in (repeat.most, None if most is None else most - others) if bound is not None]
+    high = min(bounds, default=None)
+    if high is not None and high < low:
+        return parts
+    drawn = replace(repeat, least=low, most=high)
+    return tuple(drawn if part is repeat else part for part in parts)
 
 
 def found(pattern: str, text: str) -> bool:
     """Whether a validator would find a pattern in a key or a value.
 
-    In longer ones jsonschema-rs does, which takes no longer for ``(a+)+$``; :mod:`re` would not come back.
+    In longer ones, and for what :mod:`re` does not read, jsonschema-rs does, which takes no longer for ``(a+)+$``;
+    :mod:`re` would not come back.
     """
-    try:
-        original = _compiled(pattern)
-    except re.error:
-        return False
-    linear = _linear(pattern) if len(text) > SHORT_TEXT else None
-    return linear(text) if linear else original.search(text) is not None
+    original = _compiled(pattern)
+    linear = _linear(pattern) if original is None or len(text) > SHORT_TEXT else None
+    return linear(text) if linear else original is not None and original.search(text) is not None
 
 
 @lru_cache(4096)
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compiled(pattern: str) -> re.Pattern[str] | None:
     """More patterns than :mod:`re` itself keeps: a schema may try each with each property."""
-    return re.compile(pattern)
+    try:
+        return re.compile(pattern)
+    except (re.error, RecursionError, OverflowError):
+        return None
 
 
 @lru_cache(4096)
@@ -202,12 +190,15 @@ def apart(some: Iterable[str]) -> bool:
 def _begin(pattern: str) -> str:
     """What every text begins with in which a pattern is found."""
     try:
-        items = list(parser.parse(pattern))
-    except (re.error, RecursionError, OverflowError):
+        parts = read(pattern)
+    except Unfollowed:
         return ""
-    anchored = bool(items) and _begins(items[0])
-    letters = itertools.takewhile(lambda item: str(item[0]) == "LITERAL", items[1:] if anchored else ())
-    return "".join(chr(value) for _, value in letters)
+    letters = (part.letter if isinstance(part, Set) else "" for part in parts[1:] if _begins(parts[0]))
+    return "".join(itertools.takewhile(bool, letters))
+
+
+Tree: TypeAlias = "dict[str, Tree]"
+"""Names by their letters; an empty one ends a name."""
 
 
 def other_than(names: Iterable[str]) -> str:
@@ -216,7 +207,7 @@ def other_than(names: Iterable[str]) -> str:
     The engine keeps declared names from being written again as additional keys
     only while they are plain ASCII, and lets them pass as ``\u0061``.
     """
-    tree: dict[str, Any] = {}
+    tree: Tree = {}
     for name in names:
         if not all(holds(LITERAL, ord(letter)) for letter in name):
             continue  # has a character that no key of this pattern has
@@ -231,7 +222,7 @@ def other_than(names: Iterable[str]) -> str:
     return _leaving(tree)
 
 
-def _leaving(tree: dict[str, Any]) -> str:
+def _leaving(tree: Tree) -> str:
     """What goes on otherwise than a tree of names does."""
     letters = sorted(letter for letter in tree if letter)
     ways = [_one_of(without(LITERAL, [(ord(letter), ord(letter)) for letter in letters])) + KEY_LETTER + "*"]
@@ -239,21 +230,18 @@ def _leaving(tree: dict[str, Any]) -> str:
     return _either(ways if "" in tree else [*ways, ""])
 
 
-def _letters(tree: dict[str, Any]) -> int:
+def _letters(tree: Tree) -> int:
     return len(tree) + sum(map(_letters, tree.values()))
 
 
-def _written_out(items: Iterable[Any]) -> int:
-    """How many characters and sets a pattern has with its repetitions written out, told without doing so."""
+def _written_out(parts: Parts) -> int:
+    """How many characters, sets and anchors a pattern has with its repetitions written out, told without doing so."""
     count = 0
-    for kind, value in items:
-        if str(kind) in REPEATS:
-            most = max(value[0], 1) if value[1] == parser.MAXREPEAT else value[1]
-            count += int(most) * _written_out(value[2])
-        elif str(kind) == "SUBPATTERN":
-            count += _written_out(value[3])
-        elif str(kind) == "BRANCH":
-            count += sum(map(_written_out, value[1]))
+    for part in parts:
+        if isinstance(part, Repeat):
+            count += (max(part.least, 1) if part.most is None else part.most) * _written_out(part.part)
+        elif isinstance(part, Choice):
+            count += sum(map(_written_out, part.branches))
         else:
             count += 1
     return count
@@ -265,21 +253,18 @@ def _check_size(count: int, most: int) -> int:
     return count
 
 
-def _searched(items: Sequence[Any], left: bool, right: bool) -> tuple[list[str], bool]:
+def _searched(parts: Parts, left: bool, right: bool) -> tuple[list[str], bool]:
     """The pattern with what may stand around it, in one way or several, and whether nothing may."""
-    items = list(items)
-    while items and _begins(items[0]):
-        items, left = items[1:], False
-    while items and _ends(items[-1]):
-        items, right = items[:-1], False
-    for place in {0, len(items) - 1} if items else ():
-        front, (kind, value), rest = items[:place], items[place], items[place + 1 :]
-        if str(kind) == "SUBPATTERN" and not any(value[1:3]):
-            return _searched([*front, *value[3], *rest], left, right)
-        if str(kind) == "BRANCH" and (len(items) == 1 or _has_anchor(value[1])):
-            return _each([_searched([*front, *branch, *rest], left, right) for branch in value[1]])
+    while parts and _begins(parts[0]):
+        parts, left = parts[1:], False
+    while parts and _ends(parts[-1]):
+        parts, right = parts[:-1], False
+    for place in {0, len(parts) - 1} if parts else ():
+        front, part, rest = parts[:place], parts[place], parts[place + 1 :]
+        if isinstance(part, Choice) and (len(parts) == 1 or _has_anchor(part.branches)):
+            return _each([_searched((*front, *branch, *rest), left, right) for branch in part.branches])
     before, after = (f"{ANY}*" if left else ""), (f"{ANY}*" if right else "")
-    return [f"{before}{_sequence(items)}{after}" if items else before or after], not (left or right)
+    return [f"{before}{_sequence(parts)}{after}" if parts else before or after], not (left or right)
 
 
 def _each(parts: Sequence[tuple[list[str], bool]]) -> tuple[list[str], bool]:
@@ -289,47 +274,40 @@ def _each(parts: Sequence[tuple[list[str], bool]]) -> tuple[list[str], bool]:
     return ways, all(anchored for _, anchored in parts)
 
 
-def _begins(item: Any) -> bool:
-    return str(item[0]) == "AT" and "BEGINNING" in str(item[1])
+def _begins(part: Part) -> bool:
+    return isinstance(part, Edge) and not part.end
 
 
-def _ends(item: Any) -> bool:
-    return str(item[0]) == "AT" and str(item[1]) in ("AT_END", "AT_END_STRING")
+def _ends(part: Part) -> bool:
+    return isinstance(part, Edge) and part.end
 
 
-def _has_anchor(branches: Iterable[Any]) -> bool:
-    """Whether a branch begins or ends with an anchor, within groups and branches of its own or not."""
-    for branch in branches:
-        for kind, value in {id(item): item for item in (*branch[:1], *branch[-1:])}.values():
-            inner = value[1] if str(kind) == "BRANCH" else [value[3]] if str(kind) == "SUBPATTERN" else []
-            if str(kind) == "AT" or _has_anchor(inner):
-                return True
-    return False
+def _has_anchor(branches: Iterable[Parts]) -> bool:
+    """Whether a branch begins or ends with an anchor, within branches of its own or not."""
+    outer = [part for branch in branches for part in (*branch[:1], *branch[-1:])]
+    return any(isinstance(part, Edge) or (isinstance(part, Choice) and _has_anchor(part.branches)) for part in outer)
 
 
-def _sequence(items: Iterable[Any]) -> str:
-    return "".join(_item(str(kind), value) for kind, value in items)
+def _sequence(parts: Parts) -> str:
+    return "".join(map(_part, parts))
 
 
-def _item(kind: str, value: Any) -> str:
-    if kind in REPEATS:
-        return _times(_sequence(value[2]), *value[:2])
-    if kind == "BRANCH":
-        return _either([_sequence(branch) for branch in value[1]])
-    if kind == "SUBPATTERN" and not any(value[1:3]):
-        return _sequence(value[3])
-    write = _CHARACTERS.get(kind)
-    if write is None:
-        raise Unfollowed("flags" if kind == "SUBPATTERN" else kind.lower().replace("_", " "))
-    return write(value)
+def _part(part: Part) -> str:
+    if isinstance(part, Repeat):
+        return _times(_sequence(part.part), part.least, part.most)
+    if isinstance(part, Choice):
+        return _either(list(map(_sequence, part.branches)))
+    if isinstance(part, Edge):
+        raise Unfollowed("an anchor that neither begins nor ends it")
+    spans = [span for item in part.items for span in _spans(item, part.negated)]
+    return _one_of(without(ALL, spans) if part.negated else spans)
 
 
-def _times(text: str, least: int, most: Any) -> str:
+def _times(text: str, least: int, most: int | None) -> str:
     if not text or most == 0:
         return ""
     if least == most == 1:
         return text
-    most = None if most == parser.MAXREPEAT else int(most)
     signs = {(0, 1): "?", (0, None): "*", (1, None): "+"}
     count = f"{{{least}}}" if least == most else f"{{{least},{'' if most is None else most}}}"
     return f"(?:{text}){signs.get((least, most), count)}"
@@ -340,31 +318,21 @@ def _either(ways: list[str]) -> str:
     return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
 
 
-def _set(items: Sequence[Any]) -> str:
-    negated = str(items[0][0]) == "NEGATE"
-    spans = [span for kind, value in items[negated:] for span in _spans(str(kind), value, negated)]
-    return _one_of(without(ALL, spans) if negated else spans)
-
-
-def _spans(kind: str, value: Any, wide: bool) -> Ranges:
+def _spans(item: Span | Class, wide: bool) -> Ranges:
     """The characters of one item of a set: where they are to be excluded all of them, else some may be missing."""
-    if kind == "LITERAL":
-        return [(value, value)]
-    if kind == "RANGE":
-        return [value]
-    name = str(value).removeprefix("CATEGORY_")
-    if name.startswith("NOT_"):
-        name = name.removeprefix("NOT_")
-        return without(ALL, NARROW[name] if wide else _all_of(name))
-    return _all_of(name) if wide else NARROW[name]
+    if not isinstance(item, Class):
+        return [item]
+    if item.negated:
+        return without(ALL, NARROW[item.name] if wide else _all_of(item.name))
+    return _all_of(item.name) if wide else NARROW[item.name]
 
 
 @cache
 def _all_of(name: str) -> Ranges:
     """All characters of a class, or more: beyond ASCII every one counts as a letter, which is shorter to write."""
-    if name == "WORD":
+    if name == "word":
         return [*WORD, (0x80, 0x10FFFF)]
-    if name == "DIGIT":
+    if name == "digit":
         return merged((code, code) for code in range(0x110000) if chr(code).isdecimal())
     return merged((code, code) for code in range(0x110000) if chr(code).isspace() or code == 0xFEFF)  # JavaScript's
 
@@ -374,16 +342,6 @@ def _one_of(ranges: Ranges) -> str:
     if not text:
         raise Unfollowed("a set without a character")
     return text
-
-
-_CHARACTERS: dict[str, Callable[[Any], str]] = {
-    "LITERAL": lambda value: _one_of([(value, value)]),
-    "NOT_LITERAL": lambda value: _one_of(without(ALL, [(value, value)])),
-    "ANY": lambda _: one_of(without(ALL, LINE_ENDS)),
-    "IN": _set,
-}
-REPEATS = ("MAX_REPEAT", "MIN_REPEAT")
-"""Lazy or not, the same whole texts match."""
 
 
 ANY: str = one_of(ALL)

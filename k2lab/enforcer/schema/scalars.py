@@ -8,13 +8,14 @@ from fractions import Fraction
 from typing import Any
 
 from k2lab.enforcer.schema import formats, patterns
+from k2lab.enforcer.schema.ecma262 import Unfollowed
 from k2lab.enforcer.schema.finite import Schema
 
 Tell = Callable[[str, str], None]
 """Takes a keyword that is not held, and why."""
 
 Write = Callable[[str, int, int | None], patterns.Whole]
-"""Takes a pattern as it came and the length of its texts; raises :class:`patterns.Unfollowed`."""
+"""Takes a pattern as it came and the length of its texts; raises :class:`Unfollowed`."""
 
 INT64 = 1 << 63
 MOST_MULTIPLES = 500
@@ -135,7 +136,7 @@ def string(said: Schema, tell: Tell, write: Write) -> Schema | bool:
         try:
             pattern = write(said["pattern"], bounds.get("minLength", 0), bounds.get("maxLength"))
             return _of_pattern(pattern, said, bounds, tell)
-        except patterns.Unfollowed as why:
+        except Unfollowed as why:
             tell("pattern", f"the grammar cannot follow {said['pattern'][:80]!r}: {why}")
     for keyword, bound in tuple(bounds.items()):
         if bound > LONGEST_STRING:

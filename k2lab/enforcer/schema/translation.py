@@ -14,11 +14,11 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import unquote
 
 from k2lab.enforcer.schema import patterns, scalars
 from k2lab.enforcer.schema.conjunction import all_of, both, closed, disjoint, is_open, types, types_of_both
 from k2lab.enforcer.schema.document import Document, Keywords
+from k2lab.enforcer.schema.ecma262 import Unfollowed
 from k2lab.enforcer.schema.finite import Schema, finite
 from k2lab.enforcer.schema.sizes import check
 from k2lab.errors import InputError
@@ -162,8 +162,7 @@ class _Translator:
             self._names[key] = f"d{len(self._names)}"
             place = path
             if said.keys() == {"$ref"}:
-                self._document.target(said["$ref"], path)  # is there, or the place where it is used is told
-                place = unquote(said["$ref"]).lstrip("#")
+                place = self._document.target(said["$ref"], path).place  # or the place where it is used is told
             self._waiting.append((self._names[key], said, place))
         return {"$ref": f"#/$defs/{self._names[key]}"}
 
@@ -186,14 +185,15 @@ class _Translator:
                 self._limit(path, keyword, "parts that hold together differ in it, and not all of them are followed")
         return said
 
-    def _flat_target(self, pointer: str, path: str, chain: tuple[str, ...]) -> Any:
-        if pointer in chain or len(chain) > DEEPEST:
-            raise InputError(f"{path or '/'}: {pointer!r} refers to itself without end, or through too many others")
-        if pointer not in self._flat_targets:
+    def _flat_target(self, key: str, path: str, chain: tuple[str, ...]) -> Any:
+        target = self._document.target(key, path)
+        if key in chain or len(chain) > DEEPEST:
+            said = target.reference
+            raise InputError(f"{path or '/'}: {said!r} refers to itself without end, or through too many others")
+        if key not in self._flat_targets:
             self._count(path, 0)
-            target = self._document.target(pointer, path)
-            self._flat_targets[pointer] = self._flat(target, path, (*chain, pointer))
-        return self._flat_targets[pointer]
+            self._flat_targets[key] = self._flat(target.schema, path, (*chain, key))
+        return self._flat_targets[key]
 
     def _combined(self, said: Any, path: str, depth: int) -> Schema | bool:
         """Keywords that hold together: listed values, a choice, or neither."""
@@ -307,7 +307,7 @@ class _Translator:
         for pattern, schema in others.items():
             try:
                 text = self._patterns.whole(pattern).text
-            except patterns.Unfollowed as why:
+            except Unfollowed as why:
                 self._limit(path, "patternProperties", f"the grammar cannot follow {pattern[:80]!r}: {why}")
                 rest = schema if rest is False else rest
                 continue
@@ -325,7 +325,7 @@ class _Translator:
             return {"additionalProperties": node}
         try:
             return {"patternProperties": {self._patterns.other_than(properties): node}, "additionalProperties": False}
-        except patterns.Unfollowed as why:
+        except Unfollowed as why:
             self._limit(path, "additionalProperties", f"declared properties pass as others: {why}")
             return {"additionalProperties": node}
 
