@@ -1,6 +1,8 @@
 """Tools as they are offered, and what a model may say to them."""
 
 from k2lab import wire
+from k2lab.chat import Request
+from k2lab.enforcer import Options, enforce
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 NOTE = {
@@ -25,6 +27,15 @@ def many(tools, keys):
 
 TOOLS = [tool("get_weather", CITY), tool("add_note", NOTE), tool("now")]
 NAMED = {"type": "function", "function": {"name": "get_weather"}}
+
+
+TALK = [{"role": "user", "content": "hi"}]
+
+
+def enforced(tools, *, tool_choice="auto", parallel=True, **options):
+    """The grammar of a first turn in which some tools are offered."""
+    parameters = {"tool_choice": tool_choice, "parallel_tool_calls": parallel}
+    return enforce(Request.of(TALK, tools, parameters), options=Options(**options))
 
 
 def said(*calls, first=3, text=""):

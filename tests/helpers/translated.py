@@ -6,8 +6,7 @@ import json
 import random
 import re
 
-from k2lab.enforcer.schema import patterns
-from k2lab.enforcer.schema.translation import translate
+from k2lab.enforcer.schema import patterns, translate
 
 
 def made(schema):

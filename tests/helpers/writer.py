@@ -6,8 +6,8 @@ import math
 import random
 import re
 from decimal import Decimal
-from re import _parser as parser
 
+from k2lab.enforcer.schema.ecma262 import Choice, Repeat, Set, read
 from tests.conftest import SHARED
 
 WALLE = [
@@ -162,28 +162,20 @@ def spell(value):
 def sample(pattern, rng):
     """A text that a translated pattern matches."""
 
-    def items(parsed):
-        return "".join(one(str(kind), value) for kind, value in parsed)
+    def text(parts):
+        return "".join(map(one, parts))
 
-    def one(kind, value):
-        if kind == "LITERAL":
-            return chr(value)
-        if kind == "IN":
-            low, high = rng.choice([(v, v) if str(k) == "LITERAL" else v for k, v in value])
-            return chr(rng.choice([low, high if high < 0xD800 else low, rng.randint(low, min(high, low + 60))]))
-        if kind == "MAX_REPEAT":
-            low, high, inner = value
-            return "".join(items(inner) for _ in range(rng.randint(low, min(int(high), low + 3))))
-        if kind == "BRANCH":
-            return items(rng.choice(value[1]))
-        if kind == "AT":
-            return ""
-        if kind == "NOT_LITERAL":
-            return rng.choice([letter for letter in "aé >日😀" if ord(letter) != value])
-        assert kind == "SUBPATTERN", kind
-        return items(value[3])
+    def one(part):
+        if isinstance(part, Choice):
+            return text(rng.choice(part.branches))
+        if isinstance(part, Repeat):
+            most = part.least + 3 if part.most is None else min(part.most, part.least + 3)
+            return "".join(text(part.part) for _ in range(rng.randint(part.least, most)))
+        assert isinstance(part, Set) and not part.negated, part
+        low, high = rng.choice(part.items)
+        return chr(rng.choice([low, high if high < 0xD800 else low, rng.randint(low, min(high, low + 60))]))
 
-    return items(parser.parse(pattern))
+    return text(read(pattern))
 
 
 def changed(value, rng):

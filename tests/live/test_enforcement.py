@@ -8,11 +8,11 @@ import pytest
 
 from k2lab import engine, wire
 from k2lab.chat import Request
-from k2lab.enforcer import ask, enforce
+from k2lab.enforcer import Options, ask
 from k2lab.enforcer.enforcement import LARGEST_GRAMMAR_BYTES
 from k2lab.server.endpoint import Endpoint
 from tests.conftest import ROOT
-from tests.helpers.offered import NAMED, TOOLS, many, said, string_tool, tool
+from tests.helpers.offered import NAMED, TOOLS, enforced, many, said, string_tool, tool
 
 WEATHER, TIME = ("get_weather", {"city": "Oslo"}), ("now", {})
 MARKED = wire.SECTION_BEGIN + wire.SECTION_END
@@ -53,7 +53,7 @@ WANTED = {
 @pytest.mark.parametrize("name", WANTED)
 def test_the_grammar_takes_right_answers_and_no_other(accepted, name):
     options, wanted = WANTED[name]
-    tag = enforce(TOOLS, first_index=3, max_calls=2, **options).tag
+    tag = enforced(TOOLS, first_index=3, max_calls=2, **options).tag
     found = accepted(tag, list(ANSWERS.values()))
     assert {answer for answer, ok in zip(ANSWERS, found, strict=True) if ok} == wanted
 
@@ -69,7 +69,7 @@ THINKING = {  # what comes before a call that must come, and whether it may
 @pytest.mark.parametrize("thinking", THINKING)
 def test_a_thinking_model_thinks_freely_first_and_calls_nothing_meanwhile(accepted, thinking):
     wanted = THINKING[thinking]
-    must, can = (enforce(TOOLS, first_index=3, thinking=thinking, tool_choice=c).tag for c in ("required", "auto"))
+    must, can = (enforced(TOOLS, first_index=3, thinking=thinking, tool_choice=c).tag for c in ("required", "auto"))
     assert accepted(must, [before + ANSWERS["one"] for before in wanted]) == list(wanted.values())
     assert all(accepted(can, [before + ANSWERS["text alone"] for before, may in wanted.items() if may]))
     for tag in (must, can):
@@ -94,7 +94,7 @@ def test_what_the_engine_gets_wrong_is_shown_without_a_model(name):
 @pytest.mark.parametrize(("tools", "keys"), [(96, 5), (128, 4), (25, 20)])
 def test_as_many_tools_as_agents_declare_are_held_to_eight_calls(accepted, tools, keys):
     offered = many(tools, keys)
-    made = enforce(offered)
+    made = enforced(offered)
     last = offered[-1]["function"]
     values = dict.fromkeys(last["parameters"]["properties"], "a < b")
     calls = [(last["name"], values)] * 8
@@ -123,7 +123,7 @@ def accepted_by_older():
 @pytest.mark.parametrize("name", WANTED)
 def test_the_forms_without_macros_admit_the_same(accepted, accepted_by_older, name):
     options, wanted = WANTED[name]
-    made = enforce(TOOLS, first_index=3, max_calls=2, form="tensorrt-llm", **options)
+    made = enforced(TOOLS, first_index=3, max_calls=2, form="tensorrt-llm", **options)
     for judge in (accepted, accepted_by_older):
         found = judge(made.tag, list(ANSWERS.values()))
         assert {answer for answer, ok in zip(ANSWERS, found, strict=True) if ok} == wanted
@@ -149,24 +149,24 @@ SHUT_OUT = ["a<|tool_call_end|>", "<|im_end|>", "<<|im_user|>a", "a\n<|tool_call
 @pytest.mark.parametrize("name", BOUNDED)
 def test_only_markers_are_shut_out_of_strings(accepted, name, form):
     schema, options = BOUNDED[name]
-    made = enforce(string_tool(**schema), form=form, **options)
+    made = enforced(string_tool(**schema), form=form, **options)
     shown = [said(("write", {"text": text}), first=0) for text in (*CODE, *SHUT_OUT)]
     assert accepted(made.tag, shown) == [True] * len(CODE) + [False] * len(SHUT_OUT)
 
 
 def test_what_a_bounded_string_cannot_hold_beside_markers_is_told(accepted):
-    made = enforce(string_tool(maxLength=50))
+    made = enforced(string_tool(maxLength=50))
     assert [(item.tool, item.loss.path) for item in made.losses] == [("write", "/properties/text")]
     assert "<|t and <|i" in str(made.losses[0]) and made.to_json()["losses"][0]["tool"] == "write"
     lost = [said(("write", {"text": text}), first=0) for text in ("<|title|>", "<|x|>")]
     assert accepted(made.tag, lost) == [False, True]
     for exact in ({}, {"minLength": 1}, {"maxLength": 10}, {"pattern": "^[^#]+$"}):
-        made = enforce(string_tool(**exact))
+        made = enforced(string_tool(**exact))
         assert made.losses == () and accepted(made.tag, lost[:1]) == [True]
 
 
 def test_a_key_that_is_not_declared_holds_no_marker_either(accepted):
-    tag = enforce([tool("f", {"type": "object", "additionalProperties": {"type": "integer"}})]).tag
+    tag = enforced([tool("f", {"type": "object", "additionalProperties": {"type": "integer"}})]).tag
     keys = ["a<b", "<|", "<|x", "<|im_end|>", "<|tool_call_end|>"]
     found = accepted(tag, [said(("f", {key: 1}), first=0) for key in keys])
     assert found == [True, True, True, False, False]
@@ -176,7 +176,7 @@ def test_a_key_that_is_not_declared_holds_no_marker_either(accepted):
     "root", [{"type": ["object", "string"]}, {"anyOf": [{"type": "object"}, {"type": "array"}]}, {}]
 )
 def test_arguments_are_an_object_whatever_the_root_says(accepted, root):
-    tag = enforce([tool("f", root)], loosen=True).tag
+    tag = enforced([tool("f", root)], loosen=True).tag
     texts = ["{}", '"x"', "[]", "1", "null"]
     frame = said(("f", {}), first=0)
     assert accepted(tag, [frame.replace("{}", text) for text in texts]) == [True] + [False] * 4
@@ -189,7 +189,7 @@ REPORTED = ("68b-html-with-max-string-128", "69-html-unbounded", "77-min-length-
 def test_reported_texts_are_written_or_refused_as_they_should(accepted, shared, name):
     folder = shared / "reports" / name
     options = {"max_string": 128} if "128" in name else {}
-    tag = enforce(json.loads((folder / "T.json").read_text()), **options).tag
+    tag = enforced(json.loads((folder / "T.json").read_text()), **options).tag
     for file in sorted(folder.glob("*.txt")):
         text = file.read_text()
         assert accepted(tag, [text]) == [file.name.startswith("ok") and "<|im_end|>" not in text], file.name
@@ -202,7 +202,7 @@ def test_the_grammar_takes_keys_in_every_order_and_asks_for_the_required_ones(ac
     texts = [said(("f", {name: values[name] for name in order}), first=0) for order in every]
     for required in (["a", "b", "c"], ["a"], []):
         schema = {"type": "object", "properties": keys, "required": required}
-        found = accepted(enforce([tool("f", schema)], max_calls=1).tag, texts)
+        found = accepted(enforced([tool("f", schema)], max_calls=1).tag, texts)
         assert found == [set(required) <= set(order) for order in every], required
 
 
@@ -213,17 +213,16 @@ def test_live_servers_take_their_form_of_a_tag(servers):
 
 @pytest.mark.parametrize(("name", "form"), [("0.32.0 current", "vllm"), ("0.11.0 current", "vllm-0.11")])
 def test_a_live_server_gives_the_index_that_it_is_told(servers, name, form, talk: Request):
-    reply = ask.chat(
-        Endpoint(servers[name]), talk, first_index=7, max_calls=1, form=form,
-        params={"temperature": 0, "max_tokens": 200},
-    )  # fmt: skip
+    options, params = Options(first_index=7, max_calls=1, form=form), {"temperature": 0, "max_tokens": 200}
+    reply = ask.send(Endpoint(servers[name]), talk, options=options, params=params)
     assert [call.id for call in reply.calls] == ["functions.get_weather:7"]
 
 
 def test_a_live_server_is_made_to_call_and_kept_from_it(servers, talk: Request):
     endpoint, params = Endpoint(servers["0.32.0 current"]), {"temperature": 0, "max_tokens": 200}
     small_talk = Request.of([{"role": "user", "content": "Hello!"}], talk.tools)
-    made = ask.chat(endpoint, small_talk, tool_choice="required", max_string=20, params=params)
+    required = {**params, "tool_choice": "required"}
+    made = ask.send(endpoint, small_talk, options=Options(max_string=20), params=required)
     assert made.finish_reason == "tool_calls" and made.calls[0].id == "functions.get_weather:0"
-    kept = ask.chat(endpoint, talk, tool_choice="none", params=params)
+    [kept] = ask.in_text(endpoint, [talk], params=params)
     assert kept.finish_reason == "stop" and not kept.calls and kept.content

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from k2lab.enforcer.schema import formats
-from k2lab.enforcer.schema.translation import translate
+from k2lab.enforcer.schema import formats, translate
 from tests.helpers.formatted import INVALID, VALID
 from tests.helpers.schemas import exact
 

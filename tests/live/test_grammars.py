@@ -12,8 +12,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
 
 from k2lab import engine
-from k2lab.enforcer.schema import patterns
-from k2lab.enforcer.schema.translation import translate
+from k2lab.enforcer.schema import patterns, translate
 from tests.conftest import ROOT
 from tests.helpers.schemas import SCHEMAS, exact
 from tests.helpers.translated import TEXTS, as_javascript, random_patterns, spelled

@@ -10,10 +10,11 @@ from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
 
 from k2lab import wire
-from k2lab.enforcer import MARKERS, enforce
+from k2lab.enforcer import MARKERS
 from k2lab.enforcer.grammar import Grammar
-from k2lab.enforcer.schema.translation import arguments
+from k2lab.enforcer.schema import translate
 from k2lab.errors import InputError
+from tests.helpers.offered import enforced
 from tests.helpers.schemas import SCHEMAS, p
 from tests.helpers.writer import WALLE, Writer, blamed, changed
 
@@ -38,16 +39,17 @@ def test_the_whole_tag_takes_what_a_schema_admits_and_nothing_invalid(accepted):
         asked, rng = parameters(schema), random.Random(name)
         tool = {"type": "function", "function": {"name": "f", "parameters": asked}}
         try:
-            made = enforce([tool], max_calls=1, tool_choice="required", loosen=True)
+            made = enforced([tool], max_calls=1, tool_choice="required", loosen=True)
         except InputError:
             refused.add(name)
             continue
-        writer = Writer(arguments(asked).schema, name)
+        writer = Writer(translate(asked, kind="object").schema, name)
         written = list(dict.fromkeys(writer.text() for _ in range(12)))
         values = [json.loads(text) for text in written]
         tried = [json.dumps(changed(rng.choice(values), rng), ensure_ascii=False) for _ in range(24)]
         found = accepted(made.tag, [call(text) for text in [*written, *tried]])
-        missed += [(name, text) for text, ok in zip(written, found, strict=False) if not ok]
+        lost = "<" if made.losses else "no loss"  # what a loss names begins with it
+        missed += [(name, text) for text, ok in zip(written, found, strict=False) if not ok and lost not in text]
         judge = validator_for(asked, default=Draft202012Validator)(asked)
         named = {item.limit.keyword for item in made.limits}
         valid += len(written)
@@ -76,7 +78,7 @@ BOUNDS = (
 @pytest.mark.parametrize("bounds", BOUNDS, ids=str)
 def test_no_bound_lets_a_string_pass_that_is_none(accepted, bounds):
     tool = {"type": "function", "function": {"name": "f", "parameters": p({"type": "string", **bounds})}}
-    tag = enforce([tool], max_calls=1, tool_choice="required", loosen=True).tag
+    tag = enforced([tool], max_calls=1, tool_choice="required", loosen=True).tag
     pad = "a" * 130 if "130" in str(bounds) else "aa"
     broken = ["\n", "\\q", "\\", "\t", f"{wire.CALL_END}"]
     texts = [call(f'{{"p": "{pad}{part}{end}"}}') for part in broken for end in ("", pad)]
@@ -105,7 +107,7 @@ def test_every_short_string_that_fits_is_written_and_no_other(accepted, lengths,
     least, most = lengths
     string = {"type": "string", "minLength": least} | ({} if most is None else {"maxLength": most})
     tool = {"type": "function", "function": {"name": "f", "parameters": p(string)}}
-    made = enforce([tool], max_calls=1, tool_choice="required", form=form)
+    made = enforced([tool], max_calls=1, tool_choice="required", form=form)
     texts = ["".join(pieces) for pieces in PIECES]
     fits = [
         len(pieces) >= least and (most is None or len(pieces) <= most) and not any(map(text.__contains__, MARKERS))
@@ -139,7 +141,7 @@ def test_random_patterns_admit_what_re_matches_but_for_markers(accepted, macros)
     texts += ["<", "<|", "a<b", "<|tool_call", "b<|im_", "<|i", "<<", "b<|im"]
     for _ in range(150):
         asked = pattern(rng, 4)
-        grammar = Grammar(macros)
+        grammar = Grammar(macros=macros)
         whole = grammar.text(grammar.string({"pattern": asked}, ""))
         tag = {"type": "structural_tag", "format": {"type": "grammar", "grammar": whole}}
         found = accepted(tag, [f'"{text}"' for text in texts])

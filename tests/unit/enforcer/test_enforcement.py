@@ -6,12 +6,11 @@ import time
 import pytest
 
 from k2lab import enforcer
-from k2lab.enforcer import attach, enforce
+from k2lab.chat import Request
+from k2lab.enforcer import Options, attach, enforce
 from k2lab.enforcer.enforcement import LARGEST_GRAMMAR_BYTES
 from k2lab.errors import InputError, UnsupportedError
-from tests.helpers.offered import CITY, NAMED, TOOLS, many, string_tool, tool
-
-TALK = [{"role": "user", "content": "hi"}]
+from tests.helpers.offered import CITY, NAMED, TALK, TOOLS, enforced, many, string_tool, tool
 
 
 @pytest.mark.parametrize(
@@ -40,35 +39,35 @@ TALK = [{"role": "user", "content": "hi"}]
     ],
 )
 def test_what_cannot_be_enforced_is_said_in_one_line_within_a_second(tools, options, said):
-    enforce(TOOLS)  # what is imported is imported
+    enforced(TOOLS)  # what is imported is imported
     began = time.monotonic()
     with pytest.raises((InputError, UnsupportedError), match=said) as refused:
-        enforce(tools, **options)
+        enforced(tools, **options)
     assert time.monotonic() - began < 1 and "\n" not in str(refused.value)
 
 
 def test_many_tools_give_up_orders_of_keys_before_they_are_refused():
-    assert [enforce(many(n, 4)).any_order for n in (1, 40, 80, 160)] == [4, 4, 3, 3]
-    assert enforce(many(100, 5)).any_order == 4  # five keys have one order in any case
+    assert [enforced(many(n, 4)).any_order for n in (1, 40, 80, 160)] == [4, 4, 3, 3]
+    assert enforced(many(100, 5)).any_order == 4  # five keys have one order in any case
 
 
 def test_500_tools_are_written_within_a_second():
     began = time.monotonic()
-    made = enforce([tool(f"tool_{i}", CITY) for i in range(500)], max_calls=1)
+    made = enforced([tool(f"tool_{i}", CITY) for i in range(500)], max_calls=1)
     assert time.monotonic() - began < 1 and len(made.grammar) < LARGEST_GRAMMAR_BYTES
 
 
 def test_a_tool_stands_once_however_many_calls_may_come():
-    sizes = [len(enforce(many(20, 6), max_calls=calls).grammar) for calls in (1, 8, 64)]
+    sizes = [len(enforced(many(20, 6), max_calls=calls).grammar) for calls in (1, 8, 64)]
     assert sizes[1] < 1.5 * sizes[0] and sizes[2] < 6 * sizes[0]
-    assert enforce(TOOLS, max_calls=64).grammar.count("city") == 1
+    assert enforced(TOOLS, max_calls=64).grammar.count("city") == 1
 
 
 def test_a_part_that_cannot_be_held_is_named_and_loosened_on_demand():
     label = tool("label", {"properties": {"tags": {"type": "array", "uniqueItems": True}}})
     with pytest.raises(UnsupportedError, match="label: /properties/tags uniqueItems"):
-        enforce([label])
-    made = enforce([label], loosen=True)
+        enforced([label])
+    made = enforced([label], loosen=True)
     assert [(item.tool, item.limit.path, item.limit.keyword) for item in made.limits] == [
         ("label", "/properties/tags", "uniqueItems")
     ]
@@ -78,21 +77,22 @@ def test_a_part_that_cannot_be_held_is_named_and_loosened_on_demand():
 def test_a_request_goes_out_with_auto_and_without_strict_and_is_not_changed():
     strict = {**TOOLS[0], "function": {**TOOLS[0]["function"], "strict": True}}
     history = [*TALK, {"role": "assistant", "tool_calls": [{"function": {"name": "now"}}] * 2}, *TALK]
-    request = {"messages": history, "tools": [strict], "tool_choice": "required", "parallel_tool_calls": False}
-    before = json.dumps(request)
-    made, how = attach(request)
-    assert json.dumps(request) == before
-    assert made["tool_choice"] == "auto" and "parallel_tool_calls" not in made
-    assert "strict" not in made["tools"][0]["function"]
+    request = Request.of(history, [strict], {"tool_choice": "required", "parallel_tool_calls": False, "top_p": 1})
+    before = json.dumps(request.to_json())
+    how, made = enforce(request), attach(request)
+    assert json.dumps(request.to_json()) == before and made == how.attached(request)
+    assert list(made.parameters) == ["top_p", "tool_choice", "structured_outputs"]
+    assert made.parameters["tool_choice"] == "auto" and made.messages == request.messages
+    assert "strict" not in made.tools[0]["function"]
     assert (how.first_index, how.max_calls) == (2, 1)
-    tag = json.loads(made["structured_outputs"]["structural_tag"])
-    assert tag == enforce(TOOLS[:1], tool_choice="required", first_index=2, parallel=False).tag
+    tag = json.loads(made.parameters["structured_outputs"]["structural_tag"])
+    assert tag == enforced(TOOLS[:1], tool_choice="required", first_index=2, parallel=False).tag
 
 
 def test_a_request_without_tools_is_held_to_text():
-    made, _ = attach({"messages": TALK})
-    assert "tools" not in made and "tool_choice" not in made
-    assert json.loads(made["structured_outputs"]["structural_tag"]) == enforce([], tool_choice="none").tag
+    made = attach(Request.of(TALK))
+    assert not made.tools and list(made.parameters) == ["structured_outputs"]
+    assert json.loads(made.parameters["structured_outputs"]["structural_tag"]) == enforced([], tool_choice="none").tag
 
 
 CARRIED = {
@@ -105,27 +105,28 @@ CARRIED = {
 
 @pytest.mark.parametrize("form", CARRIED)
 def test_each_server_gets_the_grammar_where_it_looks_for_it(form):
-    made, how = attach({"messages": TALK, "tools": TOOLS, "tool_choice": "required"}, form=form)
-    assert CARRIED[form](made) == how.grammar == enforce(TOOLS, tool_choice="required", form=form).grammar
+    request, options = Request.of(TALK, TOOLS, {"tool_choice": "required"}), Options(form=form)
+    made, how = attach(request, options=options).parameters, enforce(request, options=options)
+    assert CARRIED[form](made) == how.grammar == enforced(TOOLS, tool_choice="required", form=form).grammar
     assert made["tool_choice"] == "auto" and how.form == form
     assert made.get("response_format", {"type": "structural_tag"})["type"] == "structural_tag"
     assert (
         ("Regex(" in how.grammar)
-        == ("TagDispatch(" in enforce(TOOLS, form=form).grammar)
+        == ("TagDispatch(" in enforced(TOOLS, form=form).grammar)
         == (form in ("vllm", "sglang"))
     )
 
 
 def test_a_request_with_a_grammar_of_its_own_is_not_overwritten():
-    asked = {"messages": TALK, "tools": TOOLS, "response_format": {"type": "json_object"}}
+    asked = Request.of(TALK, TOOLS, {"response_format": {"type": "json_object"}})
     with pytest.raises(InputError, match="has a response_format of its own"):
-        attach(asked, form="sglang")
-    assert attach(asked)[0]["response_format"] == {"type": "json_object"}
+        attach(asked, options=Options(form="sglang"))
+    assert attach(asked).parameters["response_format"] == {"type": "json_object"}
 
 
 def test_a_root_that_admits_no_object_is_refused():
     with pytest.raises(InputError, match="tool 'f'"):
-        enforce([tool("f", {"type": "string"})])
+        enforced([tool("f", {"type": "string"})])
 
 
 def test_a_whole_request_says_how_it_is_to_be_enforced(k2lab, tmp_path):
@@ -134,11 +135,11 @@ def test_a_whole_request_says_how_it_is_to_be_enforced(k2lab, tmp_path):
     talk = {"messages": [*TALK, {"role": "assistant", "tool_calls": calls}], "tools": TOOLS}
     request.write_text(json.dumps(talk | {"tool_choice": NAMED, "parallel_tool_calls": False}))
     tools.write_text(json.dumps(TOOLS))
-    wanted = enforce(TOOLS, tool_choice=NAMED, parallel=False, first_index=1).tag
+    wanted = enforced(TOOLS, tool_choice=NAMED, parallel=False, first_index=1).tag
     assert json.loads(k2lab("enforce", "--tools", request).stdout) == wanted
     assert json.loads(k2lab("enforce", "--tools", tools, "--history", request).stdout) == wanted
     over = k2lab("enforce", "--tools", request, "--tool-choice", "auto", "--parallel").stdout
-    assert json.loads(over) == enforce(TOOLS, first_index=1).tag
+    assert json.loads(over) == enforced(TOOLS, first_index=1).tag
 
 
 def test_allowed_tools_are_those_alone():
@@ -146,13 +147,13 @@ def test_allowed_tools_are_those_alone():
     for mode in ("auto", "required"):
         choice = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": listed}}
         only = [item for item in TOOLS if item["function"]["name"] == "now"]
-        assert enforce(TOOLS, tool_choice=choice).tag == enforce(only, tool_choice=mode).tag
+        assert enforced(TOOLS, tool_choice=choice).tag == enforced(only, tool_choice=mode).tag
     for tools, said in (
         ([{"function": {"name": "nope"}}], "allows nope, which is not declared"),
         (None, "has no list"),
     ):
         with pytest.raises(InputError, match=said):
-            enforce(TOOLS, tool_choice={"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": tools}})
+            enforced(TOOLS, tool_choice={"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": tools}})
 
 
 def test_the_tag_is_printed_by_the_command_line(k2lab, tmp_path):
@@ -161,10 +162,10 @@ def test_the_tag_is_printed_by_the_command_line(k2lab, tmp_path):
     calls = [{"id": "x", "function": {"name": "now", "arguments": "{}"}}]
     history.write_text(json.dumps([*TALK, {"role": "assistant", "tool_calls": calls}]))
     done = k2lab("enforce", "--tools", tools, "--history", history, "--tool-choice", "get_weather")
-    assert json.loads(done.stdout) == enforce(TOOLS, tool_choice=NAMED, first_index=1).tag
+    assert json.loads(done.stdout) == enforced(TOOLS, tool_choice=NAMED, first_index=1).tag
     for form, field in (("vllm-0.11", "structured_outputs"), ("sglang", "response_format")):
         carried = k2lab("enforce", "--tools", tools, "--form", form, "--no-parallel")
-        assert json.loads(carried.stdout) == enforce(TOOLS, form=form, parallel=False).fields
+        assert json.loads(carried.stdout) == enforced(TOOLS, form=form, parallel=False).fields
         assert list(json.loads(carried.stdout)) == [field]
     assert "no string or key can hold <|tool_call or <|im_" in carried.stderr
     for command in (("enforce",), ("bench", "run")):

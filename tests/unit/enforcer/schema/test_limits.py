@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from k2lab.enforcer.schema import translate
 from k2lab.enforcer.schema.finite import finite
-from k2lab.enforcer.schema.translation import translate
 from k2lab.errors import InputError
 from tests.helpers.schemas import I, S, arr, obj, p
 
@@ -63,7 +63,7 @@ REFUSED = {
     "never ending": (defined(ref("a"), a=obj({"n": ref("a")}, ["n"])), "never ends"),
     "enum empty": (p({"enum": []}), "/properties/p lists no value"),
     "enum of another type": (p({"enum": ["a"], "type": "integer"}), "/properties/p lists no value"),
-    "enum checked by a missing $ref": (p({"enum": [1], **ref("x")}), "does not exist"),
+    "enum checked by a missing $ref": (p({"enum": [1], **ref("x")}), "'#/\\$defs/x' is not there: a listed value"),
     "enum checked in a circle": (defined({"enum": [1], **ref("a")}, a=ref("a")), "cannot be checked"),
     "false": (False, "/ is false"),
     "required false": (obj({"a": False}, ["a"]), "/properties/a is false"),

@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from k2lab.enforcer.schema import patterns
-from k2lab.enforcer.schema.translation import translate
+from k2lab.enforcer.schema import patterns, translate
 from tests.helpers.schemas import I, S, obj, p
 from tests.helpers.translated import TEXTS, as_javascript, limits, made, random_patterns, spelled
 
@@ -46,18 +45,18 @@ def test_a_pattern_is_written_for_whole_texts(pattern, expected, shortest, longe
 @pytest.mark.parametrize(
     ("pattern", "why"),
     [
-        ("(?=a)b", "assert"),
-        ("(a)\\1", "groupref"),
-        ("\\bab", "at"),
+        ("(?=a)b", "a look-around assertion"),
+        ("(a)\\1", "a back reference"),
+        ("\\bab", "a word boundary"),
         ("(?i)a", "flags"),
         ("(?i:a)", "flags"),
-        ("x(^a|b)", "at"),
+        ("x(^a|b)", "an anchor that neither begins nor ends it"),
         ("a{600}", "600 characters with its repetitions written out, at most 512"),
         ("((a{40}b){40}|c){40}", "65640 characters"),
         ("a{4000000000,}", "at most 512"),
         ("[a-z]" * 2000, "10000 characters long, at most 8192"),
         ("(^|aa|bb|cc|dd|ee|ff|gg|hh)x($|aa|bb|cc|dd|ee|ff|gg|hh)", "64 choices around anchors"),
-        ("([", "unterminated"),
+        ("([", "an unterminated set"),
     ],
 )
 def test_a_pattern_that_cannot_be_held_says_why(pattern, why):

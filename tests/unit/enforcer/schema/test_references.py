@@ -2,7 +2,7 @@
 
 import pytest
 
-from k2lab.enforcer.schema.translation import translate
+from k2lab.enforcer.schema import translate
 from k2lab.errors import InputError
 from tests.helpers.schemas import I, S, arr, obj, p
 from tests.helpers.translated import made
@@ -91,7 +91,7 @@ def test_identifiers_and_anchors_are_those_of_the_draft(schema, expected):
         ("other.json", "only references within the schema can be followed, not 'other.json'"),
         ("https://example.com/x", "only references within"),
         ("#nowhere", "no part of the schema has the anchor '#nowhere'"),
-        ("tool.json#nowhere", "only references within"),
+        ("tool.json#nowhere", "no part of the schema has the anchor 'tool.json#nowhere'"),
         ("#/$defs/q", "'#/\\$defs/q' is not there"),
     ],
 )

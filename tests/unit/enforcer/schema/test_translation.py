@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from k2lab.enforcer.schema import formats
-from k2lab.enforcer.schema.translation import arguments, translate
+from k2lab.enforcer.schema import formats, translate
 from k2lab.errors import InputError
 from tests.helpers.schemas import NULL, B, I, N, S, arr, obj, p
 from tests.helpers.translated import limits, made
@@ -245,11 +244,11 @@ OBJECT = {"type": "object", "additionalProperties": {}}
     ],
 )
 def test_arguments_are_an_object_whatever_else_a_root_admits(root, expected):
-    assert arguments(root).schema == expected
+    assert translate(root, kind="object").schema == expected
 
 
 def test_a_root_within_itself_is_narrowed_at_the_root_alone():
-    found = arguments({"type": ["object", "string"], "properties": {"n": {"$ref": "#"}}}).schema
+    found = translate({"type": ["object", "string"], "properties": {"n": {"$ref": "#"}}}, kind="object").schema
     inner = found["properties"]["n"]["$ref"].removeprefix("#/$defs/")
     assert {branch["type"] for branch in found["$defs"][inner]["anyOf"]} == {"object", "string"}
 
@@ -257,4 +256,4 @@ def test_a_root_within_itself_is_narrowed_at_the_root_alone():
 @pytest.mark.parametrize("root", [False, S, arr(I), {"enum": [1, "a"]}, {"anyOf": [S, NULL]}, {"const": None}])
 def test_a_root_that_no_object_fits_is_refused(root):
     with pytest.raises(InputError, match="no object, which arguments always are, fits the schema: /"):
-        arguments(root)
+        translate(root, kind="object")
