@@ -25,8 +25,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 TALK = paths.data_dir() / "conversations" / "get_weather.json"
 
-settings.register_profile("k2lab", deadline=None)  # two cores, shared with live servers
-settings.load_profile("k2lab")
+settings.register_profile("quick", deadline=None, max_examples=50)  # two cores, shared with live servers
+settings.register_profile("thorough", deadline=None)
+settings.load_profile("quick")  # `make test` loads the other: pytest --hypothesis-profile=thorough
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -96,28 +97,17 @@ def plain_server() -> Iterator[PlainServer]:
 def k2lab() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line, its entry point called in this process; an exception that it lets out fails the test."""
 
-    def run(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: object, env: dict[str, str] | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
         words = ["k2lab", *map(str, arguments)]
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setattr(sys, "argv", words)
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8"))
             for name, value in (env or {}).items():
                 patch.setenv(name, value)
             with pytest.raises(SystemExit) as ended:
                 cli.main()
         return subprocess.CompletedProcess(words, int(ended.value.code or 0), out.getvalue(), err.getvalue())
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def k2lab_stdin() -> Callable[..., str]:
-    """Run the command line on a text; returns what it prints."""
-
-    def run(text: str, *arguments: object) -> str:
-        command = [sys.executable, "-m", "k2lab", *map(str, arguments)]
-        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=60, check=True)
-        return done.stdout.decode()
 
     return run
 

@@ -169,8 +169,8 @@ def test_what_repeats_for_a_while_or_in_the_middle_is_a_text(text):
 
 
 def test_repetition_is_looked_for_in_constant_time():
-    text, started = "ab" * 5_000_000 + "c", time.perf_counter()
-    assert not texts.repeats(text) and time.perf_counter() - started < 0.5
+    text, started = "ab" * 5_000_000 + "c", time.process_time()
+    assert not texts.repeats(text) and time.process_time() - started < 0.5
 
 
 BOTH = (call("gauge", 0), call("flood_map", 1))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
@@ -17,6 +17,7 @@ from k2lab.chat import Exchange
 from k2lab.errors import InputError
 from k2lab.nano import benchmark
 from k2lab.stats import mcnemar, share
+from tests.helpers.effort import examples
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 BROKEN = {"type": "object", "properties": {"city": {"type": "sting"}}}
@@ -284,7 +285,7 @@ JSON_VALUES = st.recursive(
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: json.dumps(schema)[:40])
 def test_the_verdict_is_jsonschemas(schema):
-    @settings(max_examples=100)
+    @examples(100)
     @given(JSON_VALUES)
     def holds(value):
         judged, error = schema_error(schema, value)

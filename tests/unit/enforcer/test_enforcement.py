@@ -40,10 +40,10 @@ from tests.helpers.offered import CITY, NAMED, TALK, TOOLS, enforced, many, stri
 )
 def test_what_cannot_be_enforced_is_said_in_one_line_within_a_second(tools, options, said):
     enforced(TOOLS)  # what is imported is imported
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises((InputError, UnsupportedError), match=said) as refused:
         enforced(tools, **options)
-    assert time.monotonic() - began < 1 and "\n" not in str(refused.value)
+    assert time.process_time() - began < 1 and "\n" not in str(refused.value)
 
 
 def test_many_tools_give_up_orders_of_keys_before_they_are_refused():
@@ -52,9 +52,9 @@ def test_many_tools_give_up_orders_of_keys_before_they_are_refused():
 
 
 def test_500_tools_are_written_within_a_second():
-    began = time.monotonic()
+    began = time.process_time()
     made = enforced([tool(f"tool_{i}", CITY) for i in range(500)], max_calls=1)
-    assert time.monotonic() - began < 1 and len(made.grammar) < LARGEST_GRAMMAR_BYTES
+    assert time.process_time() - began < 1 and len(made.grammar) < LARGEST_GRAMMAR_BYTES
 
 
 def test_a_tool_stands_once_however_many_calls_may_come():

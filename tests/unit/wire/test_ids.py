@@ -3,11 +3,12 @@
 import re
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from k2lab import wire
 from k2lab.wire import opaque
+from tests.helpers.effort import examples
 
 
 def tool(name, *required, **more):
@@ -254,7 +255,7 @@ def named_ids(draw):
     return offered, named, draw(prefixes) + named + draw(indexes)
 
 
-@settings(max_examples=800)
+@examples(800)
 @given(named_ids(), st.sampled_from(['{"path": "x"}', "{}", ""]))
 @example((["delete_file"], "read_file", "functions.read_file"), '{"path": "x"}')
 @example((["delete_file"], "read_file", "call_read_file"), '{"path": "x"}')
@@ -278,7 +279,7 @@ def test_no_usable_call_bears_a_name_that_its_id_contradicts(made, arguments):
     assert not others
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(st.from_regex(r"[A-Za-z_][A-Za-z0-9_.:@/ -]{0,30}", fullmatch=True), st.sampled_from(['{"path": "x"}', "{}"]))
 def test_arguments_never_make_a_call_of_an_id_that_is_a_word(call_id, arguments):
     assume(not opaque.is_opaque(call_id.strip()))

@@ -2,7 +2,7 @@ import json
 from importlib.resources import files
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
@@ -11,6 +11,7 @@ from k2lab.errors import InputError
 from k2lab.nano import folders
 from k2lab.prompt.source import KimiTokenizer, open_source
 from tests.conftest import SHARED
+from tests.helpers.effort import assert_linear, examples
 
 OWN = [json.loads(line) for line in (paths.data_dir() / "failures.jsonl").read_text().splitlines()]
 MARKERS = (wire.SECTION_BEGIN, wire.SECTION_END, wire.CALL_BEGIN, wire.ARGUMENT_BEGIN, wire.CALL_END)
@@ -90,22 +91,34 @@ def test_every_failure_of_the_catalogue_is_answered_as_expected(case):
 
 
 @pytest.mark.skipif(not SHARED_CASES.exists(), reason="no shared data beside this checkout")
-def test_every_failure_of_the_shared_catalogue_is_answered_by_the_command(k2lab_stdin, tmp_path):
+def test_every_failure_of_the_shared_catalogue_is_answered_by_the_command(k2lab, tmp_path):
     cases = [json.loads(line) for line in SHARED_CASES.read_text().splitlines()]
     assert len(cases) == 24
     for case in cases:
         tools = tmp_path / "tools.json"
         tools.write_text(json.dumps(case["tools"]))
-        made = json.loads(k2lab_stdin(case["raw_output"], "parse", "--tools", tools))
+        made = json.loads(k2lab("parse", "--tools", tools, stdin=case["raw_output"]).stdout)
         statuses = {call["status"] for call in made["calls"]} or {"text"}
         calls = [{"name": c["name"], "arguments": c["arguments"]} for c in made["calls"] if c["status"] in ANSWERED]
         assert {"status": statuses.pop(), "calls": calls, "content": made["content"]} == case["expected"], case["id"]
         assert not statuses
 
 
+@pytest.fixture(scope="module")
+def kimi_tokenizer():
+    if not SHARED.is_dir():
+        pytest.skip("no shared data beside this checkout")
+    return KimiTokenizer(SHARED / "kimi-tokenizer")
+
+
+@pytest.fixture(scope="module")
+def nano_tokenizer():
+    return open_source(folders.assemble("current")).tokenizer
+
+
 @pytest.mark.parametrize("case", RECORDED, ids=lambda case: case["id"])
-def test_recorded_outputs_are_parsed_as_expected_from_text_and_from_ids(case, shared):
-    tokenizer = KimiTokenizer(shared / "kimi-tokenizer")
+def test_recorded_outputs_are_parsed_as_expected_from_text_and_from_ids(case, kimi_tokenizer):
+    tokenizer = kimi_tokenizer
     thinking = case.get("thinking")
     by_text = wire.parse(case["raw_output"], case["tools"], thinking=thinking)
     by_ids = wire.parse_ids(case["output_token_ids"], tokenizer, case["tools"], thinking=thinking)
@@ -140,7 +153,7 @@ def test_format_then_parse_is_the_identity(calls, content, first):
         check_places(parsed, text)
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(hostile, st.booleans(), st.sampled_from([None, True, False]), st.booleans())
 @example(wire.CALL_BEGIN, False, None, True)
 @example(f"x{wire.ARGUMENT_BEGIN}", False, None, True)
@@ -157,7 +170,7 @@ def test_any_text_is_read_without_an_exception_and_nothing_is_lost(text, strict,
             assert call.status != "repaired"
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(hostile | st.text(max_size=400), st.data(), st.sampled_from([None, True, False]))
 def test_whole_equals_streamed(text, data, thinking):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
@@ -173,11 +186,10 @@ def test_a_stream_gives_content_before_its_end():
     assert "".join(stream.feed("word ") for _ in range(400)).startswith("word word")
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.lists(st.integers(0, 1023), max_size=60))
-def test_any_ids_are_read_without_an_exception(ids):
-    tokenizer = open_source(folders.assemble("current")).tokenizer
-    parsed = wire.parse_ids(ids, tokenizer, TOOLS)
+def test_any_ids_are_read_without_an_exception(nano_tokenizer, ids):
+    parsed = wire.parse_ids(ids, nano_tokenizer, TOOLS)
     assert all(0 <= call.start <= call.end <= len(ids) for call in parsed.calls)
     assert all(0 <= piece.start <= piece.end <= len(ids) for piece in parsed.pieces)
 
@@ -209,46 +221,27 @@ def test_what_the_format_cannot_carry_is_refused(name, content):
         wire.format_calls([(name, {})], content)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "unit",
     [
-        wire.CALL_BEGIN,
-        wire.ARGUMENT_BEGIN,
+        *(wire.CALL_BEGIN, wire.ARGUMENT_BEGIN, wire.CALL_BEGIN + "f{", wire.SECTION_BEGIN + "{"),
         wire.CALL_BEGIN + "functions.a:0" + wire.ARGUMENT_BEGIN + '{"a',
         "a" * 150 + ":1" + wire.ARGUMENT_BEGIN + "{}",
         wire.SECTION_BEGIN + wire.CALL_BEGIN + "functions.a:0" + wire.ARGUMENT_BEGIN + "{}" + wire.CALL_END,
-    ],
-    ids=[
-        "calls",
-        "arguments",
-        "open strings",
-        "leaked ids",
-        "unclosed sections",
-    ],
-)
-def test_ten_megabytes_of_hostile_text_are_read(unit):
-    """A quadratic reader would need hours for this."""
-    text = unit * (10_000_000 // len(unit))
-    parsed = wire.parse(text, TOOLS)
-    assert parsed.pieces[-1].end == len(text)
-
-
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize(
-    "unit",
-    [
-        *("<think>a</think>", "</think> ", "<|im_end|>[EOS] <|im_user|>user<|im_middle|>", "<|im_end|> x "),
-        *('functions.search:0{"a": "', "search:0{}", wire.CALL_BEGIN + "f{", wire.SECTION_BEGIN + "{"),
         wire.CALL_BEGIN + "functions.a:0" + wire.ARGUMENT_BEGIN + '{"a": NaN}"\\"',
+        *("<think>a</think>", "</think> ", "<|im_end|>[EOS] <|im_user|>user<|im_middle|>", "<|im_end|> x "),
+        *('functions.search:0{"a": "', "search:0{}"),
     ],
 )
-def test_two_megabytes_of_other_hostile_text_are_read_and_told_from_other_forms(unit):
-    text = unit * (2_000_000 // len(unit))
-    for thinking in (None, True):
-        assert wire.parse(text, TOOLS, thinking=thinking).pieces[-1].end == len(text)
-    wire.foreign_form(text)
-    wire.holds_call(text)
+def test_the_time_for_hostile_text_grows_as_its_length_does(unit):
+    """Ten megabytes of it would take a quadratic reader hours."""
+
+    def read(text):
+        assert wire.parse(text, TOOLS, thinking="think" in unit or None).pieces[-1].end == len(text)
+        wire.foreign_form(text)
+        wire.holds_call(text)
+
+    assert_linear(read, unit)
 
 
 @pytest.mark.timeout(60)

@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from k2lab import wire
+from tests.helpers.effort import examples
 from tests.unit.wire.test_reader import check_places
 
 S, E, C, A, X = wire.SECTION_BEGIN, wire.SECTION_END, wire.CALL_BEGIN, wire.ARGUMENT_BEGIN, wire.CALL_END
@@ -61,7 +62,7 @@ def test_a_call_within_the_reasoning_is_read_and_the_tags_are_no_text(text, reas
     assert all(call.usable for call in parsed.calls) and parsed.calls[0].name == "find"
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(plain, plain, plain, st.booleans(), st.sampled_from([None, True]))
 def test_whatever_stands_around_a_call_within_the_reasoning_is_told_apart(before, after, answer, opened, thinking):
     section = S + FIND + E
@@ -258,7 +259,7 @@ def test_arguments_that_are_no_object_say_what_they_are(arguments, kind):
     assert (call.status, call.reason) == ("invalid_arguments", f"the arguments are {kind}, no object")
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.dictionaries(plain, plain, min_size=1, max_size=3))
 def test_control_characters_in_strings_are_a_repair_and_the_only_one(value):
     written = json.dumps(value, ensure_ascii=False)

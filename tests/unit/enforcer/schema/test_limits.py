@@ -104,10 +104,10 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_translated_is_refused_soon_in_one_line(name):
     schema, said = REFUSED[name]
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(InputError, match=said) as refused:
         translate(schema)
-    assert time.perf_counter() - began < 3 and "\n" not in str(refused.value)
+    assert time.process_time() - began < 3 and "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_what_cannot_be_translated_is_refused_soon_in_one_line(name):
     ],
 )
 def test_what_is_large_is_translated_soon(schema):
-    began = time.perf_counter()
+    began = time.process_time()
     translate(schema)
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_a_format_that_comes_often_counts_once():

@@ -81,22 +81,22 @@ def test_patterns_grow_with_their_source_alone_and_are_bounded_together():
     ["(((a{30}){30}){30}){30}", "(a|b|c|d){9}" * 60, "[^\\W\\d_]" * 700, "(?:(?:x?y?z?){50}){50}", "\\D{600}"],
 )
 def test_a_pattern_that_would_be_large_is_named_at_once_and_not_built(pattern):
-    began = time.perf_counter()
+    began = time.process_time()
     found = translate(obj({"p": {"type": "string", "pattern": pattern}, "q": {"patternProperties": {pattern: I}}}))
     assert {limit.keyword for limit in found.limits} == {"pattern", "patternProperties"}
     assert all("at most 512" in limit.reason and len(str(limit)) < 400 for limit in found.limits)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def test_sets_of_many_characters_are_written_at_once():
-    began = time.perf_counter()
+    began = time.process_time()
     letters = "".join(chr(0x4E00 + 2 * i) for i in range(2000))
     for pattern in ("[^\\d]" * 500, f"[^{letters}]{{3}}", f"[{letters}]", "\\W" * 400, "[^\\s\\d\\w]" * 300):
         patterns.whole(pattern)
     assert patterns.whole("^[\ud7ff-\udc00]$").text == "\ud7ff"
     with pytest.raises(patterns.Unfollowed, match="without a character"):
         patterns.whole("[\\ud800-\\udfff]")
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_names_to_tell_others_from_count_among_the_patterns():
@@ -143,8 +143,8 @@ def test_a_length_beside_a_pattern_bounds_its_one_repetition(pattern, least, mos
 
 
 def test_a_pattern_that_goes_back_and_forth_holds_nothing_up():
-    began = time.perf_counter()
+    began = time.process_time()
     endless, name = "^(a+)+$", "a" * 60 + "!"
     assert list(made({**obj({name: I}), "patternProperties": {endless: S}})["properties"]) == [name]
     assert made(p({"type": "string", "pattern": endless, "enum": [name, "aa"]}))["properties"]["p"] == {"enum": ["aa"]}
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

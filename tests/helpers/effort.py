@@ -1,0 +1,51 @@
+"""How much a run of the tests tries, and what it holds code to: CPU time, so that a busy machine fails nothing.
+
+`make quick` tries a part of what `make test` does, which loads hypothesis' profile ``thorough``.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from hypothesis import settings
+
+THOROUGH = settings.get_current_profile_name() == "thorough"
+
+
+def examples(count: int) -> settings:
+    """So many examples of a property, a fifth of them in a quick run."""
+    return settings(max_examples=count if THOROUGH else max(count // 5, 50))
+
+
+@contextmanager
+def within(limit_s: float) -> Iterator[None]:
+    """What stands in the block takes no more CPU time than that."""
+    began = time.process_time()
+    yield
+    took = time.process_time() - began
+    assert took < limit_s, f"took {took:.2f} s of CPU time, at most {limit_s} s are allowed"
+
+
+def assert_linear(work: Callable[[str], object], unit: str) -> None:
+    """Four times the text takes about four times as long, and not the sixteen of a quadratic reader."""
+    size = 1_000_000 if THOROUGH else 300_000
+
+    def least_s(length: int, times: int) -> float:
+        return min(_cpu_s(work, unit * (length // len(unit))) for _ in range(times))
+
+    short_s, long_s = least_s(size // 4, 2), least_s(size, 1)
+    if long_s > 7 * short_s:  # something else fell into it: the other process on this core, a page that was not there
+        short_s, long_s = least_s(size // 4, 3), least_s(size, 3)
+    assert long_s <= 7 * short_s, f"{size} characters take {long_s:.3f} s, a quarter of them {short_s:.3f} s"
+
+
+def _cpu_s(work: Callable[[str], object], text: str) -> float:
+    """CPU time without that of collecting garbage, which grows with what other tests left behind."""
+    gc.disable()
+    try:
+        began = time.process_time()
+        work(text)
+        return time.process_time() - began
+    finally:
+        gc.enable()
