@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias
 
 from k2lab.enforcer import numbers
 from k2lab.enforcer.grammar import Grammar, Series
 from k2lab.enforcer.guard import Guard
 from k2lab.enforcer.schema.finite import Schema
 from k2lab.errors import InputError
+
+Done: TypeAlias = "frozenset[str] | int | None"
+"""Declared members that were written: their names, the place in the schema's order, or none may follow."""
+
+State: TypeAlias = "tuple[Done, int]"
 
 LARGEST_NUMBER = 10**15
 """Whole numbers up to here are exact wherever JSON is read."""
@@ -85,13 +91,16 @@ class _Schema:
             return self._long(more, least, most)
         settled = max(least, len(front))
 
-        def moves(count: Any) -> Iterator[tuple[str, Hashable]]:
+        def moves(count: int) -> Iterator[tuple[str, int]]:
             if count < len(front):
                 yield front[count], count + 1
             elif more and (most is None or count < most):
                 yield more, count + 1 if most is not None or count < settled else settled
 
-        series = Series(self.grammar, moves, lambda count: _number_of(count) >= least, "]")
+        def ends(count: int) -> bool:
+            return bool(count >= least)
+
+        series = Series(grammar=self.grammar, moves=moves, ends=ends, bracket="]")
         return self.grammar.define(f'"[" {_some(series.whole(0), path)}')
 
     def _long(self, item: str, least: int, most: int | None) -> str:
@@ -108,7 +117,7 @@ class _Schema:
             for name, part in said.get("properties", {}).items()
         }
         further = _Members(said, members, self._further(said, path), len(members) <= self.permuted)
-        series = Series(self.grammar, further.moves, further.ends, "}")
+        series = Series(grammar=self.grammar, moves=further.moves, ends=further.ends, bracket="}")
         return self.grammar.define(f'"{{" {_some(series.whole(further.start), path)}')
 
     def _member(self, key: str, part: Schema | bool, path: str) -> str:
@@ -134,8 +143,8 @@ class _Schema:
             member = grammar.define(f"{string} {grammar.colon} {name}")
             parts = [string, number]
             for begin, part, end in (('"["', name, "]"), ('"{"', member, "}")):
-                series = Series(grammar, lambda _, part=part: [(part, True)], lambda _: True, end)  # type: ignore[misc]
-                parts.append(grammar.define(f"{begin} {series.whole(False)}"))
+                endless = Series(grammar=grammar, moves=partial(_again, part), ends=_always, bracket=end)
+                parts.append(grammar.define(f"{begin} {endless.whole(False)}"))
             grammar.define(" | ".join([*parts, '"true"', '"false"', '"null"']), name)
         return grammar.names["any"]
 
@@ -149,15 +158,15 @@ class _Members:
     """
 
     def __init__(self, said: Schema, members: Mapping[str, str], more: str | None, permuted: bool) -> None:
-        self.members, self.more, self.permuted = members, more, permuted
+        self.members, self.more = members, more
         self.order = list(members)
         self.required = frozenset(said.get("required", ()))
         self.least, self.most = said.get("minProperties", 0), said.get("maxProperties")
         self.enough = max(self.least, len(members) + 1) if self.most is None else self.most
         self.counts = self.most is not None or self.least > len(self.required)
-        self.start: Hashable = (frozenset() if permuted else 0, 0)
+        self.start: State = (frozenset() if permuted else 0, 0)
 
-    def moves(self, state: Any) -> Iterator[tuple[str, Hashable]]:
+    def moves(self, state: State) -> Iterator[tuple[str, State]]:
         """What may come next: a declared member, or a further one where no required one is missing."""
         done, count = state
         if self.most is not None and count >= self.most:
@@ -169,8 +178,8 @@ class _Members:
         if self.more and not self._missing(done):
             yield self.more, (None, after)
 
-    def _declared(self, done: Any) -> Iterator[tuple[str, Hashable]]:
-        if self.permuted:
+    def _declared(self, done: frozenset[str] | int) -> Iterator[tuple[str, Done]]:
+        if isinstance(done, frozenset):
             yield from ((name, done | {name}) for name in self.order if name not in done)
             return
         for place in range(done, len(self.order)):
@@ -178,15 +187,16 @@ class _Members:
             if self.order[place] in self.required:
                 return
 
-    def ends(self, state: Any) -> bool:
+    def ends(self, state: State) -> bool:
         """Whether no required member is missing, and there are enough."""
         done, count = state
         return not self._missing(done) and (not self.counts or count >= self.least)
 
-    def _missing(self, done: Any) -> frozenset[str]:
+    def _missing(self, done: Done) -> frozenset[str]:
         if done is None:
             return frozenset()
-        return self.required - done if self.permuted else self.required & frozenset(self.order[done:])
+        later = self.order[done:] if isinstance(done, int) else self.required - done
+        return self.required & frozenset(later)
 
 
 def _multiples(grammar: Grammar, step: int) -> str:
@@ -202,7 +212,7 @@ def _multiples(grammar: Grammar, step: int) -> str:
     return name
 
 
-def writable(values: Sequence[Any], guard: Guard) -> list[Any]:
+def writable(values: Sequence[object], guard: Guard) -> list[object]:
     """The listed values in which no marker stands; raises :class:`InputError` where there are none."""
     kept = [value for value in values if not _holds(value, guard.markers)]
     if not kept:
@@ -224,14 +234,19 @@ def _holds(value: object, markers: Sequence[str]) -> bool:
     return any(_holds(part, markers) for part in parts)
 
 
+def _again(part: str, _: bool) -> list[tuple[str, bool]]:
+    """The same part, any number of times."""
+    return [(part, True)]
+
+
+def _always(_: bool) -> bool:
+    return True
+
+
 def _some(body: str | None, path: str) -> str:
     if body is None:
         raise InputError(f"{path or '/'} has bounds that nothing is within")
     return body
-
-
-def _number_of(count: Any) -> int:
-    return int(count)
 
 
 def _pointed(name: str) -> str:

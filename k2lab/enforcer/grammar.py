@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Generic, TypeVar
 
 from k2lab.enforcer import strings
 from k2lab.enforcer.automaton import Automaton
@@ -81,7 +81,7 @@ class Grammar:
         """Between a key and its value."""
         return f'{self.blank} ":" {self.blank}'
 
-    def listed(self, value: Any) -> str:
+    def listed(self, value: object) -> str:
         """A value in its usual spellings, with white space where JSON may have it."""
         if isinstance(value, Mapping):
             parts = [f"{self.listed(key)} {self.colon} {self.listed(item)}" for key, item in value.items()]
@@ -115,11 +115,11 @@ class Grammar:
         return strings.written(found, self.define, self.fresh, self.define(strings.ESCAPE_BODY), end)
 
 
-Moves = Callable[[Hashable], Iterable[tuple[str, Hashable]]]
+State = TypeVar("State", bound=Hashable)
 
 
-@dataclass
-class Series:
+@dataclass(kw_only=True)
+class Series(Generic[State]):
     """Members or items behind each other, with commas between, up to a bracket that closes them.
 
     ``moves`` gives what may come next in a state and the state after it, ``ends``
@@ -127,21 +127,21 @@ class Series:
     """
 
     grammar: Grammar
-    moves: Moves
-    ends: Callable[[Hashable], bool]
+    moves: Callable[[State], Iterable[tuple[str, State]]]
+    ends: Callable[[State], bool]
     bracket: str
-    _made: dict[Hashable, str | None] = field(default_factory=dict)
-    _open: dict[Hashable, str] = field(default_factory=dict)
+    _made: dict[State, str | None] = field(default_factory=dict)
+    _open: dict[State, str] = field(default_factory=dict)
 
-    def whole(self, start: Hashable) -> str | None:
+    def whole(self, start: State) -> str | None:
         """What stands between the opening bracket and the end, that included; ``None`` where nothing can."""
         ways = self._ways(start) + ([literal(self.bracket)] if self.ends(start) else [])
         return f"{self.grammar.blank} ({' | '.join(ways)})" if ways else None
 
-    def _ways(self, state: Hashable) -> list[str]:
+    def _ways(self, state: State) -> list[str]:
         return [f"{item} {rest}" for item, after in self.moves(state) if (rest := self._rest(after))]
 
-    def _rest(self, state: Hashable) -> str | None:
+    def _rest(self, state: State) -> str | None:
         """The rule of what follows; a state that leads to itself has a rule that names itself."""
         if state in self._made:
             return self._made[state]
@@ -157,7 +157,7 @@ class Series:
         return self._made[state]
 
 
-def _spellings(value: Any) -> list[str]:
+def _spellings(value: object) -> list[str]:
     text = json.dumps(value, ensure_ascii=False)
     if isinstance(value, float):
         return list(dict.fromkeys((text, f"{value:.17g}")))

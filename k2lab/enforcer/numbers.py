@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+
+from k2lab.enforcer.schema.finite import Schema
 
 DECIMALS = 6
 """A bounded number has no more decimals in the grammar."""
@@ -15,7 +16,7 @@ NUMBER = '"-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [+-]? [0-9]+)?'
 GRID = 10**DECIMALS
 
 
-def integer(said: Mapping[str, Any]) -> str | None:
+def integer(said: Schema) -> str | None:
     """Whole numbers from ``minimum`` to ``maximum``, in their plain spelling; ``None`` where there are none."""
     low, high = said.get("minimum"), said.get("maximum")
     if low is None and high is None:
@@ -23,7 +24,7 @@ def integer(said: Mapping[str, Any]) -> str | None:
     return _either(_signed(low, high, _whole))
 
 
-def number(said: Mapping[str, Any]) -> str | None:
+def number(said: Schema) -> str | None:
     """Numbers within bounds that count or are exclusive, with up to six decimals; ``None`` where there are none.
 
     Without bounds, every number of JSON.
@@ -34,7 +35,7 @@ def number(said: Mapping[str, Any]) -> str | None:
     return _either(_signed(low, None if high is None else -high, _decimal))
 
 
-def _edge(said: Mapping[str, Any], keyword: str, sign: int) -> int | None:
+def _edge(said: Schema, keyword: str, sign: int) -> int | None:
     """The first number inside a bound, in millionths; of an upper bound what it is from below, negated."""
     found: int | None = None
     for key in (keyword, f"exclusive{keyword.capitalize()}"):
@@ -49,7 +50,7 @@ def _either(ways: list[str]) -> str | None:
     return " | ".join(ways) or None
 
 
-def _signed(low: int | None, high: int | None, write: Any) -> list[str]:
+def _signed(low: int | None, high: int | None, write: Callable[[int, int | None], list[str]]) -> list[str]:
     if low is not None and high is not None and low > high:
         return []
     ways: list[str] = []

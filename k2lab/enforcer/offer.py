@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from k2lab import wire
-from k2lab.chat import Request, Tool, name_of, repeated_names, tools_by_name
+from k2lab.chat import Choice, Request, Tool, repeated_names, tools_by_name
 from k2lab.errors import InputError
 
 Function = Mapping[str, object]
@@ -23,18 +23,17 @@ class Offer:
 
 def offer_of(request: Request) -> Offer:
     """What a request offers; raises :class:`InputError` for tools or a ``tool_choice`` that no grammar can hold."""
-    declared = _by_name(request.tools)
-    choice = request.parameters.get("tool_choice") or "auto"
-    several = request.parameters.get("parallel_tool_calls") is not False
-    if isinstance(choice, Mapping) and choice.get("type") == "allowed_tools":
-        declared, choice = _allowed(declared, choice)
-    if isinstance(choice, Mapping):
-        return Offer(functions=_named(declared, choice), must=True, several=False)
-    if choice not in ("auto", "required", "none"):
-        raise InputError(f"tool_choice must be auto, required, none or a named tool, not {choice!r}")
-    if choice == "required" and not declared:
+    declared, choice = _by_name(request.tools), request.choice
+    if choice.mode == "unknown":
+        raise InputError(
+            "tool_choice must be auto, required, none or a named tool, or allowed_tools with a mode and a list of"
+            f" tools, not {request.parameters['tool_choice']!r:.80}"
+        )
+    if choice.mode == "required" and not declared:
         raise InputError("tool_choice is required, and no tool is declared")
-    return Offer(functions={} if choice == "none" else declared, must=choice == "required", several=several)
+    several = choice.mode != "named" and request.parameters.get("parallel_tool_calls") is not False
+    functions = {} if choice.mode == "none" else _allowed(declared, choice)
+    return Offer(functions=functions, must=choice.mode in ("required", "named"), several=several)
 
 
 def _by_name(tools: Sequence[Tool]) -> dict[str, Function]:
@@ -47,21 +46,14 @@ def _by_name(tools: Sequence[Tool]) -> dict[str, Function]:
     return found
 
 
-def _named(declared: Mapping[str, Function], choice: Mapping[str, object]) -> dict[str, Function]:
-    name = name_of(choice)
-    if name is None or name not in declared:
-        raise InputError(f"tool_choice names {name!r}, which is not declared: {', '.join(declared) or 'nothing is'}")
-    return {name: declared[name]}
-
-
-def _allowed(declared: Mapping[str, Function], choice: Mapping[str, object]) -> tuple[dict[str, Function], object]:
-    """The functions and the mode of a ``tool_choice`` of type ``allowed_tools``."""
-    allowed = choice.get("allowed_tools")
-    listed = allowed.get("tools") if isinstance(allowed, Mapping) else None
-    if not isinstance(allowed, Mapping) or not isinstance(listed, list):
-        raise InputError("tool_choice of type allowed_tools has no list allowed_tools.tools")
-    names = set(map(name_of, listed))
-    missing = sorted(str(name) for name in names - declared.keys())
+def _allowed(declared: dict[str, Function], choice: Choice) -> dict[str, Function]:
+    """The functions that a choice names or lists; all where it does neither."""
+    if choice.allowed is None:
+        return declared
+    missing = sorted(choice.allowed - declared.keys())
     if missing:
-        raise InputError(f"tool_choice allows {', '.join(missing)}, which is not declared")
-    return {name: function for name, function in declared.items() if name in names}, str(allowed.get("mode", "auto"))
+        raise InputError(
+            f"tool_choice names {', '.join(map(repr, missing))}, which is not declared:"
+            f" {', '.join(declared) or 'nothing is'}"
+        )
+    return {name: function for name, function in declared.items() if name in choice.allowed}

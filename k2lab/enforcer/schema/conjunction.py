@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from k2lab.enforcer.schema.document import same, same_in
-from k2lab.enforcer.schema.finite import Schema
+from k2lab.enforcer.schema.finite import Node, Schema
 from k2lab.enforcer.schema.formats import is_known
 from k2lab.enforcer.schema.patterns import found
 
@@ -25,12 +25,12 @@ COMBINED = ("$ref", "allOf", "anyOf", "oneOf", "if", "dependentSchemas")
 """Keywords whose schemas evaluate properties and items for the schema that they stand in."""
 
 
-def all_of(*schemas: Any) -> Any:
+def all_of(*schemas: Node) -> Node:
     """A schema that holds where all of some hold; they are put together when it is read."""
-    parts: list[Any] = []
+    parts: list[Node] = []
     for schema in schemas:
-        only = isinstance(schema, dict) and schema.keys() == {"allOf"}
-        parts += [part for part in (schema["allOf"] if only else [schema]) if part is not True and part != {}]
+        within = schema["allOf"] if isinstance(schema, dict) and schema.keys() == {"allOf"} else [schema]
+        parts += [part for part in within if part is not True and part != {}]
     if any(part is False for part in parts):
         return False
     kept = [part for place, part in enumerate(parts) if not same_in(part, parts[:place])]
@@ -81,7 +81,9 @@ def closed(part: Schema) -> tuple[Schema, list[str]]:
     return made, left_out
 
 
-def disjoint(first: Schema, second: Schema, flat: Callable[[Any], Any], valid: Callable[[Any, Schema], bool]) -> bool:
+def disjoint(
+    first: Schema, second: Schema, flat: Callable[[Node], Node], valid: Callable[[object, Schema], bool]
+) -> bool:
     """Whether what the grammar admits for one is never valid for the other, as far as that is easily told.
 
     ``flat`` resolves a property's schema into keywords, and ``valid`` judges a value.
@@ -111,7 +113,7 @@ def types(said: Schema) -> list[str]:
     return [kind for kind, keywords in BY_TYPE.items() if keywords & said.keys()] or ["any"]
 
 
-def types_of_both(first: Any, second: Any) -> list[str]:
+def types_of_both(first: str | list[str], second: str | list[str]) -> list[str]:
     """The types that two ``type`` keywords both admit."""
     one, other = ([kinds] if isinstance(kinds, str) else list(kinds) for kinds in (first, second))
     kept = [kind for kind in one if kind in other or (kind == "integer" and "number" in other)]
@@ -136,13 +138,14 @@ def _properties(first: Schema, second: Schema) -> Schema:
     return made
 
 
-def _property(schema: Schema, name: str) -> Any:
-    declared = schema.get("properties", {})
+def _property(schema: Schema, name: str) -> Node:
+    declared: dict[str, Node] = schema.get("properties", {})
     if name in declared:
         return declared[name]
     if any(found(pattern, name) for pattern in schema.get("patternProperties", ())):
         return True  # those hold for every property, and are put together where all patterns are known
-    return schema.get("additionalProperties", True)
+    rest: Node = schema.get("additionalProperties", True)
+    return rest
 
 
 def _items(first: Schema, second: Schema) -> Schema:
@@ -176,7 +179,7 @@ def _lacks(schema: Schema, names: set[str]) -> bool:
     return not open_ and not names <= declared
 
 
-def _no_common_value(first: Any, second: Any) -> bool:
+def _no_common_value(first: Node, second: Node) -> bool:
     if not (isinstance(first, dict) and isinstance(second, dict)):
         return first is False or second is False
     if "enum" in first and "enum" in second:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 from k2lab.enforcer.schema import patterns
-from k2lab.enforcer.schema.finite import Schema
+from k2lab.enforcer.schema.finite import Node, Schema
 from k2lab.enforcer.schema.references import References, Target
 from k2lab.errors import InputError
+
+Drafted: TypeAlias = Any
+"""A validator, or its class, of one draft; the library's stubs know little of it."""
 
 MOST_PARTS = 2000
 """Objects and lists of a schema; checking that many takes about a third of a second."""
@@ -44,11 +47,11 @@ class Keywords(dict[str, Any]):
 class Document:
     """A schema whose references are resolved; raises :class:`InputError` where it is none."""
 
-    def __init__(self, root: Any) -> None:
-        _check_json(root)
-        self._class = _validator_class(root)
-        self._check(root)
-        self._references = References(root, str(self._class.META_SCHEMA.get("$schema", "")))
+    def __init__(self, root: object) -> None:
+        checked = _checked(root)
+        self._class = _validator_class(checked)
+        self._check(checked)
+        self._references = References(checked, str(self._class.META_SCHEMA.get("$schema", "")))
         self.root = self._references.root
         self._schemas = {id(part) for part in _parts(self.root)}
         self._lookups = 0
@@ -84,7 +87,7 @@ class Document:
             self._schemas |= {id(part) for part in _parts(found.schema)}
         return found
 
-    def valid(self, value: Any, said: Schema) -> bool:
+    def valid(self, value: object, said: Node) -> bool:
         """Whether a value is valid for keywords that stand in this document."""
         try:
             return bool(self._validator.evolve(schema=said).is_valid(value))
@@ -93,7 +96,7 @@ class Document:
         except Exception as error:  # a reference that turns in a circle
             raise InputError(f"{str(error)[:200]}: a listed value cannot be checked") from None
 
-    def _check(self, schema: Any) -> None:
+    def _check(self, schema: Node) -> None:
         from jsonschema import Draft202012Validator
         from jsonschema.exceptions import SchemaError
 
@@ -105,14 +108,14 @@ class Document:
             raise InputError(f"the schema is none: {error.json_path}: {error.message[:200]}") from None
 
     @cached_property
-    def _validator(self) -> Any:
+    def _validator(self) -> Drafted:
         """For listed values, which most schemas have few of or none; it counts the references that it follows."""
         from jsonschema import ValidationError, validators
 
-        extend: Any = validators.extend
+        extend: Drafted = validators.extend
         follow = self._class.VALIDATORS["$ref"]
 
-        def counted(validator: Any, key: str, instance: Any, schema: Schema) -> Iterator[Any]:
+        def counted(validator: Drafted, key: str, instance: object, schema: Node) -> Iterator[ValidationError]:
             target = self._references.targets[key]
             self._lookups += 1
             if target.problem:
@@ -123,7 +126,7 @@ class Document:
                 )
             yield from follow(validator, key, instance, schema) or ()
 
-        def searched(_: Any, pattern: str, instance: Any, __: Schema) -> Iterator[Any]:
+        def searched(_: Drafted, pattern: str, instance: object, __: Node) -> Iterator[ValidationError]:
             if isinstance(instance, str) and not patterns.found(pattern, instance):
                 yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
@@ -132,7 +135,7 @@ class Document:
         return made(self.root, registry=self._references.registry())
 
 
-def same(first: Any, second: Any) -> bool:
+def same(first: object, second: object) -> bool:
     """Whether two values are equal as JSON: ``1`` is ``1.0`` and no ``true``."""
     if isinstance(first, bool) or isinstance(second, bool):
         return first is second
@@ -143,16 +146,16 @@ def same(first: Any, second: Any) -> bool:
     return bool(first == second)
 
 
-def same_in(value: Any, values: list[Any]) -> bool:
+def same_in(value: object, values: Iterable[object]) -> bool:
     """Whether a value is among others, as JSON."""
     return any(same(value, other) for other in values)
 
 
-def _check_json(root: Any) -> None:
+def _checked(root: object) -> Node:
     """That a schema is JSON of a size that can be handled; without recursion, as it may be of any depth."""
     if not isinstance(root, dict | bool):
         raise InputError(f"a schema must be an object or a boolean, not {type(root).__name__}")
-    count, waiting = 0, [(root, 0)]
+    count, waiting = 0, list[tuple[object, int]]([(root, 0)])
     while waiting:
         item, level = waiting.pop()
         if isinstance(item, dict | list):
@@ -174,6 +177,7 @@ def _check_json(root: Any) -> None:
             raise InputError(f"the schema is no JSON: it has the number {item}")
         elif not isinstance(item, int | float | None):
             raise InputError(f"the schema is no JSON: it has a {type(item).__name__}")
+    return root
 
 
 def _check_text(text: str) -> None:
@@ -183,7 +187,7 @@ def _check_text(text: str) -> None:
         raise InputError(f"the schema has a text that is no Unicode: {text[:80]!r}") from None
 
 
-def _validator_class(root: Any) -> Any:
+def _validator_class(root: Node) -> Drafted:
     from jsonschema import Draft3Validator, Draft202012Validator
     from jsonschema.validators import validator_for
 
@@ -196,9 +200,9 @@ def _validator_class(root: Any) -> Any:
     return found
 
 
-def _parts(root: Any) -> Iterator[Schema]:
+def _parts(root: object) -> Iterator[Schema]:
     """A schema and the schemas in it."""
-    waiting = [root]
+    waiting: list[object] = [root]
     while waiting:
         schema = waiting.pop()
         if isinstance(schema, dict):
@@ -208,7 +212,7 @@ def _parts(root: Any) -> Iterator[Schema]:
             waiting += [item for key in MAPS if isinstance(value := schema.get(key), dict) for item in value.values()]
 
 
-def _surely_valid(schema: Any) -> bool:
+def _surely_valid(schema: Node) -> bool:
     """What jsonschema-rs finds valid; its no is left to jsonschema, which takes a hundred times as long to say why."""
     import jsonschema_rs
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
-Schema = dict[str, Any]
+Schema: TypeAlias = dict[str, Any]
+"""A schema's keywords; what stands under each is told by the keyword."""
+
+Node: TypeAlias = Schema | bool
+"""A schema, or one that everything or nothing is valid for."""
 
 
-def finite(definitions: Mapping[str, Schema | bool], root: Schema | bool) -> tuple[dict[str, Schema], Schema | bool]:
+Key = TypeVar("Key", int, str)
+
+
+def only_finite(definitions: Mapping[str, Node], root: Node) -> tuple[dict[str, Schema], Node]:
     """Without what no finite value can have: branches, optional properties and items that never end or never hold.
 
     A grammar would offer them, and a model that takes one writes until it is
@@ -27,7 +34,7 @@ def finite(definitions: Mapping[str, Schema | bool], root: Schema | bool) -> tup
     return {name: schema for name, schema in kept.items() if name in used and isinstance(schema, dict)}, made
 
 
-def _pruned(schema: Schema | bool, ends: set[str]) -> Schema | bool:
+def _pruned(schema: Node, ends: set[str]) -> Node:
     """A schema without what does not end, ``False`` where nothing is left."""
     if isinstance(schema, bool):
         return schema
@@ -41,7 +48,7 @@ def _pruned(schema: Schema | bool, ends: set[str]) -> Schema | bool:
     return _array(schema, ends) if schema.get("type") == "array" else schema
 
 
-def _object(schema: Schema, ends: set[str]) -> Schema | bool:
+def _object(schema: Schema, ends: set[str]) -> Node:
     made = dict(schema)
     for key in ("properties", "patternProperties"):
         if key in made:
@@ -56,7 +63,7 @@ def _object(schema: Schema, ends: set[str]) -> Schema | bool:
     return made if more or len(declared) >= made.get("minProperties", 0) else False
 
 
-def _array(schema: Schema, ends: set[str]) -> Schema | bool:
+def _array(schema: Schema, ends: set[str]) -> Node:
     made = dict(schema)
     rest = made["items"] = _pruned(made.get("items", True), ends)
     front = [_pruned(item, ends) for item in made.pop("prefixItems", ())]
@@ -67,14 +74,14 @@ def _array(schema: Schema, ends: set[str]) -> Schema | bool:
     return made if rest is not False or len(front) >= made.get("minItems", 0) else False
 
 
-def _lasting(schemas: Iterable[tuple[Any, Any]], ends: set[str]) -> dict[Any, Any]:
+def _lasting(schemas: Iterable[tuple[Key, Node]], ends: set[str]) -> dict[Key, Node]:
     return {key: made for key, schema in schemas if (made := _pruned(schema, ends)) is not False}
 
 
-def _reachable(root: Any, definitions: Mapping[str, Any]) -> set[str]:
+def _reachable(root: Node, definitions: Mapping[str, Node]) -> set[str]:
     """Names of the definitions that a schema refers to, directly or through others."""
     found: set[str] = set()
-    waiting = [root]
+    waiting: list[object] = [root]
     while waiting:
         item = waiting.pop()
         if isinstance(item, list):

@@ -34,7 +34,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import TypeGuard
 
 from k2lab.enforcer.schema import characters, patterns
 
@@ -162,7 +162,7 @@ LARGEST = 1 << 16
 """No format has so many characters with its repetitions written out."""
 
 
-def is_known(name: Any) -> bool:
+def is_known(name: object) -> TypeGuard[str]:
     """Whether a format is one of Draft 2020-12; any other says nothing that could be held."""
     return isinstance(name, str) and (name in FORMATS or name in OPEN)
 

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
 
+from k2lab.enforcer.schema.finite import Node
+
 if TYPE_CHECKING:
     from referencing import Specification
     from referencing.jsonschema import Schema, SchemaRegistry, SchemaResource
 
     Resolver: TypeAlias = Any  # for which the library has no public name
-    Found: TypeAlias = tuple[Schema, Resolver] | str
+    Found: TypeAlias = tuple[Node, Resolver] | str
     """What a reference leads to with what resolves the references there, or why it leads nowhere."""
 
 IDENTIFIERS = ("$id", "id")
@@ -35,7 +37,7 @@ class Target:
     """
 
     reference: str
-    schema: object = None
+    schema: Node = False
     place: str = ""
     problem: str = ""
 
@@ -46,7 +48,7 @@ class References:
     ``dialect`` is the URI of its draft.
     """
 
-    def __init__(self, root: Schema, dialect: str) -> None:
+    def __init__(self, root: Node, dialect: str) -> None:
         from referencing.jsonschema import specification_with  # comes with jsonschema, and takes as long to import
 
         self.root = copy.deepcopy(root)
@@ -85,7 +87,7 @@ class References:
         return Target(reference=reference, schema=found[0], place=place)
 
 
-def _read(root: Schema, specification: Specification[Schema]) -> Iterator[tuple[dict[str, object], Found | None]]:
+def _read(root: Node, specification: Specification[Schema]) -> Iterator[tuple[dict[str, object], Found | None]]:
     """Each part that is a schema, or referred to as one, with what its reference leads to where it has one."""
     whole = specification.create_resource(root)
     waiting: list[tuple[object, Resolver]] = [(root, _inside(whole, _resolver(whole)))]

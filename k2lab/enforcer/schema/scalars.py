@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 from k2lab.enforcer.schema import formats, patterns
 from k2lab.enforcer.schema.ecma262 import Unfollowed
-from k2lab.enforcer.schema.finite import Schema
+from k2lab.enforcer.schema.finite import Node, Schema
 
 Tell = Callable[[str, str], None]
 """Takes a keyword that is not held, and why."""
@@ -30,7 +29,7 @@ DECIMALS = 10**6
 """A bounded number has no more than six decimals in the grammar."""
 
 
-def listed(values: list[Any]) -> Schema | bool:
+def listed(values: list[object]) -> Node:
     """Some values, each in its usual spelling.
 
     The engine writes numbers with 17 digits, and 0.1 as 0.10000000000000001:
@@ -46,20 +45,20 @@ def listed(values: list[Any]) -> Schema | bool:
     return {"anyOf": made} if len(made) > 1 else made[0] if made else False
 
 
-def _is_exact(value: Any) -> bool:
+def _is_exact(value: object) -> bool:
     if isinstance(value, list | dict):
         return all(map(_is_exact, value.values() if isinstance(value, dict) else value))
     return not isinstance(value, int) or -INT64 <= value < INT64
 
 
-def _is_decimal(value: Any) -> bool:
+def _is_decimal(value: object) -> bool:
     """Whether a number has few decimals, and yet more with 17 digits."""
     if not isinstance(value, float) or len(format(value, ".17g")) <= len(repr(value)):
         return False
     return Fraction(repr(value)) * DECIMALS % 1 == 0
 
 
-def number(said: Schema, kind: str, tell: Tell) -> Schema | bool:
+def number(said: Schema, kind: str, tell: Tell) -> Node:
     """Numbers within their bounds; ``False`` where there are none."""
     step = said.get("multipleOf")
     if step is not None and float(step).is_integer():
@@ -69,7 +68,7 @@ def number(said: Schema, kind: str, tell: Tell) -> Schema | bool:
     return _integer(said, 1, tell) if kind == "integer" else _real(said, tell)
 
 
-def _integer(said: Schema, step: int, tell: Tell) -> Schema | bool:
+def _integer(said: Schema, step: int, tell: Tell) -> Node:
     low = [math.ceil(said["minimum"])] if "minimum" in said else []
     low += [math.floor(said["exclusiveMinimum"]) + 1] if "exclusiveMinimum" in said else []
     high = [math.floor(said["maximum"])] if "maximum" in said else []
@@ -99,7 +98,7 @@ def _integer(said: Schema, step: int, tell: Tell) -> Schema | bool:
     return {"type": "integer", "multipleOf": step}
 
 
-def _real(said: Schema, tell: Tell) -> Schema | bool:
+def _real(said: Schema, tell: Tell) -> Node:
     made: Schema = {"type": "number"}
     edges: list[Fraction] = []
     for keyword, sign in (("minimum", 1), ("maximum", -1)):
@@ -127,7 +126,7 @@ def _at_least(bound: float) -> float:
     return int(near) if isinstance(bound, int) else near
 
 
-def string(said: Schema, tell: Tell, write: Write) -> Schema | bool:
+def string(said: Schema, tell: Tell, write: Write) -> Node:
     """Texts of a pattern, a format or a length; the grammar holds one of the three at a time."""
     bounds: dict[str, int] = {key: int(said[key]) for key in ("minLength", "maxLength") if key in said}
     if bounds.get("minLength", 0) > bounds.get("maxLength", math.inf):
@@ -155,7 +154,7 @@ def _of_pattern(pattern: patterns.Whole, said: Schema, bounds: dict[str, int], t
     return {"type": "string", "pattern": pattern.text}
 
 
-def _of_format(name: Any, bounds: dict[str, int], tell: Tell) -> patterns.Whole | None:
+def _of_format(name: object, bounds: dict[str, int], tell: Tell) -> patterns.Whole | None:
     """The pattern of a format, where it is one and leaves no bound open: those are asserted, and a format is not."""
     if not formats.is_known(name):
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from k2lab.enforcer.schema.finite import Schema
 from k2lab.errors import InputError
@@ -29,20 +28,20 @@ def _size(whole: Schema) -> int:
     """Bytes as JSON, with equal patterns counted once: a grammar has one rule for them."""
     once: set[str] = set()
 
-    def shared(schema: Any) -> Any:
+    def shared(schema: object) -> object:
         if isinstance(schema, list):
             return [shared(part) for part in schema]
         if not isinstance(schema, dict) or "enum" in schema:
             return schema
         made = {key: shared(part) for key, part in schema.items()}
         if isinstance(made.get("pattern"), str):
-            once.add(made.pop("pattern"))
+            once.add(str(made.pop("pattern")))
         return made
 
     return len(json.dumps([shared(whole), *once], ensure_ascii=False).encode())
 
 
-def _levels(value: Any) -> int:
+def _levels(value: object) -> int:
     """How deep objects and lists stand within each other."""
     if not isinstance(value, dict | list):
         return 0

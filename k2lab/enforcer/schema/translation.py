@@ -13,13 +13,12 @@ import itertools
 import json
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from k2lab.enforcer.schema import patterns, scalars
 from k2lab.enforcer.schema.conjunction import all_of, both, closed, disjoint, is_open, types, types_of_both
 from k2lab.enforcer.schema.document import Document, Keywords
 from k2lab.enforcer.schema.ecma262 import Unfollowed
-from k2lab.enforcer.schema.finite import Schema, finite
+from k2lab.enforcer.schema.finite import Node, Schema, only_finite
 from k2lab.enforcer.schema.sizes import check
 from k2lab.errors import InputError
 
@@ -89,23 +88,23 @@ class _Translator:
     the end, together with what never ends.
     """
 
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: object) -> None:
         self._document = Document(root)
         self._limits: dict[tuple[str, str], Limit] = {}
         self._nothing: list[str] = []
         self._names: dict[str, str] = {}
         self._waiting: list[tuple[str, Schema, str]] = []
-        self._flat_targets: dict[str, Any] = {}
+        self._flat_targets: dict[str, Node] = {}
         self._patterns = patterns.Written()
         self._made = 0
 
     def whole(self, kind: str | None = None) -> Translated:
         root = self.node(self._narrowed(kind) if kind else self._document.root, "", 0)
-        definitions: dict[str, Schema | bool] = {}
+        definitions: dict[str, Node] = {}
         while self._waiting:
             name, said, path = self._waiting.pop(0)
             definitions[name] = self._combined(self._flat(said, path), path, 0)
-        used, made = finite(definitions, root)
+        used, made = only_finite(definitions, root)
         if isinstance(made, bool):
             what = f"{kind}, which arguments always are," if kind else "finite value"
             raise InputError(f"no {what} fits the schema: {'; '.join(self._nothing[:3]) or 'it never ends'}")
@@ -113,7 +112,7 @@ class _Translator:
         check(whole)
         return Translated(schema=whole, limits=tuple(self._limits.values()))
 
-    def _narrowed(self, kind: str) -> Any:
+    def _narrowed(self, kind: str) -> Node:
         """The root, of which values of one type are wanted."""
         root = self._document.root
         if isinstance(root, bool):
@@ -121,7 +120,7 @@ class _Translator:
         said = self._document.keywords(root)
         return Keywords({**said, "type": types_of_both(said["type"], kind) if "type" in said else kind})
 
-    def node(self, schema: Any, path: str, depth: int) -> Schema | bool:
+    def node(self, schema: Node, path: str, depth: int) -> Node:
         """One schema; ``False`` where nothing is valid."""
         self._count(path, depth)
         if isinstance(schema, bool):
@@ -145,7 +144,7 @@ class _Translator:
     def _limit(self, path: str, keyword: str, reason: str) -> None:
         self._limits.setdefault((path, keyword), Limit(path=path, keyword=keyword, reason=reason))
 
-    def _values(self, said: Schema, path: str) -> Schema | bool:
+    def _values(self, said: Schema, path: str) -> Node:
         """The values that are listed and that the rest of the schema admits."""
         rest = {key: value for key, value in said.items() if key != "enum"}
         values = [value for value in said["enum"] if not rest or self._document.valid(value, rest)]
@@ -166,7 +165,7 @@ class _Translator:
             self._waiting.append((self._names[key], said, place))
         return {"$ref": f"#/$defs/{self._names[key]}"}
 
-    def _flat(self, schema: Any, path: str, chain: tuple[str, ...] = ()) -> Any:
+    def _flat(self, schema: Node, path: str, chain: tuple[str, ...] = ()) -> Node:
         """A schema as keywords that hold together, behind its ``$ref`` and ``allOf``; or a boolean."""
         if isinstance(schema, bool):
             return schema
@@ -185,7 +184,7 @@ class _Translator:
                 self._limit(path, keyword, "parts that hold together differ in it, and not all of them are followed")
         return said
 
-    def _flat_target(self, key: str, path: str, chain: tuple[str, ...]) -> Any:
+    def _flat_target(self, key: str, path: str, chain: tuple[str, ...]) -> Node:
         target = self._document.target(key, path)
         if key in chain or len(chain) > DEEPEST:
             said = target.reference
@@ -195,7 +194,7 @@ class _Translator:
             self._flat_targets[key] = self._flat(target.schema, path, (*chain, key))
         return self._flat_targets[key]
 
-    def _combined(self, said: Any, path: str, depth: int) -> Schema | bool:
+    def _combined(self, said: Node, path: str, depth: int) -> Node:
         """Keywords that hold together: listed values, a choice, or neither."""
         if isinstance(said, bool):
             return {} if said else self._none(path, "is false")
@@ -206,7 +205,7 @@ class _Translator:
                 return self._choice(keyword, said, path, depth)
         return self._plain(said, path, depth)
 
-    def _choice(self, keyword: str, said: Schema, path: str, depth: int) -> Schema | bool:
+    def _choice(self, keyword: str, said: Schema, path: str, depth: int) -> Node:
         """Each branch with all that stands beside the choice."""
         rest = {key: value for key, value in said.items() if key != keyword}
         branches = [_beside(rest, branch) for branch in said[keyword]]
@@ -215,15 +214,15 @@ class _Translator:
         made = [self.node(branch, f"{path}/{keyword}/{i}", depth + 1) for i, branch in enumerate(branches)]
         return {"anyOf": made} if len(made) > 1 else made[0]
 
-    def _exclusive(self, branches: list[Any], path: str) -> bool:
+    def _exclusive(self, branches: list[Node], path: str) -> bool:
         flat = [self._flat(branch, f"{path}/oneOf/{i}") for i, branch in enumerate(branches)]
-        flat = [said for said in flat if said is not False]
-        if len(flat) > MOST_CHOICES or True in flat:
-            return len(flat) < 2
+        some = [said for said in flat if not isinstance(said, bool)]
+        if len(some) > MOST_CHOICES or True in flat:
+            return len(some) + flat.count(True) < 2
         resolved = partial(self._flat, path=path)
-        return all(disjoint(*pair, resolved, self._document.valid) for pair in itertools.combinations(flat, 2))
+        return all(disjoint(*pair, resolved, self._document.valid) for pair in itertools.combinations(some, 2))
 
-    def _plain(self, said: Schema, path: str, depth: int) -> Schema | bool:
+    def _plain(self, said: Schema, path: str, depth: int) -> Node:
         """Keywords without choices: one alternative for each type."""
         said, unseen = closed(said)
         for keyword in unseen:
@@ -235,9 +234,9 @@ class _Translator:
         made = [self._of_type(kind, said, path, depth) for kind in kinds]
         return {"anyOf": made} if len(made) > 1 else made[0] if made else self._none(path, "admits no type")
 
-    def _of_type(self, kind: str, said: Schema, path: str, depth: int) -> Schema | bool:
+    def _of_type(self, kind: str, said: Schema, path: str, depth: int) -> Node:
         tell = partial(self._limit, path)
-        made: Schema | bool = {} if kind == "any" else {"type": kind}
+        made: Node = {} if kind == "any" else {"type": kind}
         if kind == "string":
             made = scalars.string(said, tell, self._patterns.whole)
         elif kind in ("number", "integer"):
@@ -248,7 +247,7 @@ class _Translator:
             made = self._object(said, path, depth)
         return made if made is not False else self._none(path, f"has bounds that no {kind} is within")
 
-    def _array(self, said: Schema, path: str, depth: int) -> Schema | bool:
+    def _array(self, said: Schema, path: str, depth: int) -> Node:
         least, most = int(said.get("minItems", 0)), min(int(said.get("maxItems", MOST_ITEMS)), MOST_ITEMS)
         if least > most:
             return False
@@ -261,7 +260,7 @@ class _Translator:
         made |= {"minItems": least} if least else {}
         return made | ({"maxItems": most} if rest is not False and most < MOST_ITEMS else {})
 
-    def _object(self, said: Schema, path: str, depth: int) -> Schema | bool:
+    def _object(self, said: Schema, path: str, depth: int) -> Node:
         required = list(dict.fromkeys(said.get("required", ())))
         declared = dict(said.get("properties", {}))
         others = said.get("patternProperties", {})
@@ -284,14 +283,14 @@ class _Translator:
         return self._counted(made, said, path)
 
     def _allowed(
-        self, names: Any, declared: Schema, others: Schema, rest: Any, path: str
-    ) -> tuple[Schema, Schema, Any]:
+        self, names: Node, declared: Schema, others: Schema, rest: Node, path: str
+    ) -> tuple[Schema, Schema, Node]:
         """Properties, patterns and the schema for other keys once ``propertyNames`` holds of all of them."""
         names = self._flat(names, f"{path}/propertyNames")
         if names is True or names in ({}, {"type": "string"}):
             return declared, others, rest
         declared = {name: self._document.valid(name, names) and schema for name, schema in declared.items()}
-        if names is False or (rest is False and not others):
+        if isinstance(names, bool) or (rest is False and not others):
             return declared, {}, False
         if "enum" in names and not others:
             listed = {name: rest for name in names["enum"] if isinstance(name, str)}
@@ -301,7 +300,7 @@ class _Translator:
         self._limit(path, "propertyNames", "the grammar follows a list of names, and a pattern beside no property")
         return declared, others, rest
 
-    def _further(self, properties: Schema, others: Schema, rest: Any, path: str, depth: int) -> Schema:
+    def _further(self, properties: Schema, others: Schema, rest: Node, path: str, depth: int) -> Schema:
         """What keys there may be that are not declared: by pattern, all others, or none."""
         made: Schema = {}
         for pattern, schema in others.items():
@@ -329,7 +328,7 @@ class _Translator:
             self._limit(path, "additionalProperties", f"declared properties pass as others: {why}")
             return {"additionalProperties": node}
 
-    def _counted(self, made: Schema, said: Schema, path: str) -> Schema | bool:
+    def _counted(self, made: Schema, said: Schema, path: str) -> Node:
         """An object with bounds on the number of its properties, where the rest does not hold them."""
         least, most = int(said.get("minProperties", 0)), min(int(said.get("maxProperties", MOST_ITEMS)), MOST_ITEMS)
         needed, declared = len(made.get("required", ())), len(made.get("properties", ()))
@@ -348,7 +347,7 @@ class _Translator:
         return made | bounds
 
 
-def _beside(rest: Schema, branch: Any) -> Any:
+def _beside(rest: Schema, branch: Node) -> Node:
     """One branch of a choice with what stands beside the choice."""
     if not rest or branch is False:
         return branch

@@ -149,8 +149,8 @@ def test_allowed_tools_are_those_alone():
         only = [item for item in TOOLS if item["function"]["name"] == "now"]
         assert enforced(TOOLS, tool_choice=choice).tag == enforced(only, tool_choice=mode).tag
     for tools, said in (
-        ([{"function": {"name": "nope"}}], "allows nope, which is not declared"),
-        (None, "has no list"),
+        ([{"function": {"name": "nope"}}], "names 'nope', which is not declared"),
+        (None, "allowed_tools with a mode and a list"),
     ):
         with pytest.raises(InputError, match=said):
             enforced(TOOLS, tool_choice={"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": tools}})

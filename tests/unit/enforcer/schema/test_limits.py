@@ -6,7 +6,7 @@ import time
 import pytest
 
 from k2lab.enforcer.schema import translate
-from k2lab.enforcer.schema.finite import finite
+from k2lab.enforcer.schema.finite import only_finite
 from k2lab.errors import InputError
 from tests.helpers.schemas import I, S, arr, obj, p
 
@@ -18,11 +18,11 @@ def test_what_never_ends_is_taken_out():
         "l": obj({"next": {"anyOf": [endless, ends, I]}, "all": arr(endless), "n": endless}, ["next"]),
         "unused": I,
     }
-    kept, root = finite(definitions, {"anyOf": [endless, ends]})
+    kept, root = only_finite(definitions, {"anyOf": [endless, ends]})
     assert root == ends
     assert kept == {"l": obj({"next": {"anyOf": [ends, I]}, "all": arr(False)}, ["next"])}
-    assert finite(definitions, arr(endless, minItems=1)) == ({}, False)
-    assert finite(
+    assert only_finite(definitions, arr(endless, minItems=1)) == ({}, False)
+    assert only_finite(
         {"m": {"type": "object", "additionalProperties": {"$ref": "#/$defs/m"}, "minProperties": 1}},
         {"$ref": "#/$defs/m"},
     ) == ({}, False)
