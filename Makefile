@@ -22,7 +22,7 @@ report: engines ## run the notebooks on live servers; reports/*.html and reports
 	$(BIN)/k2lab report
 
 lab: setup ## JupyterLab on the notebooks
-	$(BIN)/jupyter lab --notebook-dir=. notebooks
+	$(BIN)/k2lab lab
 
 test: engines ## the whole suite, live engines included
 	$(BIN)/python -m pytest

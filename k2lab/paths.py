@@ -1,4 +1,4 @@
-"""Where things lie: the data of the checkout, and the user's cache folder."""
+"""Where things lie: data and notebooks, from a clone or from an installed wheel, and the user's cache folder."""
 
 from __future__ import annotations
 
@@ -11,15 +11,44 @@ import platformdirs
 
 from k2lab.errors import InputError
 
+_SHIPPED = Path(__file__).resolve().parent / "_shipped"
+"""What the wheel carries of the repository's top level; a clone has no such folder."""
+
 
 def data_dir() -> Path:
-    """The ``data`` folder of the checkout that k2lab was installed from, or ``K2LAB_DATA``."""
-    given = os.environ.get("K2LAB_DATA")
-    folder = Path(given) if given else Path(__file__).resolve().parents[1] / "data"
+    """The ``data`` folder: ``K2LAB_DATA``, else the clone's, else the copy that was installed with k2lab.
+
+    Raises :class:`InputError` where it is not there.
+
+    >>> (data_dir() / "failures.jsonl").is_file()
+    True
+    """
+    return _top_folder("data", "K2LAB_DATA")
+
+
+def notebooks_dir() -> Path:
+    """The folder of notebooks: ``K2LAB_NOTEBOOKS``, else the clone's, else the copy that was installed with k2lab.
+
+    Raises :class:`InputError` where it is not there.
+
+    >>> sorted(path.name for path in notebooks_dir().glob("1*"))
+    ['1_generation_prompt.ipynb']
+    """
+    return _top_folder("notebooks", "K2LAB_NOTEBOOKS")
+
+
+def is_shipped(folder: Path) -> bool:
+    """Whether a folder was installed with k2lab, so that nobody writes into it."""
+    return folder.resolve().is_relative_to(_SHIPPED)
+
+
+def _top_folder(name: str, variable: str) -> Path:
+    given = os.environ.get(variable)
+    own = _SHIPPED if _SHIPPED.is_dir() else _SHIPPED.parents[1]
+    folder = Path(given).expanduser() if given else own / name
     if not folder.is_dir():
-        raise InputError(
-            f"the data folder {folder} is not there: install k2lab from a clone (pip install -e .), or set K2LAB_DATA"
-        )
+        next_step = f"set it to a folder, or unset it for k2lab's own {name}" if given else "install k2lab anew"
+        raise InputError(f"{f'{variable}={given}' if given else folder} is no folder: {next_step}")
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from k2lab import chat, engine, paths
-from k2lab.cli import prompts
+from k2lab.cli import extras, notebooks, prompts
 from k2lab.cli.benchmark import bench
 from k2lab.cli.common import THINKING, print_json
 from k2lab.cli.history import repair
@@ -219,6 +220,8 @@ def nano(out: Path | None, engine_name: str, conversations: int | None) -> None:
     from k2lab.nano import build
 
     recipe = build.Recipe() if conversations is None else build.Recipe(conversations=conversations)
+    if out is None and paths.is_shipped(paths.data_dir()):
+        raise InputError("say where the new model goes, with --out FOLDER: here is no clone with a data folder")
     target = out or paths.data_dir() / "models" / "k2-nano"
     build.build(target, engine_name=engine_name, recipe=recipe, say=click.echo)
 
@@ -234,7 +237,7 @@ def report(names: tuple[str, ...], parameters: tuple[tuple[str, str], ...], out:
     """Run notebooks (all, where none is named) and write reports; exits with 1 when one fails."""
     from k2lab.notebook import report as reports
 
-    place = folder or paths.data_dir().parent / "notebooks"
+    place = folder or paths.notebooks_dir()
     failed = False
     for name in names or reports.notebooks(place):
         made = reports.run(name, parameters, folder=place, out=out, say=click.echo)
@@ -245,7 +248,7 @@ def report(names: tuple[str, ...], parameters: tuple[tuple[str, str], ...], out:
         raise click.exceptions.Exit(1)
 
 
-for command in (*prompts.COMMANDS, bench, repair):
+for command in (*prompts.COMMANDS, *notebooks.COMMANDS, bench, repair):
     root.add_command(command)
 
 
@@ -267,6 +270,11 @@ def _model_folder(model: str) -> Path:
     return folders.assemble(model) if model in folders.VARIANTS else Path(model).expanduser()
 
 
+def _command_of(words: Sequence[str]) -> str:
+    """The command that was typed, for a person: ``k2lab bench``."""
+    return " ".join(["k2lab", *[word for word in words if word in root.commands][:1]])
+
+
 def main() -> NoReturn:
     """Entry point: our errors are one clear line and exit status 1, wrong usage is 2."""
     try:
@@ -274,6 +282,12 @@ def main() -> NoReturn:
         sys.exit(status if isinstance(status, int) else 0)
     except K2LabError as error:
         click.echo(f"k2lab: {error}", err=True)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        advice = extras.advice(error, _command_of(sys.argv[1:]))
+        if advice is None:
+            raise
+        click.echo(advice, err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()
