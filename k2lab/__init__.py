@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from k2lab.prompt.source import Source, open_source
     from k2lab.repairs import repair, repair_output
     from k2lab.server.endpoint import Endpoint
+    from k2lab.server.probes import probe
     from k2lab.wire import OutputStream, parse
 
     __version__: str
@@ -43,6 +44,7 @@ __all__ = [
     "load",
     "open_source",
     "parse",
+    "probe",
     "render",
     "repair",
     "repair_output",
@@ -66,6 +68,7 @@ _ROOMS = {
     "load": "chat",
     "open_source": "prompt.source",
     "parse": "wire",
+    "probe": "server.probes",
     "render": "prompt.rendering",
     "repair": "repairs",
     "repair_output": "repairs",

@@ -199,7 +199,7 @@ def probe(
     opened = open_source(source, trust_remote_code=trust_remote_code)
     endpoint = Endpoint(base_url, model)
     print_notes(rendered(opened, talk).provenance.notes)
-    findings = [probe(endpoint, opened, talk) for probe in probes.ALL]
+    findings = probes.probe(endpoint, opened, talk)
     if as_json:
         print_json({"findings": [finding.to_json() for finding in findings]})
     else:

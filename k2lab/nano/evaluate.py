@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from k2lab import wire
 from k2lab.chat import Answer, Request, ToolCall, canonical
 from k2lab.nano.synth import Case, Label
 from k2lab.prompt.rendering import render
-from k2lab.prompt.source import Source, open_source
+from k2lab.prompt.source import Source
 from k2lab.server.endpoint import Endpoint, in_parallel
 from k2lab.server.parsers import Failure
 from k2lab.stats import Share, share
@@ -87,9 +86,8 @@ def standard_ids(answers: Iterable[Answer]) -> Share:
     return share(sum(wire.ID.fullmatch(call.id) is not None for call in first), len(first))
 
 
-def by_hand(endpoint: Endpoint, source: Source | Path, cases: Sequence[Case], *, concurrency: int = 8) -> list[Answer]:
+def by_hand(endpoint: Endpoint, source: Source, cases: Sequence[Case], *, concurrency: int = 8) -> list[Answer]:
     """Ask every case by ``/completions``, its prompt rendered outside the server; in the order of the cases."""
-    source = source if isinstance(source, Source) else open_source(source)
     prompts = [render(source, case.conversation).text for case in cases]
     return in_parallel(lambda prompt: endpoint.complete(prompt, **PARAMS), prompts, concurrency=concurrency)
 

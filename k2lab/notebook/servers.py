@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from k2lab import engine, paths
 from k2lab.engine import Server
 from k2lab.errors import InputError
 from k2lab.nano import folders
-from k2lab.prompt.source import Tokenizer, open_source
+from k2lab.prompt.source import Source, Tokenizer, open_source
 from k2lab.server.endpoint import Endpoint
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -56,6 +57,11 @@ class Subject:
     variant: str
     endpoint: Endpoint
     folder: Path
+
+    @cached_property
+    def source(self) -> Source:
+        """The folder, opened."""
+        return open_source(self.folder)
 
     @property
     def tokenizer(self) -> Tokenizer:

@@ -45,8 +45,9 @@ class Endpoint:
     a URL or a key that cannot be; each request raises :class:`EndpointError` in
     one line where there is no answer.
 
-    >>> Endpoint("http://127.0.0.1:8000/v1/", "kimi-k2")
-    Endpoint('http://127.0.0.1:8000/v1', model='kimi-k2')
+    >>> request = k2lab.Request.of([{"role": "user", "content": "Hello"}])
+    >>> k2lab.Endpoint(base_url).chat(request, temperature=0).content
+    'hi'
     """
 
     def __init__(

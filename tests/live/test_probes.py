@@ -13,8 +13,8 @@ from k2lab.show import views
 def test_the_grid_of_problem_1(servers, talk):
     def by_signature(engine):
         return {
-            False: (Endpoint(servers[f"{engine} legacy"]), folders.assemble("legacy")),
-            True: (Endpoint(servers[f"{engine} declared"]), folders.assemble("declared")),
+            False: (Endpoint(servers[f"{engine} legacy"]), open_source(folders.assemble("legacy"))),
+            True: (Endpoint(servers[f"{engine} declared"]), open_source(folders.assemble("declared"))),
         }
 
     cells = probes.generation_prompt_grid({e: by_signature(e) for e in ("0.11.0", "0.32.0")}, talk)
@@ -27,7 +27,8 @@ def test_the_grid_of_problem_1(servers, talk):
 
 
 def test_the_finding_names_the_missing_ids_and_the_fix(servers, talk):
-    finding = probes.generation_prompt(Endpoint(servers["0.11.0 legacy"]), folders.assemble("legacy"), talk)
+    source = open_source(folders.assemble("legacy"))
+    finding = probes.generation_prompt(Endpoint(servers["0.11.0 legacy"]), source, talk)
     assert finding.state == "present" and "add_generation_prompt" in finding.fix
     assert len(finding.diff.missing) == 3 and not finding.diff.extra
     assert finding.to_json()["first_divergence"]["part"] == "generation prompt"
@@ -35,9 +36,9 @@ def test_the_finding_names_the_missing_ids_and_the_fix(servers, talk):
 
 
 def test_the_probe_goes_red_when_the_bug_is_put_back(servers, talk):
-    endpoint, folder = Endpoint(servers["0.32.0 current"]), folders.assemble("current")
-    assert probes.generation_prompt(endpoint, folder, talk).state == "absent"
-    assert probes.generation_prompt(endpoint, folder, talk, add_generation_prompt=False).state == "present"
+    endpoint, source = Endpoint(servers["0.32.0 current"]), open_source(folders.assemble("current"))
+    assert probes.generation_prompt(endpoint, source, talk).state == "absent"
+    assert probes.generation_prompt(endpoint, source, talk, add_generation_prompt=False).state == "present"
 
 
 OLD = templates.read(templates.OLD)
@@ -51,23 +52,24 @@ def history():
 @pytest.mark.parametrize("name", ["0.11.0 current", "0.32.0 current"])
 def test_the_old_template_prints_the_empty_content_as_a_list_on_both_engines(servers, history, name):
     endpoint = Endpoint(servers[name])
-    found = probes.empty_content(endpoint, folders.assemble("old"), history, chat_template=OLD)
+    found = probes.empty_content(endpoint, open_source(folders.assemble("old")), history, chat_template=OLD)
     assert found.state == "present" and "1 of them [{'type': 'text', 'text': ''}]" in found.evidence
     assert found.diff.first.owner.message == 1
     tokenizer = open_source(folders.assemble("old")).tokenizer
     assert probes.EMPTY_PART in tokenizer.decode(list(found.diff.left))
-    assert probes.empty_content(endpoint, folders.assemble("current"), history).state == "absent"
+    assert probes.empty_content(endpoint, open_source(folders.assemble("current")), history).state == "absent"
     sent = repairs.repair(history).request
     assert probes.content_literals(endpoint, tokenizer, sent, chat_template=OLD)[0] == 0
 
 
 def test_forcing_the_content_format_takes_the_literal_away(servers, history):
     endpoint = Endpoint(servers["0.32.0 current string"])
-    assert probes.empty_content(endpoint, folders.assemble("old"), history, chat_template=OLD).state == "absent"
+    source = open_source(folders.assemble("old"))
+    assert probes.empty_content(endpoint, source, history, chat_template=OLD).state == "absent"
 
 
 def test_the_content_probe_wants_a_conversation_that_can_provoke_it(servers, talk):
-    found = probes.empty_content(Endpoint(servers["0.32.0 current"]), folders.assemble("current"), talk)
+    found = probes.empty_content(Endpoint(servers["0.32.0 current"]), open_source(folders.assemble("current")), talk)
     assert found.state == "unknown" and "no calling turn" in found.evidence
 
 

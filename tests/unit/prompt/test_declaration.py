@@ -102,7 +102,7 @@ def test_a_server_that_makes_the_vendors_ids_is_found_equal_and_healthy(
 def findings(plain_server, source, talk, ids):
     answer = plain_server.answers["/v1/chat/completions"][1]
     plain_server.answers["/v1/chat/completions"] = (200, answer | {"prompt_token_ids": list(ids)})
-    return [probe(Endpoint(plain_server.url), source, talk) for probe in probes.ALL]
+    return probes.probe(Endpoint(plain_server.url), source, talk)
 
 
 def test_a_prompt_that_differs_anywhere_is_a_finding_with_its_first_difference(plain_server, talk):
@@ -126,7 +126,13 @@ def test_a_server_that_renders_the_bare_template_is_told_so(kimi, plain_server, 
     ids = render(kimi["k2.5"], talk, bare=True).token_ids
     assert ids != render(kimi["k2.5"], talk).token_ids
     same = findings(plain_server, kimi["k2.5"], talk, ids)[-1]
-    assert same.state == "present" and "bare template" in same.evidence and "--trust-remote-code" in same.fix
+    assert (
+        same.state == "present"
+        and same.code == "tools_not_prepared"
+        and same.layer == "declare"
+        and "bare template" in same.evidence
+        and "--trust-remote-code" in same.fix
+    )
 
 
 def test_a_server_that_writes_earlier_arguments_anew_is_told_so(plain_server):

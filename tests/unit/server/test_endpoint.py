@@ -6,6 +6,7 @@ from k2lab.chat import Request
 from k2lab.engine.server import free_port
 from k2lab.errors import EndpointError, InputError, UnsupportedError
 from k2lab.nano import folders
+from k2lab.prompt.source import open_source
 from k2lab.server import probes
 from k2lab.server.endpoint import Endpoint, in_parallel
 
@@ -18,7 +19,7 @@ def test_a_server_without_vllms_features_degrades_with_a_word(plain_server, talk
     assert found.ids is None and "cannot be known" in found.how
     with pytest.raises(UnsupportedError, match="has no /tokenize"):
         endpoint.tokenize(talk)
-    finding = probes.generation_prompt(endpoint, folders.assemble("current"), talk)
+    finding = probes.generation_prompt(endpoint, open_source(folders.assemble("current")), talk)
     assert finding.state == "unknown" and "cannot be known" in finding.evidence
 
 
