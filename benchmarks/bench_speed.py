@@ -88,7 +88,12 @@ def k2lab(url, samples):
     from k2lab.bench.samples import open_samples
 
     started, out = time.perf_counter(), samples.with_suffix(f".{os.getpid()}.db")
-    end = runner.run(open_samples(samples), arm.Arm("stub", url, "m"), out, limits=runner.Limits(CONCURRENCY))
+    end = runner.run(
+        open_samples(samples),
+        arm.Arm(name="stub", base_url=url, model="m"),
+        out,
+        limits=runner.Limits(concurrency=CONCURRENCY),
+    )
     seconds = time.perf_counter() - started
     assert dict(end.counts) == {"tool_calls": end.wanted}, end
     return seconds

@@ -44,7 +44,7 @@ class Bench:
         tag = {"enforce": "pinned", "tag": BOUNDS}
         floor = {"extra_body": {"structured_outputs": {"structural_tag": ANYTHING}}}
         self.arms = {
-            name: Arm(name, url, "k2-nano", repair="ids", **more)
+            name: Arm(name=name, base_url=url, model="k2-nano", repair="ids", **more)
             for name, more in (("off", {}), ("any text", floor), ("pinned", tag))
         }
 

@@ -1,7 +1,10 @@
 """The benchmark: requests from a file, to a server, into one SQLite file, and what the answers are worth.
 
 ``samples`` reads requests, ``arm`` says how they are sent, ``client`` sends one,
-``runner`` sends them all, ``store`` keeps every answer, ``verdicts`` judges one
-answer and its calls, ``answers`` what is wrong with it as a whole, ``metrics``
-counts them, ``k2vv`` exchanges them with K2-Vendor-Verifier.
+``stream`` puts a streamed answer together, ``runner`` sends them all, ``store``
+keeps every answer, as ``records``, in ``tables``. ``verdicts`` judges one answer
+and its calls, ``answers`` what is wrong with it as a whole, ``texts`` and
+``schemas`` what a text and arguments show by themselves. ``metrics`` counts
+verdicts, ``summary`` sums an arm up, ``k2vv`` exchanges results with
+K2-Vendor-Verifier.
 """

@@ -30,7 +30,7 @@ PREPARATION = 2
 """To be raised when :meth:`Arm.prepare` makes another request of the same sample, so that no older answer is reused."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
     """A request as it is sent: its JSON, its key, and the chat request before a change, where there was one."""
 
@@ -42,7 +42,7 @@ class Prepared:
     tools: Any = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Arm:
     """How a benchmark's requests are sent.
 
@@ -129,7 +129,7 @@ class Arm:
             stream, request = False, self._by_hand(self.source, sample.data_index, request)
         body = _json(request)
         key = hashlib.sha256(self.digest.encode() + body).hexdigest()
-        return Prepared(sample.data_index, key, body, stream, original, tools)
+        return Prepared(data_index=sample.data_index, key=key, body=body, stream=stream, original=original, tools=tools)
 
     def _repaired(self, data_index: int, request: Mapping[str, Any]) -> list[Any]:
         conversation = _conversation(data_index, request)

@@ -40,7 +40,7 @@ HELLO_TIMEOUT_S = 10.0
 DETAIL_CHARS = 300
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
     """Why a request has no answer; ``status`` is the HTTP status where there was one."""
 
@@ -50,7 +50,7 @@ class Failure:
     retry_after_s: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
     """One try of a request: an answer's JSON text, or a failure.
 
@@ -112,7 +112,7 @@ class Client:
             async with asyncio.timeout(HELLO_TIMEOUT_S), self._answered(url, None) as answer:
                 await _read(answer)
         except TimeoutError:
-            failure = Failure("timeout", f"no list of models within {HELLO_TIMEOUT_S:g} s")
+            failure = Failure(kind="timeout", detail=f"no list of models within {HELLO_TIMEOUT_S:g} s")
         except Failed as failed:
             failure = failed.failure
         else:
@@ -144,13 +144,13 @@ class Client:
         duration_ms = (time.perf_counter() - started) * 1000
         usage = data.get("usage")
         return Attempt(
-            started_at,
-            duration_ms,
-            first_ms,
-            response,
-            data["choices"][0].get("finish_reason") if data else None,
-            usage if isinstance(usage, dict) else {},
-            failure,
+            started_at=started_at,
+            duration_ms=duration_ms,
+            first_ms=first_ms,
+            response=response,
+            finish_reason=data["choices"][0].get("finish_reason") if data else None,
+            usage=usage if isinstance(usage, dict) else {},
+            failure=failure,
         )
 
     def explain(self, failure: Failure) -> str:
@@ -176,16 +176,16 @@ class Client:
                     raise Failed(await self._refusal(answer))
                 yield answer
         except aiohttp.ClientConnectorError as error:
-            raise Failed(Failure("connect", _line(error.os_error or error))) from None
+            raise Failed(Failure(kind="connect", detail=_line(error.os_error or error))) from None
         except (aiohttp.InvalidURL, UnicodeError) as error:  # a host or port that there cannot be
-            raise Failed(Failure("connect", _line(error))) from None
+            raise Failed(Failure(kind="connect", detail=_line(error))) from None
         except aiohttp.ConnectionTimeoutError:
-            raise Failed(Failure("connect", f"no connection within {CONNECT_TIMEOUT_S:.0f} s")) from None
+            raise Failed(Failure(kind="connect", detail=f"no connection within {CONNECT_TIMEOUT_S:.0f} s")) from None
         except TimeoutError:
-            raise Failed(Failure("timeout", f"no whole answer within {self._timeout_s:g} s")) from None
+            raise Failed(Failure(kind="timeout", detail=f"no whole answer within {self._timeout_s:g} s")) from None
         except (aiohttp.ClientError, OSError) as error:
             kind: FailureKind = "garbage" if isinstance(error, aiohttp.ClientResponseError) else "disconnect"
-            raise Failed(Failure(kind, self._without_key(_line(error)))) from None
+            raise Failed(Failure(kind=kind, detail=self._without_key(_line(error)))) from None
 
     async def _refusal(self, answer: aiohttp.ClientResponse) -> Failure:
         try:
@@ -198,7 +198,12 @@ class Client:
             text = str(error.get("message") or error) if isinstance(error, dict) else str(error)
         except (ValueError, RecursionError):
             pass
-        return Failure("status", _line(text or "no text"), answer.status, _retry_after(answer.headers))
+        return Failure(
+            kind="status",
+            detail=_line(text or "no text"),
+            status=answer.status,
+            retry_after_s=_retry_after(answer.headers),
+        )
 
     async def _streamed(self, answer: aiohttp.ClientResponse) -> tuple[str, dict[str, Any], float | None]:
         """The answer that a stream of events stands for, and when its first event came."""
@@ -212,13 +217,13 @@ class Client:
                 break
             data = _decoded(self._clean(event))
             if data.get("error"):
-                raise Failed(Failure("incomplete", f"the stream ended in an error: {_line(data['error'])}"))
+                raise Failed(Failure(kind="incomplete", detail=f"the stream ended in an error: {_line(data['error'])}"))
             try:
                 assembly.event(data)
             except (TypeError, AttributeError, ValueError) as error:
-                raise Failed(Failure("garbage", f"an event of another shape: {_line(error)}")) from None
+                raise Failed(Failure(kind="garbage", detail=f"an event of another shape: {_line(error)}")) from None
         if assembly.finish_reason is None:
-            raise Failed(Failure("incomplete", "the stream ended without a finish_reason"))
+            raise Failed(Failure(kind="incomplete", detail="the stream ended without a finish_reason"))
         response = assembly.response()
         return self._without_key(json.dumps(response)), response, first_s
 
@@ -250,7 +255,7 @@ def as_chat(answer: Mapping[str, Any], tools: Any) -> dict[str, Any]:
     choice = _choice(answer)
     text = choice.get("text")
     if not isinstance(text, str):
-        raise Failed(Failure("garbage", "a completion without a text"))
+        raise Failed(Failure(kind="garbage", detail="a completion without a text"))
     parsed = wire.parse(text, tools)
     finish = choice.get("finish_reason")
     calls, content = [], parsed.content or ""
@@ -275,7 +280,7 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
     async for part in answer.content.iter_any():
         size += len(part)
         if size > MAX_ANSWER_BYTES:
-            raise Failed(Failure("garbage", f"an answer of more than {MAX_ANSWER_BYTES >> 20} MiB"))
+            raise Failed(Failure(kind="garbage", detail=f"an answer of more than {MAX_ANSWER_BYTES >> 20} MiB"))
         parts.append(part)
     return b"".join(parts)
 
@@ -286,10 +291,10 @@ async def _events(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     async for part in answer.content.iter_any():
         size += len(part)
         if size > MAX_ANSWER_BYTES:
-            raise Failed(Failure("garbage", f"a stream of more than {MAX_ANSWER_BYTES >> 20} MiB"))
+            raise Failed(Failure(kind="garbage", detail=f"a stream of more than {MAX_ANSWER_BYTES >> 20} MiB"))
         *lines, rest = (rest + part).split(b"\n")
         if len(rest) > MAX_EVENT_BYTES:
-            raise Failed(Failure("garbage", f"an event of more than {MAX_EVENT_BYTES >> 20} MiB"))
+            raise Failed(Failure(kind="garbage", detail=f"an event of more than {MAX_EVENT_BYTES >> 20} MiB"))
         for line in lines:
             if line.startswith(b"data:"):
                 yield line[5:].strip()
@@ -301,25 +306,25 @@ def _decoded(text: str) -> dict[str, Any]:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        raise Failed(Failure("garbage", f"not JSON: {text[:80]!r}")) from None
+        raise Failed(Failure(kind="garbage", detail=f"not JSON: {text[:80]!r}")) from None
     if not isinstance(data, dict):
-        raise Failed(Failure("garbage", f"not a JSON object: {text[:80]!r}"))
+        raise Failed(Failure(kind="garbage", detail=f"not a JSON object: {text[:80]!r}"))
     return data
 
 
 def _choice(data: Mapping[str, Any]) -> Mapping[str, Any]:
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise Failed(Failure("garbage", "an answer without choices"))
+        raise Failed(Failure(kind="garbage", detail="an answer without choices"))
     return choices[0]
 
 
 def _check_shape(data: Mapping[str, Any]) -> None:
     choice = _choice(data)
     if not isinstance(choice.get("message"), dict):
-        raise Failed(Failure("garbage", "an answer without a message"))
+        raise Failed(Failure(kind="garbage", detail="an answer without a message"))
     if not isinstance(choice.get("finish_reason"), str):
-        raise Failed(Failure("incomplete", "an answer without a finish_reason"))
+        raise Failed(Failure(kind="incomplete", detail="an answer without a finish_reason"))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -17,9 +17,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from k2lab.bench import metrics, store
+from k2lab.bench import metrics
 from k2lab.bench.metrics import Reference
-from k2lab.bench.store import IMPORTED, Result, Run, Store
+from k2lab.bench.records import IMPORTED, Result, Run, count_of
+from k2lab.bench.store import Store
 from k2lab.bench.verdicts import judge, judge_all, messages_of
 from k2lab.chat import Exchange, canonical
 from k2lab.errors import InputError
@@ -28,7 +29,7 @@ SUMMARY_FIELDS = ("success_count", "failure_count", "finish_stop", "finish_tool_
                   "finish_others_detail", "schema_validation_error_count", "successful_tool_call_count")  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
     """What an import brought: ``note`` says why the summary beside the results was not taken, if it was not."""
 
@@ -78,7 +79,7 @@ def load(file: Store, path: Path, arm: str, summary: Path | None = None) -> Load
     config = {"endpoint": f"{IMPORTED}{path.name}", "model": model, "sha256": digest, "summary": stored}
     run = file.begin(arm, config, path.name, digest)
     file.load(run, results)
-    return Loaded(run, len(results), note)
+    return Loaded(run=run, results=len(results), note=note)
 
 
 def reference(path: Path) -> dict[int, Reference]:
@@ -87,7 +88,9 @@ def reference(path: Path) -> dict[int, Reference]:
     for line in _latest(path):
         exchange = Exchange.of(line["request"], line.get("response") or {})
         found[line["data_index"]] = Reference(
-            line.get("finish_reason"), canonical(exchange.answer.calls), messages_of(exchange.request)
+            finish_reason=line.get("finish_reason"),
+            calls=canonical(exchange.answer.calls),
+            messages=messages_of(exchange.request),
         )
     return found
 
@@ -95,7 +98,7 @@ def reference(path: Path) -> dict[int, Reference]:
 def reference_of(file: Store, arm: str) -> dict[int, Reference]:
     """An arm of the same store as the reference for another, its first trial."""
     return {
-        result.data_index: Reference(result.finish_reason, result.calls, result.messages)
+        result.data_index: Reference(finish_reason=result.finish_reason, calls=result.calls, messages=result.messages)
         for result in judge_all(file.results(file.run_of(arm)))
         if result.trial == 0
     }
@@ -173,20 +176,20 @@ def _result(line: Mapping[str, Any]) -> Result:
     duration_ms = float(line.get("duration_ms") or 0)
     kept = {**line, "request": None}
     return Result(
-        line["data_index"],
-        0,
-        "success" if answered else "failed",
-        line.get("finish_reason"),
-        response if answered else None,
-        None if answered else _failure(response),
-        duration_ms,
-        None,
-        store.count_of(usage.get("prompt_tokens")),
-        store.count_of(usage.get("completion_tokens")),
-        _moved(line.get("last_run_at") or "", -duration_ms),
-        line["request"],
-        line["request"],
-        {**kept, "response": None} if _is_kept(line, response) else kept,
+        data_index=line["data_index"],
+        trial=0,
+        status="success" if answered else "failed",
+        finish_reason=line.get("finish_reason"),
+        response=response if answered else None,
+        failure=None if answered else _failure(response),
+        duration_ms=duration_ms,
+        first_ms=None,
+        prompt_tokens=count_of(usage.get("prompt_tokens")),
+        completion_tokens=count_of(usage.get("completion_tokens")),
+        started_at=_moved(line.get("last_run_at") or "", -duration_ms),
+        request=line["request"],
+        asked=line["request"],
+        line={**kept, "response": None} if _is_kept(line, response) else kept,
     )
 
 

@@ -28,7 +28,7 @@ ERROR_TYPE = re.compile(r"[A-Z][A-Za-z]+")
 """How that of an imported result may begin: K2VV's ``error_type``, the name of a Python class."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class K2vv:
     """K2VV's summary of one trial, its fields under its names, and its schema accuracy."""
 
@@ -57,7 +57,7 @@ class K2vv:
         return share(self.success_count, self.success_count + self.failure_count)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Strict:
     """The same answers, strictly. Calls are counted by the first fault of each, answers by all of theirs."""
 
@@ -84,7 +84,7 @@ class Strict:
         return share(self.sound, self.calling - self.unjudged)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Trigger:
     """Does it call where the reference calls? K2VV's ToolCall-Trigger Similarity; a failed request does not call."""
 
@@ -126,7 +126,7 @@ class Trigger:
         return self.tp + self.fp + self.fn
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Reference:
     """What an official run, or a label, does with a request; ``messages`` is a digest."""
 
@@ -140,7 +140,7 @@ class Reference:
         return len(json.loads(self.calls)) if self.calls else 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Folded:
     """A figure over repeated trials."""
 
@@ -154,7 +154,7 @@ class Folded:
         return f"{self.mean:.1%} ± {self.spread:.1%} [{self.low:.1%}, {self.high:.1%}]"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Flip:
     """A request on which two arms differ."""
 
@@ -163,7 +163,7 @@ class Flip:
     after: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
     """Two arms on the same requests: how often each alone is right, and whether chance explains that."""
 
@@ -186,14 +186,14 @@ def k2vv(results: Iterable[Judged]) -> K2vv:
         elif result.finish_reason:
             others[result.finish_reason] += 1
     return K2vv(
-        counts["success"],
-        counts["failure"],
-        counts["stop"],
-        counts["valid"] + counts["invalid"],
-        others.total(),
-        dict(others),
-        counts["invalid"],
-        counts["valid"],
+        success_count=counts["success"],
+        failure_count=counts["failure"],
+        finish_stop=counts["stop"],
+        finish_tool_calls=counts["valid"] + counts["invalid"],
+        finish_others=others.total(),
+        finish_others_detail=dict(others),
+        schema_validation_error_count=counts["invalid"],
+        successful_tool_call_count=counts["valid"],
     )
 
 
@@ -220,16 +220,16 @@ def strict(results: Iterable[Judged]) -> Strict:
         cut_short.update([str(result.finish_reason)] if verdict.cut_short else [])
         not_judged.update(verdict.unjudged)
     return Strict(
-        counts["answers"],
-        counts["calling"],
-        counts["sound"],
-        counts["unjudged"],
-        counts["calls"],
-        dict(call_faults),
-        dict(answer_faults),
-        dict(cut_short),
-        dict(not_judged),
-        dict(unanswered),
+        answers=counts["answers"],
+        calling=counts["calling"],
+        sound=counts["sound"],
+        unjudged=counts["unjudged"],
+        calls=counts["calls"],
+        call_faults=dict(call_faults),
+        answer_faults=dict(answer_faults),
+        cut_short=dict(cut_short),
+        not_judged=dict(not_judged),
+        unanswered=dict(unanswered),
     )
 
 
@@ -250,7 +250,9 @@ def trigger(results: Iterable[Judged], reference: Mapping[int, Reference]) -> Tr
         same += calls and should and result.calls == wanted.calls
     if not counts:
         raise InputError("the reference has none of these requests: compare data_index in both")
-    return Trigger(counts[True, True], counts[True, False], counts[False, True], counts[False, False], same)
+    return Trigger(
+        tp=counts[True, True], fp=counts[True, False], fn=counts[False, True], tn=counts[False, False], same=same
+    )
 
 
 def by_trial(results: Iterable[Judged]) -> list[list[Judged]]:
@@ -264,7 +266,7 @@ def by_trial(results: Iterable[Judged]) -> list[list[Judged]]:
 def fold(values: Sequence[float]) -> Folded:
     """Mean and spread of one figure over trials."""
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return Folded(statistics.fmean(values), spread, min(values), max(values))
+    return Folded(mean=statistics.fmean(values), spread=spread, low=min(values), high=max(values))
 
 
 def compare(
@@ -286,15 +288,15 @@ def compare(
         pair = judge_right(one), judge_right(other)
         outcomes[pair] += 1
         if pair[0] != pair[1]:
-            flips.append(Flip(one.data_index, describe(one), describe(other)))
+            flips.append(Flip(data_index=one.data_index, before=describe(one), after=describe(other)))
     total = outcomes.total()
     if not total:
         raise InputError("the two arms have no request in common")
     return Comparison(
-        share(outcomes[True, True] + outcomes[True, False], total),
-        share(outcomes[True, True] + outcomes[False, True], total),
-        mcnemar(gained=outcomes[False, True], lost=outcomes[True, False]),
-        tuple(flips),
+        first=share(outcomes[True, True] + outcomes[True, False], total),
+        second=share(outcomes[True, True] + outcomes[False, True], total),
+        test=mcnemar(gained=outcomes[False, True], lost=outcomes[True, False]),
+        flips=tuple(flips),
     )
 
 

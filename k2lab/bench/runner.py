@@ -24,8 +24,8 @@ from typing import Any
 from k2lab.bench import store
 from k2lab.bench.arm import Arm, Prepared
 from k2lab.bench.client import Attempt, Client, is_fatal, is_passing
+from k2lab.bench.records import Done
 from k2lab.bench.samples import Sample, Samples
-from k2lab.bench.store import Done
 from k2lab.errors import EndpointError, InputError
 
 CHUNK = 16
@@ -39,7 +39,7 @@ LONGEST_WAIT_S = 120.0
 """No retry waits longer, whatever a server asks for."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """What a run may take: requests at once, requests a second, seconds a request and altogether, retries."""
 
@@ -58,7 +58,7 @@ class Limits:
             raise InputError(f"retries must not be negative, not {self.retries}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
     """Where a run stands: results wanted, had before it began and got since; finish reasons, ``failed`` among them."""
 
@@ -227,7 +227,7 @@ class _Job:
             if failure is None or not is_passing(failure) or len(attempts) > self._limits.retries:
                 break
             await asyncio.sleep(_wait_s(len(attempts), failure.retry_after_s))
-        self._take(Done(prepared.data_index, trial, tuple(attempts)))
+        self._take(Done(data_index=prepared.data_index, trial=trial, attempts=tuple(attempts)))
 
     async def _pace(self) -> None:
         """Wait for the next place in the rate."""
@@ -287,7 +287,14 @@ class _Job:
     def _snapshot(self) -> Progress:
         elapsed_s = time.monotonic() - self._started
         ended = self._ended if self._had + self._got < self._wanted else ""
-        return Progress(self._wanted, self._had, self._got, elapsed_s, dict(self._counts), ended)
+        return Progress(
+            wanted=self._wanted,
+            had=self._had,
+            got=self._got,
+            elapsed_s=elapsed_s,
+            counts=dict(self._counts),
+            ended=ended,
+        )
 
 
 def _chunks(items: Iterable[Sample], size: int) -> Iterator[Sequence[Sample]]:

@@ -16,7 +16,7 @@ from typing import Any
 from k2lab.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
     """One request, as it stands in the file."""
 
@@ -24,7 +24,7 @@ class Sample:
     request: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Samples:
     """A checked samples file; iterating reads it anew, a line at a time."""
 
@@ -36,7 +36,7 @@ class Samples:
         with self.path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield Sample(number, json.loads(line))
+                    yield Sample(data_index=number, request=json.loads(line))
 
 
 def open_samples(path: str | Path) -> Samples:
@@ -54,7 +54,7 @@ def open_samples(path: str | Path) -> Samples:
         raise InputError(f"cannot read samples {path}: {error.strerror or error}") from error
     if not count:
         raise InputError(f"samples {path} is empty: expected a chat request a line")
-    return Samples(path, count, digest.hexdigest())
+    return Samples(path=path, count=count, sha256=digest.hexdigest())
 
 
 def _check(path: Path, number: int, line: bytes) -> None:

@@ -16,102 +16,25 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import filelock
 
-from k2lab.bench.answers import is_raw
+from k2lab.bench import tables
 from k2lab.bench.arm import Prepared, digest_of
 from k2lab.bench.client import Attempt
-from k2lab.chat import Exchange, Request
+from k2lab.bench.records import Done, Result, Run, count_of
+from k2lab.bench.tables import INSERT_ATTEMPT, INSERT_RESULT, RESULT_COLUMNS
 from k2lab.errors import InputError
 
-FORMAT = 2
-UPGRADES = {1: "ALTER TABLE results ADD COLUMN line TEXT;"}
-"""What brings a file of an older format to the next one."""
+DECODED = ("response", "request", "asked", "line")
+"""Fields of a result that are stored as JSON text."""
 
-APPLICATION_ID = 0x6B326C61  # "k2la"
+RUN_FIELDS = tuple(field.name for field in fields(Run))
 
-SCHEMA = """
-CREATE TABLE runs (
-    run_id INTEGER PRIMARY KEY, arm TEXT NOT NULL, digest TEXT NOT NULL, config TEXT NOT NULL,
-    samples TEXT NOT NULL, samples_sha256 TEXT NOT NULL, started_at TEXT NOT NULL, finished_at TEXT,
-    UNIQUE (arm, digest, samples_sha256));
-CREATE TABLE requests (
-    run_id INTEGER NOT NULL, data_index INTEGER NOT NULL, key TEXT NOT NULL, sent TEXT NOT NULL, original TEXT,
-    PRIMARY KEY (run_id, data_index)) WITHOUT ROWID;
-CREATE TABLE results (
-    run_id INTEGER NOT NULL, data_index INTEGER NOT NULL, trial INTEGER NOT NULL, status TEXT NOT NULL,
-    finish_reason TEXT, response TEXT, failure TEXT, http_status INTEGER, duration_ms REAL NOT NULL, first_ms REAL,
-    prompt_tokens INTEGER, completion_tokens INTEGER, attempts INTEGER NOT NULL, last_run_at TEXT NOT NULL, line TEXT,
-    PRIMARY KEY (run_id, data_index, trial));
-CREATE TABLE attempts (
-    run_id INTEGER NOT NULL, data_index INTEGER NOT NULL, trial INTEGER NOT NULL, started_at TEXT NOT NULL,
-    duration_ms REAL NOT NULL, http_status INTEGER, failure TEXT, retry_after_s REAL);
-"""
-
-
-IMPORTED = "imported from "
-"""How the endpoint of such a run begins."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """An arm under one configuration and one samples file."""
-
-    run_id: int
-    arm: str
-    config: Mapping[str, Any]
-    samples: str
-    samples_sha256: str
-    started_at: str
-    finished_at: str | None
-
-    @property
-    def imported(self) -> bool:
-        """Whether its results were got elsewhere and read from a file."""
-        return str(self.config.get("endpoint")).startswith(IMPORTED)
-
-
-@dataclass(frozen=True)
-class Done:
-    """What became of a request: its attempts in order, the last of which counts."""
-
-    data_index: int
-    trial: int
-    attempts: tuple[Attempt, ...]
-
-
-@dataclass(frozen=True)
-class Result:
-    """A stored result with its request: ``request`` as it was sent, ``asked`` before a repair or a rendering.
-
-    ``started_at`` is when the last attempt began. ``line`` is what else stood in
-    the line of an imported result, its values but for those that are kept here.
-    """
-
-    data_index: int
-    trial: int
-    status: str
-    finish_reason: str | None
-    response: Mapping[str, Any] | None
-    failure: str | None
-    duration_ms: float
-    first_ms: float | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    started_at: str
-    request: Mapping[str, Any]
-    asked: Mapping[str, Any]
-    line: Mapping[str, Any] | None = None
-
-    @property
-    def exchange(self) -> Exchange:
-        """What was asked and what came; plain where the prompt was sent as text."""
-        return Exchange.of(self.asked, self.response or {}, plain=is_raw(Request.unchecked(self.request)))
+NEXT_TURN = "(SELECT coalesce(max(turn), 0) + 1 FROM runs)"
 
 
 class Store:
@@ -119,14 +42,13 @@ class Store:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self._line = "line" if _format(connection) > 1 else "NULL"
+        self._line, self._turn = (tables.column(connection, name) for name in ("line", "turn"))
 
     def runs(self) -> list[Run]:
-        """Every run, oldest first."""
-        rows = self._db.execute(
-            "SELECT run_id, arm, config, samples, samples_sha256, started_at, finished_at FROM runs ORDER BY run_id"
-        )
-        return [Run(row[0], row[1], json.loads(row[2]), *row[3:]) for row in rows]
+        """Every run, in the order in which they were begun or last gone on with."""
+        rows = self._db.execute(f"SELECT {', '.join(RUN_FIELDS)} FROM runs ORDER BY {self._turn}")
+        named = (dict(zip(RUN_FIELDS, row, strict=True)) for row in rows)
+        return [Run(**{**values, "config": json.loads(values["config"])}) for values in named]
 
     def arms(self) -> list[Run]:
         """The latest run of each arm, in the order in which the arms were first seen."""
@@ -145,13 +67,16 @@ class Store:
         """All results of a run by trial and ``data_index``, read as they are needed."""
         rows = self._db.execute(
             "SELECT r.data_index, trial, status, finish_reason, response, failure, duration_ms, first_ms,"
-            f" prompt_tokens, completion_tokens, last_run_at, sent, coalesce(original, sent), {self._line}"
+            " prompt_tokens, completion_tokens, last_run_at AS started_at, sent AS request,"
+            f" coalesce(original, sent) AS asked, {self._line} AS line"
             " FROM results r JOIN requests USING (run_id, data_index) WHERE run_id = ? ORDER BY trial, r.data_index",
             (run.run_id,),
         )
+        names = [column[0] for column in rows.description]
         for row in rows:
-            response, line = (json.loads(text) if text else None for text in (row[4], row[13]))
-            yield Result(*row[:4], response, *row[5:11], json.loads(row[11]), json.loads(row[12]), line)  # type: ignore[call-arg]
+            values = dict(zip(names, row, strict=True))
+            decoded = {name: json.loads(values[name]) if values[name] else None for name in DECODED}
+            yield Result(**{**values, **decoded})
 
     def attempts(self, run: Run) -> int:
         """How many requests were sent in a run, repeated ones included."""
@@ -166,7 +91,7 @@ class Store:
         )
         return dict(rows.fetchall())
 
-    def begin(self, arm: str, config: Mapping[str, Any], samples: str, samples_sha256: str) -> Run:
+    def begin(self, arm: str, config: Mapping[str, object], samples: str, samples_sha256: str) -> Run:
         """The run of this arm, configuration and samples file; a new one where there is none.
 
         An arm that changes back to an earlier configuration goes on in its earlier run.
@@ -179,12 +104,12 @@ class Store:
             ).fetchone()
             if found is None:
                 self._db.execute(
-                    "INSERT INTO runs (arm, digest, config, samples, samples_sha256, started_at)"
-                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO runs (arm, digest, config, samples, samples_sha256, started_at, turn)"
+                    f" VALUES (?, ?, ?, ?, ?, ?, {NEXT_TURN})",
                     (arm, digest, json.dumps(config), samples, samples_sha256, _now()),
                 )
             elif found[0] != self.run_of(arm).run_id:
-                self._renumber(found[0])
+                self._db.execute(f"UPDATE runs SET turn = {NEXT_TURN} WHERE run_id = ?", found)
         return self.run_of(arm)
 
     def register(self, run: Run, trial: int, prepared: Sequence[Prepared]) -> Counter[str]:
@@ -217,7 +142,7 @@ class Store:
             attempts += [_attempt_row(run, done, attempt) for attempt in done.attempts]
         with self._db:
             self._db.executemany(INSERT_RESULT, results)
-            self._db.executemany("INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", attempts)
+            self._db.executemany(INSERT_ATTEMPT, attempts)
 
     def finish(self, run: Run) -> None:
         """Note that a run has come to its end for now."""
@@ -242,13 +167,7 @@ class Store:
                     "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, NULL)",
                     (run.run_id, result.data_index, digest_of(result.request), sent),
                 )
-                row = (
-                    run.run_id, result.data_index, result.trial, result.status, result.finish_reason,
-                    json.dumps(result.response), result.failure, None, result.duration_ms, result.first_ms,
-                    result.prompt_tokens, result.completion_tokens, 1, result.started_at,
-                    json.dumps(result.line) if result.line else None,
-                )  # fmt: skip
-                self._db.execute(INSERT_RESULT, row)
+                self._db.execute(INSERT_RESULT, _loaded_row(run, result))
 
     def _take_over(self, run: Run, trial: int, prepared: Sequence[Prepared]) -> Counter[str]:
         """Copy results of earlier runs of the same arm whose request had the same key, of the same line first."""
@@ -272,59 +191,59 @@ class Store:
                 taken[self._db.execute(found, where).fetchone()[0]] += 1
         return taken
 
-    def _renumber(self, run_id: int) -> None:
-        """Make a run the latest one: that with the highest number."""
-        last = self._db.execute("SELECT max(run_id) FROM runs").fetchone()[0]
-        for table in ("runs", "requests", "results", "attempts"):
-            self._db.execute(f"UPDATE {table} SET run_id = ? WHERE run_id = ?", (last + 1, run_id))
 
-
-RESULT_COLUMNS = (
-    "run_id", "data_index", "trial", "status", "finish_reason", "response", "failure", "http_status", "duration_ms",
-    "first_ms", "prompt_tokens", "completion_tokens", "attempts", "last_run_at", "line",
-)  # fmt: skip
-INSERT_RESULT = f"INSERT OR REPLACE INTO results VALUES ({','.join('?' * len(RESULT_COLUMNS))})"
-
-
-def _result_row(run: Run, done: Done) -> tuple[Any, ...]:
+def _result_row(run: Run, done: Done) -> dict[str, object]:
     last = done.attempts[-1]
-    failure = last.failure
-    return (
-        run.run_id,
-        done.data_index,
-        done.trial,
-        "failed" if failure else "success",
-        last.finish_reason,
-        last.response,
-        f"{failure.kind}: {failure.detail}" if failure else None,
-        failure.status if failure else 200,
-        last.duration_ms,
-        last.first_ms,
-        count_of(last.usage.get("prompt_tokens")),
-        count_of(last.usage.get("completion_tokens")),
-        len(done.attempts),
-        last.started_at,
-        None,
-    )
+    return {
+        "run_id": run.run_id,
+        "data_index": done.data_index,
+        "trial": done.trial,
+        "status": "failed" if last.failure else "success",
+        "finish_reason": last.finish_reason,
+        "response": last.response,
+        "duration_ms": last.duration_ms,
+        "first_ms": last.first_ms,
+        "prompt_tokens": count_of(last.usage.get("prompt_tokens")),
+        "completion_tokens": count_of(last.usage.get("completion_tokens")),
+        "attempts": len(done.attempts),
+        "last_run_at": last.started_at,
+        "line": None,
+        **_failure_columns(last),
+    }
 
 
-def _attempt_row(run: Run, done: Done, attempt: Attempt) -> tuple[Any, ...]:
+def _attempt_row(run: Run, done: Done, attempt: Attempt) -> dict[str, object]:
+    return {
+        "run_id": run.run_id,
+        "data_index": done.data_index,
+        "trial": done.trial,
+        "started_at": attempt.started_at,
+        "duration_ms": attempt.duration_ms,
+        "retry_after_s": attempt.failure.retry_after_s if attempt.failure else None,
+        **_failure_columns(attempt),
+    }
+
+
+def _failure_columns(attempt: Attempt) -> dict[str, object]:
     failure = attempt.failure
-    return (
-        run.run_id,
-        done.data_index,
-        done.trial,
-        attempt.started_at,
-        attempt.duration_ms,
-        failure.status if failure else 200,
-        f"{failure.kind}: {failure.detail}" if failure else None,
-        failure.retry_after_s if failure else None,
-    )
+    if failure is None:
+        return {"http_status": 200, "failure": None}
+    return {"http_status": failure.status, "failure": f"{failure.kind}: {failure.detail}"}
 
 
-def count_of(value: object) -> int | None:
-    """A number of tokens, or ``None`` for what a server sent instead."""
-    return value if isinstance(value, int) and 0 <= value < 1 << 53 else None
+def _loaded_row(run: Run, result: Result) -> dict[str, object]:
+    """The row of a result that was got elsewhere."""
+    same = ("data_index", "trial", "status", "finish_reason", "failure", "duration_ms", "first_ms",
+            "prompt_tokens", "completion_tokens")  # fmt: skip
+    return {
+        **{name: getattr(result, name) for name in same},
+        "run_id": run.run_id,
+        "response": json.dumps(result.response),
+        "http_status": None,
+        "attempts": 1,
+        "last_run_at": result.started_at,
+        "line": json.dumps(result.line) if result.line else None,
+    }
 
 
 @contextlib.contextmanager
@@ -332,7 +251,7 @@ def reading(path: Path) -> Iterator[Store]:
     """The file for reading, also while a run writes to it; raises :class:`InputError` for what is no such file."""
     if not path.is_file():
         raise InputError(f"no benchmark file {path}: make one with k2lab bench run")
-    with contextlib.closing(_connect(path, make=False)) as connection:
+    with contextlib.closing(tables.connect(path, make=False)) as connection:
         yield Store(connection)
 
 
@@ -348,47 +267,12 @@ def writing(path: Path) -> Iterator[Store]:
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     try:
-        with contextlib.closing(_connect(path, make=True)) as connection:
+        with contextlib.closing(tables.connect(path, make=True)) as connection:
             yield Store(connection)
             connection.execute("PRAGMA busy_timeout = 0")  # a reader in the middle of the file is not waited for
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         lock.release()
-
-
-def _connect(path: Path, *, make: bool) -> sqlite3.Connection:
-    with contextlib.ExitStack() as opened:
-        try:
-            connection = opened.enter_context(contextlib.closing(sqlite3.connect(path, timeout=30)))
-            _check(path, connection, make)
-            if make:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-        except sqlite3.Error as error:
-            raise InputError(f"{path} is no benchmark file of k2lab: {error}") from None
-        opened.pop_all()
-    return connection
-
-
-def _check(path: Path, connection: sqlite3.Connection, make: bool) -> None:
-    """Refuse another program's file as it is; make the tables in a new one where that is wished."""
-    known = connection.execute("PRAGMA application_id").fetchone()[0]
-    made = _format(connection)
-    if make and not known and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        connection.executescript(
-            f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;"
-        )
-    elif known != APPLICATION_ID:
-        raise InputError(f"{path} is an SQLite file, but no benchmark file of k2lab")
-    elif not 1 <= made <= FORMAT:
-        raise InputError(f"{path} has format {made}, this k2lab reads up to {FORMAT}: use the k2lab that wrote it")
-    elif make and made < FORMAT:
-        steps = " ".join(UPGRADES[step] for step in range(made, FORMAT))
-        connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {FORMAT}; COMMIT;")
-
-
-def _format(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _now() -> str:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from k2lab.bench import metrics
 from k2lab.bench.metrics import Folded, K2vv, Reference, Strict, Trigger
-from k2lab.bench.store import Run, Store
+from k2lab.bench.records import Run
+from k2lab.bench.store import Store
 from k2lab.bench.verdicts import Judged, judge_all
 from k2lab.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
     """One arm: its counts are those of the first trial, ``folded`` tells how shares vary over all of them."""
 
@@ -39,18 +40,18 @@ def summarise(file: Store, run: Run, reference: Mapping[int, Reference] | None =
         raise InputError(f"arm {run.arm!r} has no results yet")
     first = trials[0]
     return Summary(
-        run.arm,
-        run.imported,
-        len(trials),
-        len(first),
-        file.attempts(run),
-        metrics.k2vv(first),
-        metrics.strict(first),
-        tuple(metrics.strict(trial) for trial in trials[1:]),
-        metrics.trigger(first, reference) if reference else None,
-        metrics.usage(first),
-        metrics.durations_ms(first),
-        _folded(trials, reference) if len(trials) > 1 else {},
+        arm=run.arm,
+        imported=run.imported,
+        trials=len(trials),
+        requests=len(first),
+        attempts=file.attempts(run),
+        k2vv=metrics.k2vv(first),
+        strict=metrics.strict(first),
+        later=tuple(metrics.strict(trial) for trial in trials[1:]),
+        trigger=metrics.trigger(first, reference) if reference else None,
+        usage=metrics.usage(first),
+        durations_ms=metrics.durations_ms(first),
+        folded=_folded(trials, reference) if len(trials) > 1 else {},
     )
 
 

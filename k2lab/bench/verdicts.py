@@ -20,7 +20,7 @@ from k2lab.bench.schemas import schema_error
 from k2lab.chat import Exchange, Request, ToolCall, canonical, decoded, function_of, with_system_role
 
 if TYPE_CHECKING:
-    from k2lab.bench.store import Result
+    from k2lab.bench.records import Result
 
 CallFault = Literal[
     "no_name",

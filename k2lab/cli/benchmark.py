@@ -96,7 +96,11 @@ def run_command(samples_file: Path, out: Path, **options: Any) -> None:
     checked = open_samples(samples_file)
     arm = _arm(**options)
     limits = runner.Limits(
-        options["concurrency"], options["rate"], options["timeout"], options["deadline"], options["retries"]
+        concurrency=options["concurrency"],
+        rate=options["rate"],
+        timeout_s=options["timeout"],
+        deadline_s=options["deadline"],
+        retries=options["retries"],
     )
     final = runner.run(
         checked,
@@ -204,13 +208,13 @@ def _arm(base_url: str, model: str | None, arm: str, **options: Any) -> Any:
     named = model or Endpoint(base_url).model
     endpoint = Endpoint(base_url, named)
     return Arm(
-        arm or named,
-        base_url,
-        named,
-        options["stream"],
-        "history" if options["repair"] else "",
-        json_object("--extra-body", options["extra_body"]),
-        open_source(source, trust_remote_code=options["trust_remote_code"]) if source else None,
+        name=arm or named,
+        base_url=base_url,
+        model=named,
+        stream=options["stream"],
+        repair="history" if options["repair"] else "",
+        extra_body=json_object("--extra-body", options["extra_body"]),
+        source=open_source(source, trust_remote_code=options["trust_remote_code"]) if source else None,
         enforce=_enforce(options["enforce"], endpoint),
         tag=Options(
             form=_form(options["enforce"], options["form"], endpoint),

@@ -109,9 +109,9 @@ def arm_of(rung: Rung, subject: Subject) -> Arm:
     source = open_source(subject.folder, trust_remote_code=True) if rung.by_hand else None
     faulty = templates.with_content_fault(templates.without_generation_block(templates.read(templates.CURRENT)))
     return Arm(
-        rung.name,
-        subject.endpoint.base_url,
-        subject.endpoint.model,
+        name=rung.name,
+        base_url=subject.endpoint.base_url,
+        model=subject.endpoint.model,
         repair=rung.repair,
         extra_body={
             **({"chat_template": faulty} if rung.content_fault else {}),

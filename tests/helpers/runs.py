@@ -3,12 +3,17 @@
 import contextlib
 import itertools
 import json
+import sqlite3
+from pathlib import Path
 
 from k2lab.bench import runner, store
 from k2lab.bench.arm import Arm
 from k2lab.bench.runner import Limits
 from k2lab.bench.samples import open_samples
 from k2lab.errors import InputError
+
+BEFORE = Path(__file__).parents[1] / "unit" / "bench" / "before"
+"""A file of format 2, as text, and the samples that were asked for it."""
 
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]
 NUMBERS = itertools.count()
@@ -28,9 +33,16 @@ def written(folder, requests):
 
 def ask(folder, url, requests, *, arm="arm", limits=None, options=None, **fields):
     """Run requests into the folder's file; ``fields`` are the arm's, ``options`` those of the run."""
-    arm = Arm(arm, url, **{"model": "m"} | fields)
+    arm = Arm(name=arm, base_url=url, **{"model": "m"} | fields)
     limits = limits or Limits(concurrency=4)
     return runner.run(written(folder, requests), arm, folder / "run.db", limits=limits, **options or {})
+
+
+def restored(path):
+    """The file of format 2, as an earlier k2lab wrote it."""
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        file.executescript((BEFORE / "run.sql").read_text(encoding="utf-8"))
+    return path
 
 
 def stored(folder):

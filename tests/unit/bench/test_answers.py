@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from k2lab import wire
 from k2lab.bench import client, metrics, store, texts, verdicts
-from k2lab.bench.store import Result
+from k2lab.bench.records import Result
 from k2lab.bench.summary import summarise
 from k2lab.bench.verdicts import judge_all
 from k2lab.chat import CUT_SHORT, Exchange
@@ -207,7 +207,7 @@ BOTH = (call("gauge", 0), call("flood_map", 1))
             {"calls_despite_tool_choice_none", "several_calls_despite_parallel_tool_calls_false"},
         ),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),  # the same in each process
 )
 def test_an_answer_keeps_what_the_request_says_about_calls_or_is_named(asked, calls, faults):
     verdict = judge(request(**asked), response(*calls, content="Four metres."))
@@ -237,7 +237,21 @@ def test_a_plain_completion_is_not_held_against_a_tool_choice_that_was_not_sent(
         verdict = judge(request(**asked), response(*calls, content="Four metres."), plain=True)
         assert (verdict.faults, verdict.unjudged) == ((), unjudged)
     sent = {"model": "m", "prompt": "How high?", "tool_choice": "required"}
-    one = Result(1, 0, "success", "stop", response(content="Four."), None, 5.0, None, None, None, "", sent, sent)
+    one = Result(
+        data_index=1,
+        trial=0,
+        status="success",
+        finish_reason="stop",
+        response=response(content="Four."),
+        failure=None,
+        duration_ms=5.0,
+        first_ms=None,
+        prompt_tokens=None,
+        completion_tokens=None,
+        started_at="",
+        request=sent,
+        asked=sent,
+    )
     assert next(iter(judge_all([one]))).verdict.unjudged == ("tool_choice_not_sent",)
 
 
@@ -278,7 +292,22 @@ def test_whatever_stands_in_an_answer_or_a_tool_choice_a_verdict_is_given(choice
 def result(index, answer, *, asked=None, trial=0, line=None):
     asked = asked or request()
     finish = answer["choices"][0]["finish_reason"]
-    return Result(index, trial, "success", finish, answer, None, 5.0, None, None, None, "", asked, asked, line)
+    return Result(
+        data_index=index,
+        trial=trial,
+        status="success",
+        finish_reason=finish,
+        response=answer,
+        failure=None,
+        duration_ms=5.0,
+        first_ms=None,
+        prompt_tokens=None,
+        completion_tokens=None,
+        started_at="",
+        request=asked,
+        asked=asked,
+        line=line,
+    )
 
 
 def shown(tmp_path, *results):

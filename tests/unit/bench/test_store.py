@@ -16,7 +16,7 @@ from k2lab.engine.server import free_port
 from k2lab.errors import EndpointError, InputError
 from tests.conftest import ROOT
 from tests.helpers.effort import THOROUGH
-from tests.helpers.runs import TOOLS, ask, request, stored, table, tries, written
+from tests.helpers.runs import TOOLS, ask, request, restored, stored, table, tries, written
 
 CHILD = """
 import sys, aiohttp
@@ -24,7 +24,8 @@ from pathlib import Path
 from k2lab.bench import arm, runner, samples
 path, url, out = sys.argv[1:]
 print("begun", flush=True)
-runner.run(samples.open_samples(path), arm.Arm("arm", url, "m"), Path(out), limits=runner.Limits(rate=100))
+here = arm.Arm(name="arm", base_url=url, model="m")
+runner.run(samples.open_samples(path), here, Path(out), limits=runner.Limits(rate=100))
 """
 
 
@@ -59,6 +60,23 @@ def test_a_changed_arm_reuses_no_answer_and_one_changed_back_goes_on(server, tmp
     with store.reading(tmp_path / "run.db") as file:
         assert [run.arm for run in file.arms()] == ["another", "arm"] and len(file.runs()) == 9
     assert len(stored(tmp_path)) == 3
+
+
+def test_the_latest_run_of_an_arm_is_that_which_was_gone_on_with_last_in_older_files_too(tmp_path):
+    path = restored(tmp_path / "run.db")
+    before = path.read_bytes()
+    with store.reading(path) as file:
+        runs = file.runs()
+        assert {len(list(file.results(run))) for run in runs} == {7} and len(file.arms()) == len(runs) == 9
+    assert path.read_bytes() == before
+    with store.writing(path) as file:
+        assert file.runs() == runs
+        first = runs[0]
+        other = file.begin(first.arm, {"model": "other"}, first.samples, first.samples_sha256)
+        assert file.run_of(first.arm) == other != first
+        again = file.begin(first.arm, first.config, first.samples, first.samples_sha256)
+        assert again == first == file.run_of(first.arm) and file.runs() == [*runs[1:], other, first]
+        assert len(list(file.results(first))) == file.attempts(first) == 7
 
 
 def test_a_changed_samples_file_reuses_answers_of_unchanged_lines_alone(server, tmp_path):
@@ -124,7 +142,7 @@ def test_a_second_writer_is_refused_and_a_reader_is_not(server, tmp_path):
         while len(stored(tmp_path)) < 5:
             time.sleep(0.05)
         with pytest.raises(InputError, match=r"run\.db is being written by another run: wait for it, or [^\n]*$"):
-            runner.run(samples, Arm("other", server.url, "m"), out)
+            runner.run(samples, Arm(name="other", base_url=server.url, model="m"), out)
     with store.reading(out) as file:
         reader, started = file.results(file.run_of("arm")), time.monotonic()
         next(reader)  # in the middle of the file

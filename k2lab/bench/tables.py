@@ -1,0 +1,101 @@
+"""The tables of a benchmark file: how one is opened, told from other files, made, and brought up to date."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from k2lab.errors import InputError
+
+FORMAT = 3
+UPGRADES = {
+    1: "ALTER TABLE results ADD COLUMN line TEXT;",
+    2: "ALTER TABLE runs ADD COLUMN turn INTEGER NOT NULL DEFAULT 0; UPDATE runs SET turn = run_id;",
+}
+"""What brings a file of an older format to the next one."""
+
+LACKING = {"line": (1, "NULL"), "turn": (2, "run_id")}
+"""Columns that files up to a format lack, and what stands for them there."""
+
+APPLICATION_ID = 0x6B326C61  # "k2la"
+
+SCHEMA = """
+CREATE TABLE runs (
+    run_id INTEGER PRIMARY KEY, arm TEXT NOT NULL, digest TEXT NOT NULL, config TEXT NOT NULL,
+    samples TEXT NOT NULL, samples_sha256 TEXT NOT NULL, started_at TEXT NOT NULL, finished_at TEXT,
+    turn INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (arm, digest, samples_sha256));
+CREATE TABLE requests (
+    run_id INTEGER NOT NULL, data_index INTEGER NOT NULL, key TEXT NOT NULL, sent TEXT NOT NULL, original TEXT,
+    PRIMARY KEY (run_id, data_index)) WITHOUT ROWID;
+CREATE TABLE results (
+    run_id INTEGER NOT NULL, data_index INTEGER NOT NULL, trial INTEGER NOT NULL, status TEXT NOT NULL,
+    finish_reason TEXT, response TEXT, failure TEXT, http_status INTEGER, duration_ms REAL NOT NULL, first_ms REAL,
+    prompt_tokens INTEGER, completion_tokens INTEGER, attempts INTEGER NOT NULL, last_run_at TEXT NOT NULL, line TEXT,
+    PRIMARY KEY (run_id, data_index, trial));
+CREATE TABLE attempts (
+    run_id INTEGER NOT NULL, data_index INTEGER NOT NULL, trial INTEGER NOT NULL, started_at TEXT NOT NULL,
+    duration_ms REAL NOT NULL, http_status INTEGER, failure TEXT, retry_after_s REAL);
+"""
+"""``runs.turn`` is the order in which runs were begun or gone on with: the highest of an arm is its latest."""
+
+RESULT_COLUMNS = (
+    "run_id", "data_index", "trial", "status", "finish_reason", "response", "failure", "http_status", "duration_ms",
+    "first_ms", "prompt_tokens", "completion_tokens", "attempts", "last_run_at", "line",
+)  # fmt: skip
+ATTEMPT_COLUMNS = (
+    "run_id", "data_index", "trial", "started_at", "duration_ms", "http_status", "failure", "retry_after_s",
+)  # fmt: skip
+
+
+def _insert(table: str, columns: Iterable[str]) -> str:
+    """The SQL that puts in a row, its values by name."""
+    return f"INSERT INTO {table} VALUES ({', '.join(f':{name}' for name in columns)})"
+
+
+INSERT_RESULT = _insert("results", RESULT_COLUMNS).replace("INSERT", "INSERT OR REPLACE")
+INSERT_ATTEMPT = _insert("attempts", ATTEMPT_COLUMNS)
+
+
+def connect(path: Path, *, make: bool) -> sqlite3.Connection:
+    """Open a file, and with ``make`` for writing; raises :class:`InputError` for what is no benchmark file."""
+    with contextlib.ExitStack() as opened:
+        try:
+            connection = opened.enter_context(contextlib.closing(sqlite3.connect(path, timeout=30)))
+            _check(path, connection, make)
+            if make:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.Error as error:
+            raise InputError(f"{path} is no benchmark file of k2lab: {error}") from None
+        opened.pop_all()
+    return connection
+
+
+def column(connection: sqlite3.Connection, name: str) -> str:
+    """The SQL for a column that files of an older format lack."""
+    last, instead = LACKING[name]
+    return name if _format(connection) > last else instead
+
+
+def _check(path: Path, connection: sqlite3.Connection, make: bool) -> None:
+    """Refuse another program's file as it is; make the tables in a new one where that is wished."""
+    known = connection.execute("PRAGMA application_id").fetchone()[0]
+    made = _format(connection)
+    if make and not known and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        connection.executescript(
+            f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;"
+        )
+    elif known != APPLICATION_ID:
+        raise InputError(f"{path} is an SQLite file, but no benchmark file of k2lab")
+    elif not 1 <= made <= FORMAT:
+        raise InputError(f"{path} has format {made}, this k2lab reads up to {FORMAT}: use the k2lab that wrote it")
+    elif make and made < FORMAT:
+        steps = " ".join(UPGRADES[step] for step in range(made, FORMAT))
+        connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {FORMAT}; COMMIT;")
+
+
+def _format(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
