@@ -17,21 +17,21 @@ ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "_input"}
 """Roles that are taken as they are."""
 
 
-def listed(name: str, value: object) -> Sequence[Any]:
+def listed(name: str, value: object) -> Sequence[object]:
     """A list of a request's field ``name``; raises where it is none."""
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise RequestError(f"{name} must be a list, found {kind(value)}")
     return list(value)
 
 
-def mapping(name: str, value: object) -> Mapping[str, Any]:
+def mapping(name: str, value: object) -> Mapping[str, object]:
     """An object of a request's field ``name``, empty for ``None``; raises where it is none."""
     if value is not None and not isinstance(value, Mapping):
         raise RequestError(f"{name} must be an object, found {kind(value)}")
     return value or {}
 
 
-def checked_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def checked_parameters(parameters: Mapping[str, object]) -> dict[str, object]:
     """The parameters, of which those that shape a prompt are checked."""
     mapping("chat_template_kwargs", parameters.get("chat_template_kwargs"))
     return dict(parameters)

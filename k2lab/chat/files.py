@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from k2lab.chat.checks import Tool, checked_tool, kind, listed, mapping
 from k2lab.chat.requests import Request
@@ -63,7 +62,7 @@ def request_of(data: object) -> Request:
     return Request.of(fields["messages"], fields.get("tools"), parameters)
 
 
-def _read_json(path: Path, what: str) -> Any:
+def _read_json(path: Path, what: str) -> object:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

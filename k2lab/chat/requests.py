@@ -13,7 +13,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from k2lab.chat.calls import count_calls, name_of, tools_by_name
-from k2lab.chat.checks import SYSTEM_ROLES, Message, Tool, checked_message, checked_parameters, checked_tool, listed
+from k2lab.chat.checks import (
+    SYSTEM_ROLES,
+    Message,
+    Tool,
+    checked_message,
+    checked_parameters,
+    checked_tool,
+    listed,
+    mapping,
+)
 from k2lab.chat.choice import Choice
 from k2lab.errors import RequestError
 
@@ -32,14 +41,14 @@ class Request:
 
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
     def of(
         cls,
-        messages: Iterable[Mapping[str, Any]],
-        tools: Iterable[Mapping[str, Any]] | None = None,
-        parameters: Mapping[str, Any] | None = None,
+        messages: Iterable[Mapping[str, object]],
+        tools: Iterable[Mapping[str, object]] | None = None,
+        parameters: Mapping[str, object] | None = None,
     ) -> Request:
         """Validate and freeze; raises :class:`RequestError` with the place of the fault."""
         frozen_messages = tuple(checked_message(index, item) for index, item in enumerate(listed("messages", messages)))
@@ -49,7 +58,7 @@ class Request:
         return cls(messages=frozen_messages, tools=frozen_tools, parameters=checked_parameters(parameters or {}))
 
     @classmethod
-    def unchecked(cls, data: Mapping[str, Any]) -> Request:
+    def unchecked(cls, data: Mapping[str, object]) -> Request:
         """A request as it was sent, right or not: for the reading of what others recorded.
 
         One that holds its prompt as text, or nothing, has no messages.
@@ -67,15 +76,15 @@ class Request:
         return copy.deepcopy(data)
 
     @property
-    def template_kwargs(self) -> Mapping[str, Any]:
+    def template_kwargs(self) -> Mapping[str, object]:
         """Variables for the chat template: the request's ``chat_template_kwargs``."""
-        return self.parameters.get("chat_template_kwargs") or {}
+        return mapping("chat_template_kwargs", self.parameters.get("chat_template_kwargs"))
 
-    def with_messages(self, messages: Iterable[Mapping[str, Any]]) -> Request:
+    def with_messages(self, messages: Iterable[Mapping[str, object]]) -> Request:
         """Other messages with the same tools and parameters; validated as :meth:`of` does."""
         return Request.of(messages, self.tools, self.parameters)
 
-    def with_template_kwargs(self, kwargs: Mapping[str, Any]) -> Request:
+    def with_template_kwargs(self, kwargs: Mapping[str, object]) -> Request:
         """Further variables for the chat template, over those that the request has."""
         if not kwargs:
             return self
@@ -125,10 +134,10 @@ PROMPT_PARAMETERS = frozenset(
 """What may shape the prompt of a chat request beside its messages and tools, on one server or another."""
 
 
-def with_system_role(message: Mapping[str, Any]) -> Message:
+def with_system_role(message: Mapping[str, object]) -> Message:
     """A copy of a message, K2-Vendor-Verifier's role ``_input`` written as ``system``."""
     return {**message, "role": "system"} if message.get("role") in SYSTEM_ROLES else dict(message)
 
 
-def _mappings(value: object) -> tuple[dict[str, Any], ...]:
+def _mappings(value: object) -> tuple[dict[str, object], ...]:
     return tuple(item for item in value if isinstance(item, Mapping)) if isinstance(value, list | tuple) else ()  # type: ignore[misc]

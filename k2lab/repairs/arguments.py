@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from k2lab import wire
-from k2lab.chat import schemas_by_name
+from k2lab.chat import Message, schemas_by_name
 from k2lab.repairs.records import Editor, Problem
 from k2lab.wire.identify import required_of
 
@@ -21,7 +20,7 @@ FIX = "write the arguments as the text of one JSON object, or take the call and 
 KINDS = {list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number", type(None): "null"}
 
 
-def mend(editor: Editor, tools: Sequence[Mapping[str, Any]]) -> None:
+def mend(editor: Editor, tools: Sequence[Mapping[str, object]]) -> None:
     """Write as the text of one object whatever can be read as one only."""
     schemas = schemas_by_name(tools)
     for index, message in enumerate(editor.messages):
@@ -34,7 +33,7 @@ def mend(editor: Editor, tools: Sequence[Mapping[str, Any]]) -> None:
                 editor.note(index, f"tool_calls[{place}].function.arguments", before, after, reason)
 
 
-def problems(messages: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+def problems(messages: Sequence[Message]) -> Iterator[Problem]:
     """Arguments that are no text of a JSON object, with the line and column of what is in the way."""
     for index, message in enumerate(messages):
         for place, call in enumerate(message.get("tool_calls") or ()):
@@ -46,12 +45,12 @@ def problems(messages: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
                 )
 
 
-def decoded(text: str) -> Any:
+def decoded(text: str) -> object:
     """The JSON value of a text; raises ``ValueError`` for anything that RFC 8259 does not allow."""
     return json.loads(text, parse_constant=_refuse)
 
 
-def object_of(value: object) -> Mapping[str, Any] | None:
+def object_of(value: object) -> Mapping[str, object] | None:
     """The object that arguments say, as text or decoded; ``None`` where they say none."""
     if isinstance(value, str):
         try:
@@ -61,11 +60,11 @@ def object_of(value: object) -> Mapping[str, Any] | None:
     return value if isinstance(value, Mapping) else None
 
 
-def _refuse(constant: str) -> Any:
+def _refuse(constant: str) -> object:
     raise ValueError(f"{constant} is no JSON value")
 
 
-def _mended(value: object, schema: Mapping[str, Any] | None) -> tuple[object, str]:
+def _mended(value: object, schema: Mapping[str, object] | None) -> tuple[object, str]:
     """A value of ``arguments`` and why it was changed; the reason is empty where it was not."""
     if isinstance(value, Mapping):
         return wire.arguments_text(value), "an object written as JSON text"
@@ -89,7 +88,7 @@ def _mended(value: object, schema: Mapping[str, Any] | None) -> tuple[object, st
     return value, ""
 
 
-def _lenient(text: str) -> tuple[Any, str]:
+def _lenient(text: str) -> tuple[object, str]:
     """The value of a text and the text itself, control characters in its strings escaped; ``None`` for no JSON."""
     try:
         return decoded(text), text

@@ -136,9 +136,9 @@ def _is_call(block: Block) -> bool:
     )
 
 
-def _call(block: Mapping[str, Any]) -> dict[str, Any]:
+def _call(block: Mapping[str, object]) -> dict[str, object]:
     given = block.get("input", {})
-    arguments = given if isinstance(given, str) else wire.arguments_text(given)
+    arguments = wire.arguments_text(given) if isinstance(given, Mapping) else given
     return {"id": block.get("id"), "type": "function", "function": {"name": block["name"], "arguments": arguments}}
 
 

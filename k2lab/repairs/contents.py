@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from k2lab.chat import Message
 from k2lab.families import Family
@@ -77,9 +76,9 @@ def _text(part: object) -> str | None:
     return None
 
 
-def _picture(part: Any) -> Any:
+def _picture(part: object) -> object:
     """Anthropic's image as an ``image_url``; any other part as it is."""
-    source = part.get("source") if kind_of(part) == "image" else None
+    source = part.get("source") if isinstance(part, Mapping) and kind_of(part) == "image" else None
     if not isinstance(source, Mapping):
         return part
     url = source.get("url")

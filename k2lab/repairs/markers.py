@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from k2lab import wire
 from k2lab.chat import Message, ToolCall, canonical
@@ -19,7 +18,7 @@ BECOME = "rendered, they become real special tokens"
 TAKE_OUT = f"take them out, or write them apart (as '{END.replace('<', '< ')}')"
 
 
-def mend(editor: Editor, tools: Sequence[Mapping[str, Any]]) -> None:
+def mend(editor: Editor, tools: Sequence[Mapping[str, object]]) -> None:
     """Lift leaked calls out of a content where the messages beside it say that they are calls.
 
     They do where ``tool_calls`` holds the same ones, or where results follow by
@@ -45,7 +44,7 @@ def mend(editor: Editor, tools: Sequence[Mapping[str, Any]]) -> None:
             editor.set(index, "content", parsed.content, "its calls are in tool_calls, and the results name them")
 
 
-def problems(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], family: Family) -> Iterator[Problem]:
+def problems(messages: Sequence[Message], tools: Sequence[Mapping[str, object]], family: Family) -> Iterator[Problem]:
     """Each place with a marker in it; where texts are encoded apart, only an answer's own text can have leaked."""
     added = re.compile(family.added_tokens)
     own_text = re.compile(f"{added.pattern}|{MARKER.pattern}|{THINK}")
@@ -113,7 +112,7 @@ def _strings(value: object, path: str) -> Iterator[tuple[str, str]]:
             yield from _strings(inner, f"{path}[{place}]")
 
 
-def _same(calls: Sequence[wire.Call], given: Sequence[Mapping[str, Any]]) -> bool:
+def _same(calls: Sequence[wire.Call], given: Sequence[Mapping[str, object]]) -> bool:
     read = [ToolCall(name=call.name, arguments=call.arguments) for call in calls]
     return canonical(read) == canonical(map(ToolCall.of, given))
 
@@ -128,7 +127,7 @@ def _answered(messages: Sequence[Message], index: int, calls: Sequence[wire.Call
     return len(set(ids)) == len(ids) and set(ids) == {call.id for call in calls}
 
 
-def _call(call: wire.Call) -> dict[str, Any]:
+def _call(call: wire.Call) -> dict[str, object]:
     return {
         "id": call.id,
         "type": "function",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from k2lab import wire
 from k2lab.chat import Message
@@ -11,7 +10,7 @@ from k2lab.repairs.records import RepairedOutput
 
 
 def repair_output(
-    text: str, tools: Sequence[Mapping[str, Any]], *, first_index: int = 0, thinking: bool | None = None
+    text: str, tools: Sequence[Mapping[str, object]], *, first_index: int = 0, thinking: bool | None = None
 ) -> RepairedOutput:
     """An assistant message from a raw output, by the tolerant parse.
 
@@ -25,7 +24,7 @@ def repair_output(
     'functions.search:3'
     """
     parsed = wire.parse(text, tools, thinking=thinking)
-    calls: list[dict[str, Any]] = []
+    calls: list[dict[str, object]] = []
     changes: list[str] = []
     for call in parsed.calls:
         if not call.usable:

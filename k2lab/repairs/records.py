@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
 
 from k2lab.chat import Message, Request
 
@@ -18,8 +17,8 @@ class Change:
 
     message: int
     field: str
-    before: Any
-    after: Any
+    before: object
+    after: object
     reason: str
 
 
@@ -48,7 +47,7 @@ class Repaired:
     changes: tuple[Change, ...]
     problems: tuple[Problem, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """``{"conversation", "changes", "problems"}``, the last two as lists of objects."""
         return {
             "conversation": self.request.to_json(),
@@ -72,7 +71,7 @@ class Editor:
         self.messages = messages
         self.changes: list[Change] = []
 
-    def note(self, message: int, field: str, before: Any, after: Any, reason: str) -> None:
+    def note(self, message: int, field: str, before: object, after: object, reason: str) -> None:
         """Record a change that was made in place; its values are copied, as later repairs change them."""
         self.changes.append(
             Change(
@@ -80,7 +79,7 @@ class Editor:
             )
         )
 
-    def set(self, message: int, field: str, after: Any, reason: str) -> None:
+    def set(self, message: int, field: str, after: object, reason: str) -> None:
         """Give a message another value of a field."""
         before = self.messages[message].get(field)
         self.messages[message][field] = after

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-INVALID: Any = object()
-EMPTY: Any = object()
+INVALID: object = object()
+EMPTY: object = object()
 
 FOUND = 12
 """Characters shown of what stands where something else is due."""
@@ -43,7 +43,7 @@ class Read(NamedTuple):
     because the text ended. ``fault`` says in words what is due, without the place.
     """
 
-    value: Any
+    value: object
     stop: int
     fault: str = ""
     unfinished: bool = False
@@ -81,7 +81,7 @@ def where(text: str, at: int, fault: str) -> str:
     return f"the arguments are no JSON: {place(text, at)}: {fault}, found {found}"
 
 
-def as_object(read: Read, reasons: list[str]) -> tuple[dict[str, Any] | None, str]:
+def as_object(read: Read, reasons: list[str]) -> tuple[dict[str, object] | None, str]:
     """The arguments as an object, and what is wrong where they are none; repairs go to ``reasons``."""
     value = read.value
     if value is EMPTY:
@@ -126,7 +126,7 @@ def _at_the_end(text: str, at: int) -> bool:
     return not text[at:].strip() or (len(text) - at <= 8 and cut_word) or cut_escape
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return str(value).lower().replace("none", "null")
     return "a string" if isinstance(value, str) else "a list" if isinstance(value, list) else "a number"

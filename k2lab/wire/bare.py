@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from k2lab.wire import arguments
 from k2lab.wire.arguments import INVALID
@@ -36,7 +36,7 @@ class Bare(NamedTuple):
     start: int
     end: int
     id: str
-    arguments: dict[str, Any] | None
+    arguments: dict[str, object] | None
     raw: str
     reason: str
 
@@ -53,9 +53,7 @@ def bare_calls(text: str, piece: Piece, names: Container[str] | None) -> Iterato
         limit = matches[number + 1].start() if number + 1 < len(matches) else piece.end
         inside = text[match.end() : limit]
         read = arguments.decode(inside)
-        whole = isinstance(read.value, dict)
+        found = read.value if isinstance(read.value, dict) else None
         end = match.end() + read.stop if read.value is not INVALID else limit
-        reason = REASON if whole else f"{REASON}; {arguments.where(inside, read.stop, read.fault)}"
-        yield Bare(
-            match.start(), end, match[0].rstrip(), read.value if whole else None, text[match.end() : end], reason
-        )
+        reason = REASON if found is not None else f"{REASON}; {arguments.where(inside, read.stop, read.fault)}"
+        yield Bare(match.start(), end, match[0].rstrip(), found, text[match.end() : end], reason)

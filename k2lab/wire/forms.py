@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from k2lab.families.tokens import TURN_MARKER
 from k2lab.wire.channels import K3_MARKER
@@ -67,7 +66,7 @@ def _json_form(text: str) -> str | None:
     return _object_form(first, several=len(values) > 1) if isinstance(first, Mapping) else None
 
 
-def _values(text: str) -> list[Any]:
+def _values(text: str) -> list[object]:
     """The JSON value that a text is, or the values of its first two lines; none where it is no JSON."""
     try:
         return [json.loads(text)]
@@ -80,7 +79,7 @@ def _values(text: str) -> list[Any]:
         return []
 
 
-def _list_form(values: list[Any]) -> str | None:
+def _list_form(values: list[object]) -> str | None:
     first = values[0]
     if all(type(value) is int for value in values):
         return "a list of token ids: decode them first, or read them with wire.parse_ids in Python"
@@ -91,7 +90,7 @@ def _list_form(values: list[Any]) -> str | None:
     return _object_form(first, several=True) if isinstance(first, Mapping) else None
 
 
-def _object_form(data: Mapping[str, Any], *, several: bool) -> str | None:
+def _object_form(data: Mapping[str, object], *, several: bool) -> str | None:
     kind = str(data.get("object", ""))
     if {"data_index", "response"} <= set(data) or ({"request", "response"} <= set(data)):
         return "results of K2-Vendor-Verifier: k2lab bench import reads them"
@@ -114,7 +113,7 @@ def _object_form(data: Mapping[str, Any], *, several: bool) -> str | None:
     return None
 
 
-def _answer_form(data: Mapping[str, Any]) -> str:
+def _answer_form(data: Mapping[str, object]) -> str:
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices:
         return "a chat answer in JSON without choices: there is no output to read in it"

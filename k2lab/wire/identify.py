@@ -10,13 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from k2lab.wire.arguments import decode
 from k2lab.wire.opaque import is_opaque
 from k2lab.wire.records import ID
 
-Schemas = Mapping[str, Mapping[str, Any]]
+Schemas = Mapping[str, Mapping[str, object]]
 
 LONGEST_ID = 256
 """An id beyond this many characters is none; it also bounds the search for names in it."""
@@ -54,7 +53,7 @@ class Identity:
     name: str | None
     index: int | None
     reason: str
-    change: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    change: Callable[[Mapping[str, object]], Mapping[str, object]] | None = None
 
 
 def leaked_id_start(text: str, start: int, end: int) -> int | None:
@@ -72,7 +71,7 @@ def leaked_id_start(text: str, start: int, end: int) -> int | None:
     return max(start, end - LEAK_WINDOW) + length if length < len(head) else None
 
 
-def identify(header: str, arguments: Mapping[str, Any] | None, schemas: Schemas | None) -> Identity:
+def identify(header: str, arguments: Mapping[str, object] | None, schemas: Schemas | None) -> Identity:
     """The tool that a header names; ``schemas`` are the tools on offer, ``None`` where unknown."""
     text = header.strip()
     if len(text) > LONGEST_ID:
@@ -196,7 +195,7 @@ def _spelling(text: str, packed: str) -> str:
     return "white space in the id" if SPACE.search(text) else "" if text == packed else f"id {text!r} read as {packed}"
 
 
-def _by_arguments(text: str, arguments: Mapping[str, Any] | None, schemas: Schemas) -> Identity:
+def _by_arguments(text: str, arguments: Mapping[str, object] | None, schemas: Schemas) -> Identity:
     """For an id that names nothing: the one tool that the arguments name, or fit."""
     unknown = f"id {text!r} names no tool"
     if arguments is None:
@@ -214,7 +213,7 @@ def _by_arguments(text: str, arguments: Mapping[str, Any] | None, schemas: Schem
     return Identity(None, None, f"{unknown}; the arguments fit {' and '.join(sorted(set(fitting))) or 'no tool'}")
 
 
-def _without_name(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+def _without_name(arguments: Mapping[str, object]) -> Mapping[str, object]:
     rest = {key: value for key, value in arguments.items() if key != "name"}
     inner = rest.get("arguments")
     if isinstance(inner, str):
@@ -222,18 +221,18 @@ def _without_name(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     return inner if set(rest) == {"arguments"} and isinstance(inner, dict) else rest
 
 
-def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def _properties(schema: Mapping[str, object]) -> Mapping[str, object]:
     properties = schema.get("properties")
     return properties if isinstance(properties, Mapping) else {}
 
 
-def required_of(schema: Mapping[str, Any]) -> list[str]:
+def required_of(schema: Mapping[str, object]) -> list[str]:
     """Names of the required parameters; what is no name is passed over."""
     required = schema.get("required")
     return [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
 
 
-def _fits(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
+def _fits(arguments: Mapping[str, object], schema: Mapping[str, object]) -> bool:
     """Whether arguments can be a tool's: its required keys, no key that it does not know, values of their kind.
 
     A schema that says its keys elsewhere (``$ref``, ``anyOf`` ...) can take any.
@@ -246,7 +245,7 @@ def _fits(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
     return all(_accepts(known.get(key, others), value) for key, value in arguments.items())
 
 
-def _accepts(schema: Any, value: Any) -> bool:
+def _accepts(schema: object, value: object) -> bool:
     """Whether a value can follow a schema, by its type, its ``const`` and its ``enum`` alone."""
     if not isinstance(schema, Mapping):
         return schema is not False
@@ -259,7 +258,7 @@ def _accepts(schema: Any, value: Any) -> bool:
     return not kinds or any(_is_of(value, kind) for kind in kinds)
 
 
-def _is_of(value: Any, kind: object) -> bool:
+def _is_of(value: object, kind: object) -> bool:
     if isinstance(value, bool) or value is None:
         return kind == ("null" if value is None else "boolean")
     if isinstance(value, int | float):

@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from k2lab.families.tokens import TURN_MARKER
 from k2lab.wire.bare import BARE_CALL, holds_bare_call
@@ -30,7 +30,11 @@ class Decoder(Protocol):
 
 
 def parse(
-    text: str, tools: Sequence[Mapping[str, Any]] | None = None, *, strict: bool = False, thinking: bool | None = None
+    text: str,
+    tools: Sequence[Mapping[str, object]] | None = None,
+    *,
+    strict: bool = False,
+    thinking: bool | None = None,
 ) -> Parsed:
     """Read an output.
 
@@ -67,7 +71,7 @@ def holds_call(text: str) -> bool:
 def parse_ids(
     ids: Sequence[int],
     tokenizer: Decoder,
-    tools: Sequence[Mapping[str, Any]] | None = None,
+    tools: Sequence[Mapping[str, object]] | None = None,
     *,
     strict: bool = False,
     thinking: bool | None = None,
@@ -106,7 +110,7 @@ class OutputStream:
 
     def __init__(
         self,
-        tools: Sequence[Mapping[str, Any]] | None = None,
+        tools: Sequence[Mapping[str, object]] | None = None,
         *,
         strict: bool = False,
         thinking: bool | None = False,

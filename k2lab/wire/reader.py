@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from k2lab.chat import schemas_by_name
 from k2lab.wire import arguments, channels, marks
@@ -36,7 +35,7 @@ JSON_BEGIN = re.compile(r"\s*+\{")
 class Reader:
     """One pass over the markers of a text."""
 
-    def __init__(self, text: str, tools: Sequence[Mapping[str, Any]] | None, strict: bool) -> None:
+    def __init__(self, text: str, tools: Sequence[Mapping[str, object]] | None, strict: bool) -> None:
         self.text = text
         self.strict = strict
         self.schemas = None if tools is None else schemas_by_name(tools)
@@ -259,7 +258,7 @@ class Reader:
         end: int,
         header: str,
         found: Identity,
-        value: Mapping[str, Any] | None,
+        value: Mapping[str, object] | None,
         raw_arguments: str,
         status: Status,
         reasons: list[str],
@@ -348,7 +347,7 @@ class Reader:
         status = self._status(found.name, value, reasons)
         return self._made(start, end, header, found, value, raw, status, reasons)
 
-    def _status(self, name: str | None, value: Mapping[str, Any] | None, reasons: list[str]) -> Status:
+    def _status(self, name: str | None, value: Mapping[str, object] | None, reasons: list[str]) -> Status:
         if name is None:
             return "malformed"
         undeclared = self.schemas is not None and name not in self.schemas

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from k2lab.errors import InputError
 from k2lab.families.tokens import TURN_MARKER
@@ -39,7 +39,7 @@ class Call:
     """
 
     name: str | None
-    arguments: Mapping[str, Any] | None
+    arguments: Mapping[str, object] | None
     arguments_raw: str
     id: str
     index: int | None
@@ -76,10 +76,10 @@ class Parsed:
     notes: tuple[str, ...] = ()
     """What is odd about the output beside its calls: what follows its end, or another format."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """``{"content", "calls"}``, with ``reasoning``, ``stray`` and ``notes`` where there are any."""
         keys = ("name", "arguments", "id", "index", "status", "reason", "raw", "start", "end")
-        data: dict[str, Any] = {
+        data: dict[str, object] = {
             "content": self.content,
             "calls": [{key: getattr(call, key) for key in keys} for call in self.calls],
         }
@@ -97,12 +97,12 @@ def call_id(name: str, index: int) -> str:
     return f"functions.{name}:{index}"
 
 
-def arguments_text(arguments: Mapping[str, Any]) -> str:
+def arguments_text(arguments: Mapping[str, object]) -> str:
     """Arguments as Kimi writes them: JSON with its usual separators, letters unescaped."""
     return json.dumps(arguments, ensure_ascii=False)
 
 
-def format_calls(calls: Iterable[tuple[str, Mapping[str, Any]]], content: str = "", *, first_index: int = 0) -> str:
+def format_calls(calls: Iterable[tuple[str, Mapping[str, object]]], content: str = "", *, first_index: int = 0) -> str:
     """The text that a model writes for content and calls; :func:`parse` is its inverse.
 
     Raises :class:`InputError` for content or a name that the format cannot carry.
