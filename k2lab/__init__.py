@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from k2lab.findings import Finding
     from k2lab.notebook.servers import connect
     from k2lab.prompt.alignment import diff
+    from k2lab.prompt.records import Prompt
     from k2lab.prompt.rendering import render
     from k2lab.prompt.source import Source, open_source
     from k2lab.repairs import repair, repair_output
@@ -34,6 +35,7 @@ __all__ = [
     "Finding",
     "K2LabError",
     "OutputStream",
+    "Prompt",
     "Request",
     "Source",
     "ToolCall",
@@ -58,6 +60,7 @@ _ROOMS = {
     "Finding": "findings",
     "K2LabError": "errors",
     "OutputStream": "wire",
+    "Prompt": "prompt.records",
     "Request": "chat",
     "Source": "prompt.source",
     "ToolCall": "chat",

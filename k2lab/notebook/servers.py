@@ -28,7 +28,8 @@ from k2lab import engine, paths
 from k2lab.engine import Server
 from k2lab.errors import InputError
 from k2lab.nano import folders
-from k2lab.prompt.source import Source, Tokenizer, open_source
+from k2lab.prompt.source import Source, open_source
+from k2lab.prompt.tokenizers import Tokenizer
 from k2lab.server.endpoint import Endpoint
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -137,7 +138,7 @@ def provenance(subjects: Mapping[str, Subject]) -> dict[str, str]:
     weights = hashlib.sha256((paths.data_dir() / "models" / "k2-nano" / "model.safetensors").read_bytes()).hexdigest()
     facts = {
         "k2lab": version("k2lab"),
-        "transformers (rendering by hand)": version("transformers"),
+        "jinja2 (rendering by hand)": version("jinja2"),
         "k2-nano weights, sha256": weights,
         "hardware": f"{os.cpu_count()} CPU threads, {platform.machine()}, Python {platform.python_version()}",
         "time": datetime.now(UTC).isoformat(timespec="minutes"),

@@ -1,21 +1,21 @@
-"""Two sequences of token ids side by side: hunks, the first divergence and the message that owns it."""
+"""Two sequences of token ids side by side: hunks, the first divergence and the turn that owns it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal, cast
 
 from rapidfuzz.distance import Indel
 
-from k2lab.chat import Request
-from k2lab.families.tokens import MIDDLE, OPENINGS
-from k2lab.prompt.source import Tokenizer
+from k2lab.errors import InputError
+from k2lab.prompt.records import Prompt
+from k2lab.prompt.turns import Part, owner, parts
 
 Tag = Literal["equal", "delete", "insert", "replace"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Hunk:
     """A run that is equal, or stands on one side only: token indexes, half-open on each side."""
 
@@ -26,21 +26,7 @@ class Hunk:
     right_end: int
 
 
-@dataclass(frozen=True)
-class Part:
-    """One turn of a prompt: token indexes ``[start, end)``, what it is, and whose.
-
-    ``message`` is the index in the conversation, or ``None`` for what the
-    template adds: tools, a default system text, the generation prompt.
-    """
-
-    start: int
-    end: int
-    name: str
-    message: int | None
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Divergence:
     """The first place where two prompts differ; ``left`` or ``right`` is ``None`` where that side has ended."""
 
@@ -50,7 +36,7 @@ class Divergence:
     owner: Part
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Diff:
     """An alignment of two id sequences. ``first`` is ``None`` when they are equal."""
 
@@ -75,30 +61,69 @@ class Diff:
         return tuple(i for h in self.hunks if h.tag != "equal" for i in self.left[h.left_start : h.left_end])
 
 
-def diff(left: Sequence[int], right: Sequence[int], tokenizer: Tokenizer, conversation: Request) -> Diff:
-    """Align two prompts of one conversation; the owner is looked up in the longer common side, the right one."""
-    hunks = tuple(align(left, right))
-    index = common_prefix(left, right)
-    first = None
-    if index < max(len(left), len(right)):
-        side = right if index < len(right) else left
-        first = Divergence(
-            index,
-            left[index] if index < len(left) else None,
-            right[index] if index < len(right) else None,
-            owner(parts(side, tokenizer, conversation), index),
-        )
-    return Diff(tuple(left), tuple(right), hunks, first)
+def diff(left: Prompt | Sequence[int], right: Prompt) -> Diff:
+    """Align two prompts, or the ids that a server gave with a prompt made here.
+
+    The owner of the first divergence is looked up on the side that has not
+    ended, the right one where both go on. Raises :class:`InputError` for a prompt
+    without token ids.
+
+    >>> import k2lab
+    >>> from k2lab.nano import folders
+    >>> source = k2lab.open_source(folders.assemble("current"))
+    >>> request = k2lab.Request.of([{"role": "user", "content": "Hello"}])
+    >>> right = k2lab.render(source, request)
+    >>> found = k2lab.diff(k2lab.render(source, request, add_generation_prompt=False), right)
+    >>> found.first.owner.name, len(found.missing)
+    ('generation prompt', 3)
+    """
+    left_ids, right_ids = _ids(left), _ids(right)
+    index = common_prefix(left_ids, right_ids)
+    return Diff(
+        left=left_ids,
+        right=right_ids,
+        hunks=tuple(align(left_ids, right_ids)),
+        first=None if index == max(len(left_ids), len(right_ids)) else _divergence(left, left_ids, right, index),
+    )
+
+
+def _ids(side: Prompt | Sequence[int]) -> tuple[int, ...]:
+    if not isinstance(side, Prompt):
+        return tuple(side)
+    if side.token_ids is None:
+        raise InputError(f"{side.provenance.source} has no tokenizer, so that its prompt has no ids: give a folder")
+    return side.token_ids
+
+
+def _divergence(left: Prompt | Sequence[int], left_ids: Sequence[int], right: Prompt, index: int) -> Divergence:
+    right_ids = right.token_ids or ()
+    if index < len(right_ids):
+        turns: Sequence[Part] = right.parts
+    elif isinstance(left, Prompt):
+        turns = left.parts
+    else:
+        turns = parts(left_ids, right.tokenizer, right.request) if right.tokenizer else ()
+    return Divergence(
+        index=index,
+        left=left_ids[index] if index < len(left_ids) else None,
+        right=right_ids[index] if index < len(right_ids) else None,
+        owner=owner(turns, index),
+    )
 
 
 def align(left: Sequence[int], right: Sequence[int]) -> Iterator[Hunk]:
     """Hunks of a shortest edit script; a deletion next to an insertion becomes one replacement."""
     held: Hunk | None = None
-    code: Any
     for code in Indel.opcodes(list(left), list(right)):
-        hunk = Hunk(code.tag, code.src_start, code.src_end, code.dest_start, code.dest_end)
+        hunk = Hunk(
+            tag=cast(Tag, code.tag),
+            left_start=code.src_start,
+            left_end=code.src_end,
+            right_start=code.dest_start,
+            right_end=code.dest_end,
+        )
         if held is not None and {held.tag, hunk.tag} == {"delete", "insert"}:
-            held = Hunk("replace", held.left_start, hunk.left_end, held.right_start, hunk.right_end)
+            held = replace(held, tag="replace", left_end=hunk.left_end, right_end=hunk.right_end)
             continue
         if held is not None:
             yield held
@@ -113,45 +138,3 @@ def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
         if a != b:
             return index
     return min(len(left), len(right))
-
-
-def parts(ids: Sequence[int], tokenizer: Tokenizer, conversation: Request) -> list[Part]:
-    """Cut a prompt at its role markers and give each part its message.
-
-    A part begins at a role marker and ends where the next one begins. Messages
-    are counted off in order after what the template puts before them.
-    """
-    openings = {token for text in OPENINGS for token in tokenizer.encode(text)}
-    middle = tokenizer.encode(MIDDLE)[0]
-    starts = [index for index, token in enumerate(ids) if token in openings]
-    ends = [*starts[1:], len(ids)]
-    names = [_name(ids, start, end, middle, tokenizer) for start, end in zip(starts, ends, strict=True)]
-    before = _added_before(names, conversation)
-    made: list[Part] = []
-    for number, (start, end, name) in enumerate(zip(starts, ends, names, strict=True)):
-        message = number - before
-        if message < 0:
-            label = "tools" if name == "tool_declare" else f"{name} (added by the template)"
-            made.append(Part(start, end, label, None))
-        elif message < len(conversation.messages):
-            made.append(Part(start, end, name, message))
-        else:
-            made.append(Part(start, end, "generation prompt", None))
-    return made
-
-
-def owner(found: Sequence[Part], index: int) -> Part:
-    """The part that holds token ``index``; the last part also owns what lies beyond it."""
-    holding = [part for part in found if part.start <= index]
-    return holding[-1] if holding else Part(0, 0, "text before the first role marker", None)
-
-
-def _name(ids: Sequence[int], start: int, end: int, middle: int, tokenizer: Tokenizer) -> str:
-    stop = next((i for i in range(start + 1, end) if ids[i] == middle), end)
-    return tokenizer.decode(list(ids[start + 1 : stop])) or "nameless"
-
-
-def _added_before(names: Sequence[str], conversation: Request) -> int:
-    tools = 1 if names[:1] == ["tool_declare"] else 0
-    has_system = conversation.messages[0]["role"] in ("system", "_input")
-    return tools + (1 if not has_system and names[tools : tools + 1] == ["system"] else 0)

@@ -19,7 +19,8 @@ from typing import Any, Literal
 from k2lab import engine, paths, wire
 from k2lab.chat import ToolCall, canonical, name_of
 from k2lab.errors import EndpointError, EngineError, InputError, first_line
-from k2lab.prompt.source import Source, Tokenizer
+from k2lab.prompt.source import Source
+from k2lab.prompt.tokenizers import Tokenizer
 from k2lab.server.endpoint import Endpoint
 from k2lab.stats import Share, share
 

@@ -16,8 +16,10 @@ from k2lab.errors import UnsupportedError
 from k2lab.findings import Finding
 from k2lab.prompt import templates
 from k2lab.prompt.alignment import Diff, Divergence, common_prefix, diff
-from k2lab.prompt.rendering import render
-from k2lab.prompt.source import Source, Tokenizer
+from k2lab.prompt.records import Prompt
+from k2lab.prompt.rendering import prompt_of
+from k2lab.prompt.source import Source
+from k2lab.prompt.tokenizers import Tokenizer
 from k2lab.server.endpoint import Endpoint
 
 EMPTY_PART = "[{'type': 'text', 'text': ''}]"
@@ -130,12 +132,12 @@ class _Compared:
         return self.source.tokenizer
 
     @cached_property
-    def right(self) -> tuple[int, ...]:
+    def right(self) -> Prompt:
         return self.rendered()
 
     @cached_property
     def without_generation_prompt(self) -> tuple[int, ...]:
-        return self.rendered(add_generation_prompt=False)
+        return _ids(self.rendered(add_generation_prompt=False))
 
     @cached_property
     def ids(self) -> tuple[int, ...]:
@@ -146,17 +148,15 @@ class _Compared:
 
     @cached_property
     def diff(self) -> Diff:
-        return diff(self.ids, self.right, self.tokenizer, self.request)
+        return diff(self.ids, self.right)
 
     def rendered(
         self, request: Request | None = None, *, add_generation_prompt: bool | None = None, bare: bool = False
-    ) -> tuple[int, ...]:
-        """Ids of a rendering by the source."""
+    ) -> Prompt:
+        """The source's own prompt, with ids."""
         _ = self.tokenizer  # raises where there is none
         asked = request or self.request
-        made = render(self.source, asked, add_generation_prompt=add_generation_prompt, bare=bare).token_ids
-        assert made is not None
-        return made
+        return prompt_of(self.source, asked, add_generation_prompt=add_generation_prompt, bare=bare)
 
     def found(self, code: str, present: bool, evidence: str, place: str = "") -> Finding:
         return Finding.of(code, "present" if present else "absent", evidence, place=place, diff=self.diff)
@@ -179,7 +179,7 @@ def _known(code: str) -> Callable[[Callable[[_Compared], Finding]], Callable[[_C
 
 @_known("generation_prompt_dropped")
 def _generation_prompt(compared: _Compared) -> Finding:
-    code, right, bare = "generation_prompt_dropped", compared.right, compared.without_generation_prompt
+    code, right, bare = "generation_prompt_dropped", _ids(compared.right), compared.without_generation_prompt
     suffix = right[common_prefix(right, bare) :]
     if not suffix:
         raise _Unknown("the source itself renders no generation prompt")
@@ -210,16 +210,20 @@ def _same_prompt(compared: _Compared) -> Finding:
     if compared.ids == compared.without_generation_prompt:
         return compared.found("prompt_differs", False, "nothing but the generation prompt is missing")
     code, told = "prompt_differs", ""
-    if compared.ids == compared.rendered(bare=True):
+    if compared.ids == compared.rendered(bare=True).token_ids:
         code = "tools_not_prepared"
         told = "the server rendered the bare template, its tools were not prepared as the model's tokenizer does it: "
-    elif compared.ids == compared.rendered(_with_decoded_arguments(compared.request)):
+    elif compared.ids == compared.rendered(_with_decoded_arguments(compared.request)).token_ids:
         code = "arguments_rewritten"
         told = "the server wrote the arguments of earlier calls anew, with other white space: "
     return compared.found(code, True, told + _first_difference(first, compared.tokenizer), _owner(first))
 
 
 _CHECKS = (_generation_prompt, _empty_content, _same_prompt)
+
+
+def _ids(prompt: Prompt) -> tuple[int, ...]:
+    return prompt.token_ids or ()
 
 
 def _literals(ids: Sequence[int], tokenizer: Tokenizer) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from k2lab.bench.summary import Summary
 from k2lab.chat import Answer
 from k2lab.findings import Finding
 from k2lab.prompt.alignment import Diff, Hunk
-from k2lab.prompt.source import Tokenizer
+from k2lab.prompt.tokenizers import Tokenizer
 from k2lab.repairs import Change
 from k2lab.server.parsers import Reading, matrix
 from k2lab.server.probes import GridCell

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from k2lab.chat import Request
 from k2lab.nano import folders
-from k2lab.prompt.alignment import align, common_prefix, diff, parts
+from k2lab.prompt.alignment import align, common_prefix, diff
 from k2lab.prompt.rendering import render
 from k2lab.prompt.source import open_source
 from k2lab.show import views
@@ -54,8 +54,7 @@ def test_hand_computed_alignment():
 
 
 def test_every_part_of_a_prompt_has_its_message(source, history):
-    ids = render(source, history).token_ids
-    found = [(part.name, part.message) for part in parts(ids, source.tokenizer, history)]
+    found = [(part.name, part.message) for part in render(source, history).parts]
     assert found == [
         ("tools", None),
         ("system (added by the template)", None),
@@ -68,16 +67,17 @@ def test_every_part_of_a_prompt_has_its_message(source, history):
 
 def test_a_system_message_of_its_own_is_no_addition(source):
     talk = Request.of([{"role": "system", "content": "Answer briefly."}, {"role": "user", "content": "hi"}])
-    ids = render(source, talk, add_generation_prompt=False).token_ids
-    assert [(p.name, p.message) for p in parts(ids, source.tokenizer, talk)] == [("system", 0), ("user", 1)]
+    made = render(source, talk, add_generation_prompt=False)
+    assert [(p.name, p.message) for p in made.parts] == [("system", 0), ("user", 1)]
 
 
 def test_the_missing_suffix_is_owned_by_the_generation_prompt(source, history):
-    whole = render(source, history).token_ids
-    bare = render(source, history, add_generation_prompt=False).token_ids
-    made = diff(bare, whole, source.tokenizer, history)
-    assert made.missing == whole[-3:] and made.extra == ()
-    assert made.first.index == len(bare) and made.first.left is None
+    whole = render(source, history)
+    bare = render(source, history, add_generation_prompt=False)
+    made = diff(bare, whole)
+    assert made == diff(bare.token_ids, whole)
+    assert made.missing == whole.token_ids[-3:] and made.extra == ()
+    assert made.first.index == len(bare.token_ids) and made.first.left is None
     assert made.first.owner.name == "generation prompt"
 
 
@@ -85,14 +85,13 @@ def test_a_change_inside_a_message_is_owned_by_it(source, history):
     data = history.to_json()
     data["messages"][2]["content"] = "19"
     other = Request.of(data["messages"], data["tools"])
-    made = diff(render(source, history).token_ids, render(source, other).token_ids, source.tokenizer, history)
+    made = diff(render(source, history), render(source, other))
     assert made.first.owner.message == 2 and not made.equal
     assert source.tokenizer.decode([made.first.left, made.first.right]) == "89"
 
 
 def test_equal_prompts_have_no_divergence(source, history):
-    ids = render(source, history).token_ids
-    made = diff(ids, ids, source.tokenizer, history)
+    made = diff(render(source, history), render(source, history))
     assert made.equal and made.first is None and made.missing == ()
     assert "no difference" in views.side_by_side(made, source.tokenizer).text
 
@@ -101,7 +100,7 @@ def test_the_view_folds_shows_and_escapes(source, history):
     data = history.to_json()
     data["messages"][0]["content"] = "<script>alert(1)</script>"
     other = Request.of(data["messages"], data["tools"])
-    made = diff(render(source, history).token_ids, render(source, other).token_ids, source.tokenizer, history)
+    made = diff(render(source, history), render(source, other))
     shown = views.side_by_side(made, source.tokenizer)
     assert "<script" not in shown._repr_html_() and "equal tokens" in shown.text
     assert "in message 0 (user)" in repr(shown)

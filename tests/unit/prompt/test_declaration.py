@@ -16,7 +16,8 @@ from k2lab.prompt import templates
 from k2lab.prompt.alignment import diff
 from k2lab.prompt.declaration import declared
 from k2lab.prompt.rendering import render
-from k2lab.prompt.source import KIMI_RUN, open_source
+from k2lab.prompt.source import open_source
+from k2lab.prompt.tokenizers import KIMI_RUN
 from k2lab.server import probes
 from k2lab.server.endpoint import Endpoint
 
@@ -392,5 +393,5 @@ def test_ranks_without_the_names_of_the_added_tokens_are_one_error(shared, tmp_p
 
 def test_the_difference_of_two_declarations_is_in_the_tools(kimi, talk):
     left, right = render(kimi["k2.5"], talk, bare=True), render(kimi["k2.5"], talk)
-    found = diff(left.token_ids, right.token_ids, kimi["k2.5"].tokenizer, talk)
+    found = diff(left, right)
     assert found.first.index == 5 and found.first.owner.name == "tools"

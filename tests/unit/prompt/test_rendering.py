@@ -9,7 +9,8 @@ from k2lab.families.tokens import GENERATION_PROMPT
 from k2lab.nano import folders
 from k2lab.prompt import templates
 from k2lab.prompt.rendering import render
-from k2lab.prompt.source import KimiTokenizer, open_source
+from k2lab.prompt.source import open_source
+from k2lab.prompt.tokenizers import KimiTokenizer
 
 SUFFIX = GENERATION_PROMPT
 

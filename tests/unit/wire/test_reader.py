@@ -9,7 +9,8 @@ from tokenizers import Tokenizer
 from k2lab import paths, wire
 from k2lab.errors import InputError
 from k2lab.nano import folders
-from k2lab.prompt.source import KimiTokenizer, open_source
+from k2lab.prompt.source import open_source
+from k2lab.prompt.tokenizers import KimiTokenizer
 from tests.conftest import SHARED
 from tests.helpers.effort import assert_linear, examples
 

@@ -1,0 +1,134 @@
+"""What the files of a model folder say: its chat templates, its special tokens and its added tokens.
+
+Read as transformers reads them: ``chat_template.jinja`` and the folder of
+further ones go before what ``tokenizer_config.json`` holds, which is a template
+or a list of named ones; where there are several, ``tool_use`` is for requests
+with tools.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from k2lab.errors import SourceError
+from k2lab.prompt import templates
+
+CONFIG = "tokenizer_config.json"
+TEMPLATE = "chat_template.jinja"
+FURTHER_TEMPLATES = "additional_chat_templates"
+DEFAULT, WITH_TOOLS = "default", "tool_use"
+
+Config = Mapping[str, Any]
+"""A file of JSON, as it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatTemplate:
+    """A template's text, and where it stands."""
+
+    text: str
+    name: str
+
+    @property
+    def sha256(self) -> str:
+        """Digest of its text."""
+        return templates.sha256(self.text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatTemplates:
+    """A source's templates by name; most have one, ``default``."""
+
+    by_name: Mapping[str, ChatTemplate]
+
+    @classmethod
+    def one(cls, text: str, name: str) -> ChatTemplates:
+        """A single template."""
+        return cls(by_name={DEFAULT: ChatTemplate(text=text, name=name)})
+
+    def chosen(self, *, tools: bool) -> ChatTemplate:
+        """The one for a request with or without tools; raises :class:`SourceError` where there is none."""
+        wanted = WITH_TOOLS if tools and WITH_TOOLS in self.by_name else DEFAULT
+        if wanted not in self.by_name:
+            raise SourceError(
+                f"the source has the chat templates {', '.join(sorted(self.by_name))} and none named {DEFAULT}, which"
+                " a request without tools wants" + ("" if tools else ": give it tools, or another source")
+            )
+        return self.by_name[wanted]
+
+    @property
+    def usual(self) -> ChatTemplate:
+        """The default one, or the first by name where there is none."""
+        return self.by_name.get(DEFAULT) or self.by_name[min(self.by_name)]
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object of a JSON file; empty for one that is not there, or holds something else."""
+    if not path.exists():
+        return {}
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{path} is not JSON: {error}") from error
+    return data if isinstance(data, dict) else {}
+
+
+def chat_templates(folder: Path, config: Config) -> ChatTemplates:
+    """A folder's templates; raises :class:`SourceError` where it has none."""
+    files = {path.stem: path for path in sorted((folder / FURTHER_TEMPLATES).glob("*.jinja"))}
+    if (folder / TEMPLATE).exists():
+        files = {DEFAULT: folder / TEMPLATE, **files}
+    texts = {name: (_text_of(path), path.relative_to(folder)) for name, path in files.items()}
+    if not texts:
+        texts = {name: (text, Path(CONFIG)) for name, text in _configured(config.get("chat_template"))}
+    if not texts:
+        raise SourceError(f"{folder} has no chat template: neither {TEMPLATE} nor one in {CONFIG}")
+    return ChatTemplates(
+        by_name={
+            name: ChatTemplate(text=text, name=f"{folder.name}/{where.as_posix()}{_label(name, where)}")
+            for name, (text, where) in texts.items()
+        }
+    )
+
+
+def special_tokens(folder: Path, config: Config) -> dict[str, str]:
+    """The special tokens that a template can name, such as ``bos_token``; their old form is a file of its own."""
+    old = {} if "added_tokens_decoder" in config else read_object(folder / "special_tokens_map.json")
+    said = {**config, **old}
+    named = {name: value for name, value in said.items() if name.endswith("_token")}
+    for table in ("extra_special_tokens", "model_specific_special_tokens"):
+        named |= said[table] if isinstance(said.get(table), Mapping) else {}
+    return {name: text for name, value in named.items() if (text := token_text(value)) is not None}
+
+
+def token_text(value: object) -> str | None:
+    """A token's text, which stands as such or in an object; ``None`` for a flag or a null."""
+    text = value.get("content") if isinstance(value, Mapping) else value
+    return text if isinstance(text, str) else None
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"cannot read the chat template {path}: {error}") from error
+
+
+def _configured(value: object) -> list[tuple[str, str]]:
+    """Names and texts of the templates in a configuration."""
+    if isinstance(value, str):
+        return [(DEFAULT, value)]
+    listed = value if isinstance(value, list) else []
+    return [
+        (str(one["name"]), one["template"])
+        for one in listed
+        if isinstance(one, Mapping) and "name" in one and isinstance(one.get("template"), str)
+    ]
+
+
+def _label(name: str, where: Path) -> str:
+    return f" ({name})" if where.name == CONFIG and name != DEFAULT else ""

@@ -1,0 +1,228 @@
+"""Text to token ids and back: by a ``tokenizer.json``, by Kimi's ``tiktoken.model``, or by a folder's own class."""
+
+from __future__ import annotations
+
+import binascii
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from k2lab.errors import InputError, SourceError, first_line
+from k2lab.prompt.files import CONFIG, Config, read_object, special_tokens, token_text
+
+if TYPE_CHECKING:
+    import tiktoken
+    import tokenizers
+
+KIMI_FILE = "tiktoken.model"
+"""The ranks of Kimi's tokenizer, in tiktoken's format."""
+
+KIMI_SPLIT = "|".join(
+    [
+        r"[\p{Han}]+",
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*"
+        r"[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+"
+        r"[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+        r"\p{N}{1,3}",
+        r" ?[^\s\p{L}\p{N}]+[\r\n]*",
+        r"\s*[\r\n]+",
+        r"\s+(?!\S)",
+        r"\s+",
+    ]
+)
+"""How Kimi's tokenizer cuts text before BPE: runs of Han, words split where the
+case turns, up to three digits, punctuation, newlines, white space."""
+
+KIMI_ADDED_SLOTS = 256
+"""Kimi's tokenizer reserves this many ids after its base vocabulary."""
+
+KIMI_PIECE = 400_000
+"""Characters that Kimi's tokenizer encodes at a time."""
+
+KIMI_RUN = 25_000
+LONG_RUN = re.compile(rf"\s{{{KIMI_RUN + 1},}}|\S{{{KIMI_RUN + 1},}}")
+"""A run, all white space or none, longer than Kimi's tokenizer lets stand: it cuts each after so many characters."""
+
+LONGEST_RUN = 16
+"""Ids that together make whole characters, of a tokenizer that says nothing of places; a character has 4 bytes."""
+
+Span = tuple[int, int]
+"""Characters ``[start, end)`` of a text."""
+
+
+class Tokenizer(Protocol):
+    """Text to ids and back; added tokens in the text are parsed as such."""
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text."""
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of ids, special tokens included; broken UTF-8 becomes U+FFFD."""
+
+    def spans(self, text: str) -> list[Span]:
+        """Where each id of a text stands in it; ids that share a character overlap there."""
+
+
+class FastTokenizer:
+    """A ``tokenizer.json`` behind :class:`Tokenizer`."""
+
+    def __init__(self, backend: tokenizers.Tokenizer) -> None:
+        self._backend = backend
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> FastTokenizer:
+        """A folder's, with the added tokens that its configuration names; raises :class:`SourceError`."""
+        import tokenizers
+
+        try:
+            backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+            _complete(backend, folder, read_object(folder / CONFIG))
+        except SourceError:
+            raise
+        except Exception as error:  # what it raises is of no narrower type
+            raise SourceError(f"cannot load the tokenizer of {folder}: {first_line(error)}") from error
+        return cls(backend)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids; added tokens in the text are parsed."""
+        return list(self._backend.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, ids: list[int]) -> str:
+        """The text, markers included."""
+        return str(self._backend.decode(ids, skip_special_tokens=False))
+
+    def spans(self, text: str) -> list[Span]:
+        """Where each id stands, as the library says."""
+        return list(self._backend.encode(text, add_special_tokens=False).offsets)
+
+
+class KimiTokenizer:
+    """Kimi's own ``tiktoken.model``, read without running the code of its repository.
+
+    Ids and splitting follow Moonshot's published tokenizer: base ranks, then
+    256 added slots of which the unnamed read ``<|reserved_token_ID|>``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / KIMI_FILE
+        state = path.stat()
+        self._ranks = (path, state.st_mtime_ns, state.st_size)
+        self._named = tuple(sorted(_kimi_added(folder).items()))
+
+    @cached_property
+    def _encoding(self) -> tiktoken.Encoding:
+        return _kimi_encoding(*self._ranks, self._named)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids; added tokens in the text are parsed, and long runs cut as Kimi's ``encode`` cuts them."""
+        return [token for part in _cut(text) for token in self._encoding.encode(part, allowed_special="all")]
+
+    def decode(self, ids: list[int]) -> str:
+        """The text, markers included."""
+        return self._encoding.decode(ids)
+
+    def spans(self, text: str) -> list[Span]:
+        """Where each id stands, by the bytes that it is of."""
+        return list(_characters(self._encoding.decode_tokens_bytes(self.encode(text))))
+
+
+class CodeTokenizer:
+    """A folder's own tokenizer class, where it is not backed by a ``tokenizer.json``."""
+
+    def __init__(self, hf_tokenizer: Any) -> None:
+        self._hf = hf_tokenizer
+        own = "allow_special_tokens" in inspect.signature(hf_tokenizer.encode).parameters
+        self._options: dict[str, Any] = {} if own else {"add_special_tokens": False}
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids; Kimi's class parses added tokens where it is asked for nothing else."""
+        return list(self._hf.encode(text, **self._options))
+
+    def decode(self, ids: list[int]) -> str:
+        """The text, markers included."""
+        return str(self._hf.decode(ids))
+
+    def spans(self, text: str) -> list[Span]:
+        """Where each id stands, by what it decodes to; ids that make a character together share their place."""
+        found: list[Span] = []
+        place, run = 0, list[int]()
+        for token in self.encode(text):
+            run.append(token)
+            piece = self.decode(run)
+            if text.startswith(piece, place):
+                found += [(place, place + len(piece))] * len(run)
+                place, run = place + len(piece), []
+            elif len(run) > LONGEST_RUN:
+                raise InputError(f"this tokenizer's ids do not decode to the text from character {place} on")
+        return found + [(place, len(text))] * len(run)
+
+
+def _complete(backend: tokenizers.Tokenizer, folder: Path, config: Config) -> None:
+    """What transformers does to a ``tokenizer.json``: tokens that only the configuration names are added."""
+    from tokenizers import AddedToken
+
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = bool(config.get("split_special_tokens"))
+    there = list(backend.get_added_tokens_decoder().values())
+    forms = {repr(token) for token in there}
+    table = config.get("added_tokens_decoder") or {}
+    listed = [AddedToken(**table[token_id]) for token_id in sorted(table, key=int)]
+    named = special_tokens(folder, config)
+    lacking = [token for token in listed if repr(token) not in forms]
+    for token in lacking:
+        token.special = token.special or token.content in named.values()
+    known = {token.content for token in [*there, *lacking]}
+    extra = config.get("extra_special_tokens") or config.get("additional_special_tokens")
+    texts = [*named.values(), *map(token_text, extra if isinstance(extra, list) else ())]
+    lacking += [AddedToken(text, special=True) for text in dict.fromkeys(texts) if text and text not in known]
+    if lacking:
+        backend.add_tokens(lacking)
+
+
+@lru_cache(maxsize=4)
+def _kimi_encoding(path: Path, changed_ns: int, size: int, named: Sequence[tuple[int, str]]) -> tiktoken.Encoding:
+    """The tokenizer of a file of ranks; half a second's work, kept for as long as the file is what it was."""
+    import tiktoken
+
+    words = path.read_bytes().split()  # tiktoken's own reader keeps a copy by the path, whatever becomes of the file
+    try:
+        ranks = dict(zip(map(binascii.a2b_base64, words[::2]), map(int, words[1::2]), strict=True))
+    except ValueError as error:
+        raise SourceError(f"{path} is not a file of tiktoken's ranks: {first_line(error)}") from error
+    names, base = dict(named), len(ranks)
+    slots = {names.get(i, f"<|reserved_token_{i}|>"): i for i in range(base, base + KIMI_ADDED_SLOTS)}
+    return tiktoken.Encoding("kimi", pat_str=KIMI_SPLIT, mergeable_ranks=ranks, special_tokens=slots)
+
+
+def _kimi_added(folder: Path) -> dict[int, str]:
+    """Named added tokens by id, from ``tokenizer_config.json`` or a bare table of them."""
+    table = read_object(folder / CONFIG).get("added_tokens_decoder") or read_object(folder / "special_tokens.json")
+    if not table:
+        raise SourceError(f"{folder} has {KIMI_FILE} and no names of its added tokens: put its {CONFIG} beside it")
+    return {int(token_id): entry["content"] for token_id, entry in table.items()}
+
+
+def _cut(text: str) -> Iterator[str]:
+    """A text in the parts that Kimi's tokenizer encodes each for itself; joined they are the text."""
+    for start in range(0, len(text), KIMI_PIECE):
+        piece, begin = text[start : start + KIMI_PIECE], 0
+        for run in LONG_RUN.finditer(piece):
+            for cut in range(run.start() + KIMI_RUN, run.end(), KIMI_RUN):
+                yield piece[begin:cut]
+                begin = cut
+        yield piece[begin:]
+
+
+def _characters(parts: Iterable[bytes]) -> Iterator[Span]:
+    """The characters that each part of a UTF-8 text has bytes of."""
+    begun = 0
+    for part in parts:
+        goes_on = bool(part) and part[0] & 0xC0 == 0x80  # a byte within a character
+        start = begun - goes_on
+        begun += sum(byte & 0xC0 != 0x80 for byte in part)
+        yield start, begun
