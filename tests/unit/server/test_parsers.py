@@ -1,13 +1,20 @@
 """The catalogue of failures, how an answer to it is judged, and our own reading of it."""
 
+import json
 import sys
 from collections import Counter
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 
 from k2lab.chat import ToolCall
 from k2lab.errors import InputError
 from k2lab.nano import folders
+from k2lab.prompt import templates
+from k2lab.prompt.source import open_source
 from k2lab.server import parsers
 from k2lab.show import views
 from tests.helpers.calls import called
@@ -125,6 +132,45 @@ def test_an_engine_that_cannot_be_asked_is_grey_with_its_reason(monkeypatch, tmp
 def test_an_interpreter_without_vllm_is_grey_too():
     answers = parsers.ask_engine(sys.executable, FAILURES[:1], folders.assemble("current"))
     assert answers[0].outcome == "not asked" and "has no vllm" in answers[0].detail
+
+
+@pytest.fixture
+def of_bytes(tmp_path):
+    """A model folder with another tokenizer than k2-nano's: an id for each byte."""
+    folder = tmp_path / "of-bytes"
+    folder.mkdir()
+    letters = sorted(ByteLevel.alphabet(), reverse=True)
+    made = Tokenizer(BPE(vocab={letter: place for place, letter in enumerate(letters)}, merges=[]))
+    made.pre_tokenizer, made.decoder = ByteLevel(add_prefix_space=False), ByteLevelDecoder()
+    made.save(str(folder / "tokenizer.json"))
+    (folder / "chat_template.jinja").write_text(templates.read(templates.CURRENT))
+    return folder
+
+
+def test_a_server_is_sent_the_ids_of_the_source_that_is_named(k2lab, tmp_path, plain_server, of_bytes):
+    choice = {
+        "finish_reason": "stop",
+        "message": {"content": None, "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]},
+    }
+    plain_server.answers["/v1/chat/completions/derender"] = (200, {"choices": [choice]})
+    (tmp_path / "c.jsonl").write_text(SHORT)
+    words = ("--catalogue", tmp_path / "c.jsonl", "--base-url", plain_server.url, "--json")
+    env = {"K2LAB_CACHE": str(tmp_path / "cache")}  # where no engine is installed
+    sent = []
+    for source in (of_bytes, folders.assemble("current")):
+        done = k2lab("parsers", *words, "--source", source, env=env)
+        assert done.returncode == 0, done.stderr
+        sent += [plain_server.received[-1]["generate_response"]["choices"][0]["token_ids"]]
+        assert sent[-1] == open_source(source).tokenizer.encode("x")
+    assert sent[0] != sent[1]
+    said = {row["column"]: row["outcome"] for row in json.loads(done.stdout)}
+    assert (said["derender"], said["wire"]) == ("right", "lost")
+
+
+def test_a_server_of_which_nothing_is_known_wants_a_source(k2lab, tmp_path, plain_server):
+    done = k2lab("parsers", "--base-url", plain_server.url, env={"K2LAB_CACHE": str(tmp_path)})
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and not plain_server.received
+    assert f"what {plain_server.url} serves is not known here" in done.stderr and "--source" in done.stderr
 
 
 def test_an_unknown_engine_is_refused(k2lab):
