@@ -5,6 +5,7 @@ What is used most stands here; the rooms behind hold the rest (``k2lab.wire``,
 ``import k2lab`` costs next to nothing.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -93,3 +94,7 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__, "__version__"])
+
+
+if "IPython" in sys.modules:  # a kernel, or a shell: records show themselves where they end a cell
+    import_module("k2lab.show.displays").register()

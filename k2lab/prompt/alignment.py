@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from rapidfuzz.distance import Indel
 
 from k2lab.errors import InputError
 from k2lab.prompt.records import Prompt
+from k2lab.prompt.tokenizers import Tokenizer
 from k2lab.prompt.turns import Part, owner, parts
 
 Tag = Literal["equal", "delete", "insert", "replace"]
@@ -44,6 +45,8 @@ class Diff:
     right: tuple[int, ...]
     hunks: tuple[Hunk, ...]
     first: Divergence | None
+    tokenizer: Tokenizer | None = field(default=None, repr=False, compare=False)
+    """That of the right side, which tells what each id stands for."""
 
     @property
     def equal(self) -> bool:
@@ -83,6 +86,7 @@ def diff(left: Prompt | Sequence[int], right: Prompt) -> Diff:
         left=left_ids,
         right=right_ids,
         hunks=tuple(align(left_ids, right_ids)),
+        tokenizer=right.tokenizer,
         first=None if index == max(len(left_ids), len(right_ids)) else _divergence(left, left_ids, right, index),
     )
 

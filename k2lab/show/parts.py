@@ -1,0 +1,79 @@
+"""What views are made of: a text beside its HTML, tables, notes; everything escaped once."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+MARKER = re.compile(r"&lt;\|[a-z_]+\|&gt;")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """Something to look at: HTML for a notebook, text for a terminal."""
+
+    html: str
+    text: str
+
+    def _repr_html_(self) -> str:
+        return f'<style>{_css()}</style><div class="k2">{self.html}</div>'
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def escape(value: object) -> str:
+    """Text for HTML, with the model's markers set off."""
+    return MARKER.sub(lambda match: f'<span class="marker">{match[0]}</span>', html.escape(str(value)))
+
+
+def table(rows: Sequence[Mapping[str, object]], caption: str = "") -> View:
+    """A small table; columns in the order of the first row."""
+    if not rows:
+        return View(html=f"<p>{escape(caption)}: no rows</p>", text=f"{caption}: no rows")
+    columns = list(rows[0])
+    cells = [[str(row.get(column, "")) for column in columns] for row in rows]
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in cells)
+    title = f"<p>{escape(caption)}</p>" if caption else ""
+    shown = _text_table(caption, columns, cells)
+    return View(html=f"{title}<table><tr>{head}</tr>{body}</table>", text=shown)
+
+
+def text(value: str, caption: str = "") -> View:
+    """A prompt or an answer as it is, white space kept."""
+    title = f'<p class="quiet">{escape(caption)}</p>' if caption else ""
+    return View(html=f"{title}<pre>{escape(value)}</pre>", text=f"{caption}\n{value}" if caption else value)
+
+
+def line(value: object) -> View:
+    """A paragraph of one line."""
+    return View(html=f"<p>{escape(value)}</p>", text=str(value))
+
+
+def note(words: str) -> View:
+    """Something on the side, a paragraph a line."""
+    return View(html="".join(f'<p class="quiet">{escape(said)}</p>' for said in words.splitlines()), text=words)
+
+
+def joined(*parts: View) -> View:
+    """Views under each other."""
+    return View(html="".join(part.html for part in parts), text="\n\n".join(part.text for part in parts))
+
+
+@cache
+def _css() -> str:
+    return resources.files("k2lab.show").joinpath("views.css").read_text(encoding="utf-8")
+
+
+def _text_table(caption: str, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[i]) for row in [columns, *cells]) for i in range(len(columns))]
+    lines = [
+        "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip()
+        for row in [columns, *cells]
+    ]
+    return "\n".join([*([caption] if caption else []), *lines])
