@@ -14,7 +14,12 @@ MARKS = {"equal": "", "delete": "- only left", "insert": "+ only right", "replac
 
 
 def side_by_side(
-    diff: Diff, tokenizer: Tokenizer | None = None, left: str = "server", right: str = "by hand", *, context: int = CONTEXT
+    diff: Diff,
+    tokenizer: Tokenizer | None = None,
+    left: str = "server",
+    right: str = "by hand",
+    *,
+    context: int = CONTEXT,
 ) -> View:
     """Two prompts, token by token; long equal runs are folded to ``context`` tokens at each end.
 
