@@ -6,18 +6,19 @@ of each request's key: an answer is reused for the same key and for no other.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from k2lab import enforcer, repairs
 from k2lab.bench.samples import Sample
-from k2lab.chat import CHAT_ONLY, Request
-from k2lab.errors import InputError, RequestError, UnsupportedError
+from k2lab.chat import CHAT_ONLY, Request, with_system_role
+from k2lab.errors import InputError, UnsupportedError
 from k2lab.server.transport import checked_url
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class Arm:
             raise InputError(f"an arm needs a printable name, not {self.name!r}")
         if "messages" in self.extra_body:
             raise InputError("extra_body holds messages, which would make all requests one: leave them out")
+        if not isinstance(self.extra_body.get("tools") or [], list | tuple):
+            raise InputError("tools of extra_body must be a list, as in a chat request")
 
     @property
     def url(self) -> str:
@@ -108,58 +111,72 @@ class Arm:
 
         Raises :class:`InputError` for a request that cannot be repaired or rendered.
         """
-        request = {**sample.request, "model": self.model, **self.extra_body}
-        request["messages"] = [_as_system(message) for message in request["messages"]]
-        if self.template_kwargs:
-            request["chat_template_kwargs"] = {**_template_kwargs(sample.data_index, request), **self.template_kwargs}
-        original, tools = None, request.get("tools")
-        if self.repair or self.source or self.enforce == "pinned":
-            original = json.dumps(request)
-            request["messages"] = self._repaired(sample.data_index, request)
-        if self.enforce == "pinned":
-            request = self._enforced(sample.data_index, request)
-        if self.stream is not None:
-            request["stream"] = self.stream
-        stream = bool(request.get("stream"))
-        if stream:
-            request["stream_options"] = {"include_usage": True, **(request.get("stream_options") or {})}
-        else:  # servers refuse it with a request that is not streamed
-            request.pop("stream_options", None)
-        if self.source:
-            stream, request = False, self._by_hand(self.source, sample.data_index, request)
-        body = _json(request)
-        key = hashlib.sha256(self.digest.encode() + body).hexdigest()
-        return Prepared(data_index=sample.data_index, key=key, body=body, stream=stream, original=original, tools=tools)
+        fields = {**sample.request, "model": self.model, **self.extra_body}
+        original = None
+        with _of_line(sample.data_index):
+            request = self._asked(fields)
+            if self._changes:
+                original = json.dumps(_in_order(request, fields))
+                checked = Request.of(request.messages, request.tools, request.parameters)
+                request = self._enforced(self._repaired(checked, sample.data_index))
+        request = self._streamed(request)
+        body = _json(self._by_hand(self.source, request) if self.source else _in_order(request, fields))
+        return Prepared(
+            data_index=sample.data_index,
+            key=hashlib.sha256(self.digest.encode() + body).hexdigest(),
+            body=body,
+            stream=bool(request.parameters.get("stream")) and not self.source,
+            original=original,
+            tools=fields.get("tools"),
+        )
 
-    def _repaired(self, data_index: int, request: Mapping[str, Any]) -> list[Any]:
-        conversation = _conversation(data_index, request)
+    @property
+    def _changes(self) -> bool:
+        """Whether more is done to a request than to put fields over its own."""
+        return bool(self.repair or self.source) or self.enforce == "pinned"
+
+    def _asked(self, fields: Mapping[str, Any]) -> Request:
+        """The request that is wished, not yet checked: what is sent as it is, the server judges."""
+        request = Request(
+            messages=tuple(map(with_system_role, fields["messages"])),
+            tools=tuple(fields.get("tools") or ()),
+            parameters={name: value for name, value in fields.items() if name not in ("messages", "tools")},
+        )
+        if self.template_kwargs and not isinstance(request.template_kwargs, Mapping):
+            raise InputError("chat_template_kwargs must be an object")
+        return request.with_template_kwargs(self.template_kwargs)
+
+    def _repaired(self, request: Request, data_index: int) -> Request:
         if self.repair == "ids":
-            return list(repairs.renumber(conversation, model=self.model).request.messages)
+            return repairs.renumber(request, model=self.model).request
         if self.repair == "history":
-            repaired = repairs.repair(conversation, model=self.model)
+            repaired = repairs.repair(request, model=self.model)
             if repaired.problems:
                 first = f"line {data_index}: {repaired.problems[0]}"
                 self._tell("repair", f"some histories keep problems that repair cannot mend, the first in {first}")
-            return list(repaired.request.messages)
-        return list(conversation.messages)
+            return repaired.request
+        return request
 
-    def _enforced(self, data_index: int, request: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            held = enforcer.attach(_conversation(data_index, request), options=self.tag)
-            kept = {key: value for key, value in request.items() if key not in enforcer.CHOICES}
-            return {**kept, **({"tools": list(held.tools)} if held.tools else {}), **held.parameters}
-        except UnsupportedError as error:
-            raise UnsupportedError(f"line {data_index} of the samples: {error}") from None
-        except InputError as error:
-            raise InputError(f"line {data_index} of the samples: {error}") from None
+    def _enforced(self, request: Request) -> Request:
+        return enforcer.attach(request, options=self.tag) if self.enforce == "pinned" else request
 
-    def _by_hand(self, source: Source, data_index: int, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _streamed(self, request: Request) -> Request:
+        parameters = dict(request.parameters)
+        if self.stream is not None:
+            parameters["stream"] = self.stream
+        if parameters.get("stream"):
+            parameters["stream_options"] = {"include_usage": True, **(parameters.get("stream_options") or {})}
+        else:  # servers refuse it with a request that is not streamed
+            parameters.pop("stream_options", None)
+        return replace(request, parameters=parameters)
+
+    def _by_hand(self, source: Source, request: Request) -> dict[str, Any]:
         from k2lab.prompt.rendering import render
 
-        rendering = render(source, _conversation(data_index, request))
+        rendering = render(source, request)
         for note in rendering.provenance.notes:
             self._tell(note, f"prompts rendered by hand: {note}")
-        kept = {key: value for key, value in request.items() if key not in CHAT_ONLY}
+        kept = {name: value for name, value in request.parameters.items() if name not in CHAT_ONLY}
         return {**kept, "prompt": rendering.text, "skip_special_tokens": False}
 
     @cached_property
@@ -185,21 +202,29 @@ def _json(value: Any) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _as_system(message: Mapping[str, Any]) -> dict[str, Any]:
-    """K2VV's role ``_input`` means ``system``."""
-    return {**message, "role": "system"} if message.get("role") == "_input" else dict(message)
+def _in_order(request: Request, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A request as JSON data, its messages and tools where they stand among ``fields``, of which it was made.
+
+    Tools that are ``null`` or an empty list stay what they are.
+    """
+    made: dict[str, Any] = {}
+    rest = dict(request.parameters)
+    for name, value in fields.items():
+        if name == "messages":
+            made[name] = request.messages
+        elif name == "tools":
+            made[name] = request.tools or value
+        elif name == next(iter(rest), None):  # what was dropped is passed over, what was added comes last
+            made[name] = rest.pop(name)
+    return {**made, **rest}
 
 
-def _template_kwargs(data_index: int, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    given = request.get("chat_template_kwargs") or {}
-    if not isinstance(given, Mapping):
-        raise InputError(f"line {data_index} of the samples: chat_template_kwargs must be an object")
-    return given
-
-
-def _conversation(data_index: int, request: Mapping[str, Any]) -> Request:
+@contextlib.contextmanager
+def _of_line(data_index: int) -> Iterator[None]:
+    """Errors inside say which sample they are of."""
     try:
-        beside = {key: value for key, value in request.items() if key not in ("messages", "tools")}
-        return Request.of(request["messages"], request.get("tools"), beside)
-    except RequestError as error:
+        yield
+    except UnsupportedError as error:
+        raise UnsupportedError(f"line {data_index} of the samples: {error}") from None
+    except InputError as error:
         raise InputError(f"line {data_index} of the samples: {error}") from None
