@@ -88,7 +88,7 @@ def k2lab(url, samples):
     from k2lab.bench.samples import open_samples
 
     started, out = time.perf_counter(), samples.with_suffix(f".{os.getpid()}.db")
-    end = runner.run(
+    end = runner.run_benchmark(
         open_samples(samples),
         arm.Arm(name="stub", base_url=url, model="m"),
         out,

@@ -21,8 +21,8 @@ import psutil
 from k2lab import engine
 from k2lab.bench import runner, samples, store
 from k2lab.bench.arm import Arm
+from k2lab.bench.limits import Limits
 from k2lab.bench.metrics import usage
-from k2lab.bench.runner import Limits
 from k2lab.bench.verdicts import judge_all
 from k2lab.nano import benchmark, folders
 from k2lab.notebook.ladder import BOUNDS
@@ -53,7 +53,7 @@ class Bench:
         asked, out = self.folder / "asked.jsonl", self.folder / "run.db"
         asked.write_text("".join(lines))
         limits = Limits(concurrency=concurrency or self.concurrency)
-        went = runner.run(samples.open_samples(asked), self.arms[arm], out, limits=limits)
+        went = runner.run_benchmark(samples.open_samples(asked), self.arms[arm], out, limits=limits)
         with store.reading(out) as file:
             found = list(judge_all(file.results(file.run_of(arm))))
         out.unlink()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from k2lab.bench.arm import Arm
+    from k2lab.bench.runner import run_benchmark
     from k2lab.bench.verdicts import judge
     from k2lab.chat import Answer, Exchange, Request, ToolCall, load
     from k2lab.enforcer import enforce
@@ -51,6 +52,7 @@ __all__ = [
     "render",
     "repair",
     "repair_output",
+    "run_benchmark",
 ]
 
 _ROOMS = {
@@ -76,6 +78,7 @@ _ROOMS = {
     "render": "prompt.rendering",
     "repair": "repairs",
     "repair_output": "repairs",
+    "run_benchmark": "bench.runner",
 }
 
 

@@ -58,6 +58,10 @@ class Arm:
     ``enforce``: ``pinned`` sends our grammar with each request; the ``server-``
     ones say that the server was started with that level of vLLM's own
     enforcement. ``tag``: how that grammar is made.
+
+    >>> arm = k2lab.Arm(name="mended", base_url=base_url, model="kimi-k2", repair="history", extra_body={"seed": 1})
+    >>> arm.config()["repair"], arm.url.endswith("/v1/chat/completions")
+    ('history', True)
     """
 
     name: str
@@ -165,19 +169,20 @@ class Arm:
         if self.stream is not None:
             parameters["stream"] = self.stream
         if parameters.get("stream"):
-            parameters["stream_options"] = {"include_usage": True, **(parameters.get("stream_options") or {})}
+            given = parameters.get("stream_options")
+            parameters["stream_options"] = {"include_usage": True, **(given if isinstance(given, Mapping) else {})}
         else:  # servers refuse it with a request that is not streamed
             parameters.pop("stream_options", None)
         return replace(request, parameters=parameters)
 
     def _by_hand(self, source: Source, request: Request) -> dict[str, Any]:
-        from k2lab.prompt.rendering import render
+        from k2lab.prompt.rendering import prompt_of
 
-        rendering = render(source, request)
-        for note in rendering.provenance.notes:
+        prompt = prompt_of(source, request)
+        for note in prompt.provenance.notes:
             self._tell(note, f"prompts rendered by hand: {note}")
         kept = {name: value for name, value in request.parameters.items() if name not in CHAT_ONLY}
-        return {**kept, "prompt": rendering.text, "skip_special_tokens": False}
+        return {**kept, "prompt": prompt.text, "skip_special_tokens": False}
 
     @cached_property
     def _told(self) -> set[str]:

@@ -221,7 +221,7 @@ def _stored_summary(path: Path, results: Iterable[Result]) -> tuple[dict[str, An
     if not isinstance(stored, dict) or "success_count" not in stored:
         return None, f"summary {path} is not taken: it has no success_count; is it K2VV's?"
     judged = list(judge_all(results))
-    counts = asdict(metrics.k2vv(judged))
+    counts = asdict(metrics.count_as_k2vv(judged))
     for name, value in ({name: counts[name] for name in SUMMARY_FIELDS} | {"usage": metrics.usage(judged)}).items():
         if name in stored and stored[name] != value:
             why = f"its {name} is {str(stored[name])[:100]}, that of the results {value}"
@@ -233,7 +233,7 @@ def _summary(file: Store, run: Run, trial: int) -> dict[str, Any]:
     if trial == 0 and run.config.get("summary"):
         return dict(run.config["summary"])
     results = [result for result in judge_all(file.results(run)) if result.trial == trial]
-    counts = asdict(metrics.k2vv(results))
+    counts = asdict(metrics.count_as_k2vv(results))
     started, finished = _span(file, run, trial)
     return {
         "model": run.config.get("model", ""),

@@ -173,7 +173,7 @@ class Comparison:
     flips: tuple[Flip, ...]
 
 
-def k2vv(results: Iterable[Judged]) -> K2vv:
+def count_as_k2vv(results: Iterable[Judged]) -> K2vv:
     """K2VV's counts; an answer that ends as a tool call without any is an error there, and here."""
     counts: Counter[str] = Counter()
     others: Counter[str] = Counter()
@@ -197,7 +197,7 @@ def k2vv(results: Iterable[Judged]) -> K2vv:
     )
 
 
-def strict(results: Iterable[Judged]) -> Strict:
+def count_strictly(results: Iterable[Judged]) -> Strict:
     """Every fault counted as what it is."""
     counts: Counter[str] = Counter()
     call_faults: Counter[str] = Counter()

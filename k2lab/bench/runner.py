@@ -10,22 +10,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-import random
 import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from k2lab.bench import store
 from k2lab.bench.arm import Arm, Prepared
 from k2lab.bench.client import Attempt, Client, is_fatal, is_passing
+from k2lab.bench.limits import Limits, Pace, wait_s
+from k2lab.bench.progress import Progress
 from k2lab.bench.records import Done
-from k2lab.bench.samples import Sample, Samples
+from k2lab.bench.samples import Sample, Samples, open_samples
 from k2lab.errors import EndpointError, InputError
 
 CHUNK = 16
@@ -35,62 +35,31 @@ BATCH, BATCH_S = 256, 0.25
 """Results that are written at a time, and how long one waits for others."""
 
 PROGRESS_S = 0.5
-LONGEST_WAIT_S = 120.0
-"""No retry waits longer, whatever a server asks for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
-    """What a run may take: requests at once, requests a second, seconds a request and altogether, retries."""
+class _Task:
+    """What is to be asked: the first ``limit`` samples, each ``trials`` times, with what failed or without."""
 
-    concurrency: int = 16
-    rate: float | None = None
-    timeout_s: float = 600.0
-    deadline_s: float | None = None
-    retries: int = 0
+    samples: Samples
+    arm: Arm
+    limits: Limits
+    limit: int | None
+    trials: int
+    rerun_failed: bool
 
     def __post_init__(self) -> None:
-        for name in ("concurrency", "rate", "timeout_s", "deadline_s"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{name} must be positive, not {value}")
-        if not self.retries >= 0:
-            raise InputError(f"retries must not be negative, not {self.retries}")
+        if self.trials < 1 or (self.limit is not None and self.limit < 1):
+            raise InputError(f"trials and limit must be positive, not {self.trials} and {self.limit}")
+
+    def __iter__(self) -> Iterator[Sample]:
+        return itertools.islice(self.samples, self.limit)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
-    """Where a run stands: results wanted, had before it began and got since; finish reasons, ``failed`` among them."""
-
-    wanted: int
-    had: int
-    got: int
-    elapsed_s: float
-    counts: Mapping[str, int] = field(default_factory=dict)
-    ended: str = ""
-    """Why the run stopped before its end: ``interrupted``, ``deadline`` or empty."""
-
-    @property
-    def rate(self) -> float:
-        """Results a second since the run began."""
-        return self.got / self.elapsed_s if self.elapsed_s > 0 else 0.0
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds to the end at this rate; ``None`` while nothing is known."""
-        return (self.wanted - self.had - self.got) / self.rate if self.got else None
-
-    def __str__(self) -> str:
-        left = "" if self.left_s is None else f", {_span(self.left_s)} left"
-        ends = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items(), key=lambda item: -item[1]))
-        done = f"{self.had + self.got} of {self.wanted} ({self.rate:.1f}/s{left})"
-        return f"{done}: {ends}" if ends else done
-
-
-def run(
-    samples: Samples,
+def run_benchmark(
+    samples: Samples | str | Path,
     arm: Arm,
-    out: Path,
+    out: str | Path,
     *,
     limits: Limits | None = None,
     limit: int | None = None,
@@ -98,18 +67,33 @@ def run(
     rerun_failed: bool = False,
     show: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
-    """Ask for every request (the first ``limit``), ``trials`` times, what is not in the file yet.
+    """Ask for every request (the first ``limit``), ``trials`` times, what is not in the file ``out`` yet.
 
-    ``show`` is called about twice a second. Ctrl-C and the deadline end the run
-    early with what it has. Raises :class:`EndpointError` for a server that can
-    answer none of the requests, :class:`InputError` for a file in use.
+    ``samples`` is a file of chat requests, one a line. ``show`` is called about
+    twice a second. Ctrl-C and the deadline end the run early with what it has.
+    Raises :class:`EndpointError` for a server that can answer none of the
+    requests, :class:`InputError` for a file that is none, or in use.
+
+    >>> from pathlib import Path
+    >>> line = '{"messages": [{"role": "user", "content": "Hello"}]}'
+    >>> Path("samples.jsonl").write_text(line) > 0
+    True
+    >>> arm = k2lab.Arm(name="as sent", base_url=base_url, model="m")
+    >>> k2lab.run_benchmark("samples.jsonl", arm, "run.db").counts
+    {'stop': 1}
     """
-    stop = threading.Event()
-    if trials < 1 or (limit is not None and limit < 1):
-        raise InputError(f"trials and limit must be positive, not {trials} and {limit}")
+    opened, out, stop = samples if isinstance(samples, Samples) else open_samples(samples), Path(out), threading.Event()
+    task = _Task(
+        samples=opened,
+        arm=arm,
+        limits=limits or Limits(),
+        limit=limit,
+        trials=trials,
+        rerun_failed=rerun_failed,
+    )
     with store.writing(out) as probe:  # a file that cannot be used is refused before a thread is started
         probe.runs()
-    job = _Job(samples, arm, limits or Limits(), limit, trials, rerun_failed, stop)
+    job = _Job(task, stop)
     with ThreadPoolExecutor(1, thread_name_prefix="k2lab-bench") as pool:  # a notebook's own event loop runs already
         try:
             future = pool.submit(lambda: asyncio.run(job.run(out)))
@@ -131,36 +115,27 @@ def run(
 
 
 class _Job:
-    """One call of :func:`run`, inside its event loop."""
+    """One call of :func:`run_benchmark`, inside its event loop."""
 
-    def __init__(
-        self,
-        samples: Samples,
-        arm: Arm,
-        limits: Limits,
-        limit: int | None,
-        trials: int,
-        rerun_failed: bool,
-        stop: threading.Event,
-    ) -> None:
-        self._samples, self._arm, self._limits, self._stop = samples, arm, limits, stop
-        self._limit, self._trials, self._rerun_failed = limit, trials, rerun_failed
+    def __init__(self, task: _Task, stop: threading.Event) -> None:
+        self._task, self._stop = task, stop
         self.progress: Progress | None = None
         self._doubtful: list[Done] = []
         self._batch: list[Done] = []
         self._counts: Counter[str] = Counter()
         self._got = 0
-        self._next_start = 0.0
+        self._pace = Pace(task.limits.rate)
         self._ended = ""
 
     async def run(self, out: Path) -> Progress:
+        task, samples = self._task, self._task.samples
         with store.writing(out) as file:
             self._store = file
-            self._run = file.begin(self._arm.name, self._arm.config(), self._samples.path.name, self._samples.sha256)
-            first = [sample.data_index for sample in itertools.islice(self._samples, self._limit or 0)]
-            self._wanted = (len(first) or self._samples.count) * self._trials
-            kept = file.counts(self._run, self._trials, first[-1] if first else None)
-            self._had = sum(kept.values()) - (kept.pop("failed", 0) if self._rerun_failed else 0)
+            self._run = file.begin(task.arm.name, task.arm.config(), samples.path.name, samples.sha256)
+            first = [sample.data_index for sample in task] if task.limit else []
+            self._wanted = (len(first) or samples.count) * task.trials
+            kept = file.counts(self._run, task.trials, first[-1] if first else None)
+            self._had = sum(kept.values()) - (kept.pop("failed", 0) if task.rerun_failed else 0)
             self._counts.update(kept)
             self._started = time.monotonic()
             try:
@@ -172,8 +147,8 @@ class _Job:
             return self._snapshot()
 
     async def _ask_all(self) -> None:
-        limits = self._limits
-        async with Client(self._arm, connections=limits.concurrency, timeout_s=limits.timeout_s) as client:
+        limits = self._task.limits
+        async with Client(self._task.arm, connections=limits.concurrency, timeout_s=limits.timeout_s) as client:
             self._client = client
             work = self._work()
             first = next(work, None)
@@ -185,7 +160,7 @@ class _Job:
                 await self._drive([self._worker(work) for _ in range(limits.concurrency)])
             self._settle()
 
-    async def _drive(self, coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    async def _drive(self, coroutines: Iterable[Coroutine[None, None, None]]) -> None:
         """Let them run to their end, a wish to stop, the deadline or the first error; write what they got meanwhile."""
         tasks = every = {asyncio.create_task(coroutine) for coroutine in coroutines}
         try:
@@ -196,7 +171,7 @@ class _Job:
                 self._flush()
                 if self._stop.is_set():
                     self._ended = "interrupted"
-                elif time.monotonic() - self._started > (self._limits.deadline_s or math.inf):
+                elif time.monotonic() - self._started > (self._task.limits.deadline_s or math.inf):
                     self._ended = "deadline"
         finally:
             for task in every:
@@ -205,13 +180,13 @@ class _Job:
 
     def _work(self) -> Iterator[tuple[int, Prepared]]:
         """What is to be asked, ``(trial, request)``, looked up a chunk at a time."""
-        for trial in range(self._trials):
-            for chunk in _chunks(itertools.islice(self._samples, self._limit), CHUNK):
-                prepared = [self._arm.prepare(sample) for sample in chunk]
+        for trial in range(self._task.trials):
+            for chunk in _chunks(self._task, CHUNK):
+                prepared = [self._task.arm.prepare(sample) for sample in chunk]
                 taken = self._store.register(self._run, trial, prepared)
                 self._counts.update(taken)
                 self._had += taken.total()
-                for item in self._store.missing(self._run, trial, prepared, rerun_failed=self._rerun_failed):
+                for item in self._store.missing(self._run, trial, prepared, rerun_failed=self._task.rerun_failed):
                     yield trial, item
 
     async def _worker(self, work: Iterator[tuple[int, Prepared]]) -> None:
@@ -221,24 +196,13 @@ class _Job:
     async def _ask(self, trial: int, prepared: Prepared) -> None:
         attempts: list[Attempt] = []
         while True:
-            await self._pace()
+            await self._pace.wait()
             attempts.append(await self._client.ask(prepared))
             failure = attempts[-1].failure
-            if failure is None or not is_passing(failure) or len(attempts) > self._limits.retries:
+            if failure is None or not is_passing(failure) or len(attempts) > self._task.limits.retries:
                 break
-            await asyncio.sleep(_wait_s(len(attempts), failure.retry_after_s))
+            await asyncio.sleep(wait_s(len(attempts), failure.retry_after_s))
         self._take(Done(data_index=prepared.data_index, trial=trial, attempts=tuple(attempts)))
-
-    async def _pace(self) -> None:
-        """Wait for the next place in the rate."""
-        if self._limits.rate is None:
-            return
-        now = time.monotonic()
-        self._next_start = max(self._next_start, now)
-        wait_s = self._next_start - now
-        self._next_start += 1 / self._limits.rate
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
 
     def _take(self, done: Done) -> None:
         """Keep a result; a row of failures that every request would share ends the run and is not kept.
@@ -248,7 +212,7 @@ class _Job:
         failure = done.attempts[-1].failure
         self._doubtful.append(done)
         if failure is not None and (is_fatal(failure) or failure.kind == "disconnect"):
-            many = len(self._doubtful) > 2 * self._limits.concurrency
+            many = len(self._doubtful) > 2 * self._task.limits.concurrency
             if is_fatal(failure) and (many or self._had + self._got == 0):
                 raise EndpointError(self._client.explain(failure) + self._kept_note())
             if not many:
@@ -301,15 +265,3 @@ def _chunks(items: Iterable[Sample], size: int) -> Iterator[Sequence[Sample]]:
     iterator = iter(items)
     while chunk := list(itertools.islice(iterator, size)):
         yield chunk
-
-
-def _wait_s(attempts: int, retry_after_s: float | None) -> float:
-    """What the server asks for, else 0.5 s doubled with each attempt; with up to a quarter more at random."""
-    wait_s = retry_after_s if retry_after_s is not None else 0.5 * 2 ** (attempts - 1)
-    return min(wait_s, LONGEST_WAIT_S) * random.uniform(1.0, 1.25)
-
-
-def _span(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -45,9 +45,9 @@ def summarise(file: Store, run: Run, reference: Mapping[int, Reference] | None =
         trials=len(trials),
         requests=len(first),
         attempts=file.attempts(run),
-        k2vv=metrics.k2vv(first),
-        strict=metrics.strict(first),
-        later=tuple(metrics.strict(trial) for trial in trials[1:]),
+        k2vv=metrics.count_as_k2vv(first),
+        strict=metrics.count_strictly(first),
+        later=tuple(metrics.count_strictly(trial) for trial in trials[1:]),
         trigger=metrics.trigger(first, reference) if reference else None,
         usage=metrics.usage(first),
         durations_ms=metrics.durations_ms(first),
@@ -56,10 +56,10 @@ def summarise(file: Store, run: Run, reference: Mapping[int, Reference] | None =
 
 
 def _folded(trials: list[list[Judged]], reference: Mapping[int, Reference] | None) -> dict[str, Folded]:
-    counts = [metrics.k2vv(trial) for trial in trials]
+    counts = [metrics.count_as_k2vv(trial) for trial in trials]
     figures = {
         "schema_accuracy": [count.schema_accuracy.value for count in counts if count.finish_tool_calls],
-        "soundness": [value for trial in trials if (value := metrics.strict(trial).soundness.value) == value],
+        "soundness": [value for trial in trials if (value := metrics.count_strictly(trial).soundness.value) == value],
     }
     if reference:
         triggers = [metrics.trigger(trial, reference) for trial in trials]

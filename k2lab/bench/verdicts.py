@@ -125,7 +125,7 @@ def judge(exchange: Exchange, *, stored: bool | None = None) -> Verdict:
     >>> call = {"id": "call_1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
     >>> asked = {"messages": [{"role": "user", "content": "What time is it?"}], "tools": [tool]}
     >>> said = {"choices": [{"finish_reason": "tool_calls", "message": {"tool_calls": [call]}}]}
-    >>> verdict = judge(Exchange.of(asked, said))
+    >>> verdict = k2lab.judge(k2lab.Exchange.of(asked, said))
     >>> verdict.k2vv_valid, verdict.sound, verdict.calls[0].fault
     (True, False, 'malformed_id')
     """

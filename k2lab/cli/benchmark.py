@@ -15,7 +15,7 @@ from k2lab.errors import InputError
 if TYPE_CHECKING:
     from k2lab.bench.arm import Enforce
     from k2lab.bench.metrics import Reference
-    from k2lab.bench.runner import Progress
+    from k2lab.bench.progress import Progress
     from k2lab.bench.store import Store
     from k2lab.enforcer import Form
     from k2lab.server.endpoint import Endpoint
@@ -91,18 +91,19 @@ def run_command(samples_file: Path, out: Path, **options: Any) -> None:
     Killed at any moment and started again it goes on where it was.
     """
     from k2lab.bench import runner
+    from k2lab.bench.limits import Limits
     from k2lab.bench.samples import open_samples
 
     checked = open_samples(samples_file)
     arm = _arm(**options)
-    limits = runner.Limits(
+    limits = Limits(
         concurrency=options["concurrency"],
         rate=options["rate"],
         timeout_s=options["timeout"],
         deadline_s=options["deadline"],
         retries=options["retries"],
     )
-    final = runner.run(
+    final = runner.run_benchmark(
         checked,
         arm,
         out,

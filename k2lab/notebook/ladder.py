@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from k2lab.bench import runner, store
+from k2lab.bench import store
 from k2lab.bench.arm import Arm, Enforce, Repair
+from k2lab.bench.limits import Limits
 from k2lab.bench.metrics import Reference
-from k2lab.bench.runner import Limits, Progress
+from k2lab.bench.progress import Progress
+from k2lab.bench.runner import run_benchmark
 from k2lab.bench.samples import Samples
 from k2lab.bench.summary import Summary, summarise
 from k2lab.bench.verdicts import Judged, judge_all
@@ -100,7 +102,7 @@ def climb(
         arm = arm_of(rung, subjects[rung.server])
         limits = Limits(concurrency=concurrency)
         told = partial(show, rung.name)
-        ended[rung.name] = runner.run(samples, arm, out, limits=limits, limit=limit, show=told)
+        ended[rung.name] = run_benchmark(samples, arm, out, limits=limits, limit=limit, show=told)
     return ended
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from k2lab.bench import answers
 from k2lab.bench.metrics import Comparison, Strict
-from k2lab.bench.runner import Progress
+from k2lab.bench.progress import Progress
 from k2lab.bench.summary import Summary
 from k2lab.show.parts import View, joined, line, note, table
 from k2lab.stats import Share

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from k2lab.bench import runner, store
 from k2lab.bench.arm import Arm
-from k2lab.bench.runner import Limits
+from k2lab.bench.limits import Limits
 from k2lab.bench.samples import open_samples
 from k2lab.errors import InputError
 
@@ -35,7 +35,7 @@ def ask(folder, url, requests, *, arm="arm", limits=None, options=None, **fields
     """Run requests into the folder's file; ``fields`` are the arm's, ``options`` those of the run."""
     arm = Arm(name=arm, base_url=url, **{"model": "m"} | fields)
     limits = limits or Limits(concurrency=4)
-    return runner.run(written(folder, requests), arm, folder / "run.db", limits=limits, **options or {})
+    return runner.run_benchmark(written(folder, requests), arm, folder / "run.db", limits=limits, **options or {})
 
 
 def restored(path):

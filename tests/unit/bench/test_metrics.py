@@ -101,7 +101,7 @@ def test_an_answer_is_judged_by_how_it_ends_too():
 def test_a_tools_broken_schema_is_the_requests_fault_not_the_models():
     verdict = judged_as(ASKED, answer(call("broken", "{}")))
     assert not verdict.judged and verdict.calls[0].fault is None and "broken" in verdict.calls[0].detail
-    counted = metrics.strict(judge_all([result(1, answer(call("broken", "{}"))), result(2, answer(call()))]))
+    counted = metrics.count_strictly(judge_all([result(1, answer(call("broken", "{}"))), result(2, answer(call()))]))
     assert (counted.calling, counted.unjudged, counted.sound) == (2, 1, 1)
     assert (counted.soundness.count, counted.soundness.total) == (1, 1)
 
@@ -132,13 +132,13 @@ def test_the_numbers_of_k2vv_by_hand():
         result(8, answer(call("broken", "{}"))),
         result(9, None, failure="timeout: too long"),
     ]
-    counts = metrics.k2vv(judge_all(results))
+    counts = metrics.count_as_k2vv(judge_all(results))
     assert (counts.success_count, counts.failure_count) == (8, 1)
     assert (counts.finish_stop, counts.finish_tool_calls, counts.finish_others) == (2, 5, 1)
     assert counts.finish_others_detail == {"length": 1}
     assert (counts.successful_tool_call_count, counts.schema_validation_error_count) == (1, 4)
     assert (counts.schema_accuracy.value, counts.success_rate.value) == (1 / 5, 8 / 9)
-    strictly = metrics.strict(judge_all(results))
+    strictly = metrics.count_strictly(judge_all(results))
     assert (strictly.answers, strictly.calling, strictly.sound, strictly.unjudged) == (8, 5, 1, 1)
     assert strictly.call_faults == {"wrong_index": 1, "undeclared_tool": 1}
     assert strictly.answer_faults == {"no_calls": 1, "calls_without_the_reason": 1}

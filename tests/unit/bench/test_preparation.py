@@ -54,11 +54,11 @@ def test_a_sample_is_prepared_byte_for_byte_as_before(tmp_path, name):
 @pytest.mark.parametrize("name", ARMS)
 def test_answers_of_an_earlier_k2lab_are_reused_in_another_order_too(tmp_path, name):
     out, lines = restored(tmp_path / "r.db"), (BEFORE / "samples.jsonl").read_text().splitlines(keepends=True)
-    again = runner.run(open_samples(BEFORE / "samples.jsonl"), arm(name), out)
+    again = runner.run_benchmark(open_samples(BEFORE / "samples.jsonl"), arm(name), out)
     assert (again.had, again.got) == (7, 0)
     random.Random(3).shuffle(lines)
     (tmp_path / "shuffled.jsonl").write_text("".join(lines))
-    moved = runner.run(open_samples(tmp_path / "shuffled.jsonl"), arm(name), out)  # where nobody answers
+    moved = runner.run_benchmark(open_samples(tmp_path / "shuffled.jsonl"), arm(name), out)  # where nobody answers
     assert (moved.had, moved.got) == (7, 0)
     with store.reading(out) as file:
         assert len(list(file.results(file.run_of(name)))) == 7

@@ -14,9 +14,9 @@ import time
 
 import pytest
 
-from k2lab.bench import client, runner, store
+from k2lab.bench import client, limits, runner, store
 from k2lab.bench.arm import Arm
-from k2lab.bench.runner import Limits
+from k2lab.bench.limits import Limits
 from k2lab.bench.samples import Sample, open_samples
 from k2lab.bench.stream import Assembly
 from k2lab.engine.server import free_port
@@ -56,7 +56,7 @@ def test_answers_are_stored_with_their_usage_and_the_samples_stay_as_they_are(se
     requests = [request(stream=stream), request(stream=stream, tools=TOOLS)]
     samples = written(tmp_path, requests)
     before = samples.path.read_bytes()
-    end = runner.run(samples, Arm(name="arm", base_url=server.url, model="m"), tmp_path / "run.db")
+    end = runner.run_benchmark(samples, Arm(name="arm", base_url=server.url, model="m"), tmp_path / "run.db")
     assert (end.wanted, end.had, end.got, end.ended, end.counts) == (2, 0, 2, "", {"stop": 1, "tool_calls": 1})
     assert re.fullmatch(r"2 of 2 \(\d+\.\d/s, 0 s left\): stop 1, tool_calls 1", str(end))
     plain, called = stored(tmp_path)
@@ -190,7 +190,7 @@ def test_a_retry_waits_as_long_as_the_server_asks():
     told = {"2.5": 2.5, "-3": 0, "soon": None, "": None, "Mon, 01 Jan 2001 00:00:00 GMT": 0}
     told["Mon, 01 Jan 99999999999 00:00:00 GMT"] = None
     assert {value: client._retry_after({"retry-after": value}) for value in told} == told
-    assert 2 <= runner._wait_s(1, 2) <= 2.5 and 2 <= runner._wait_s(3, None) <= 2.5 and runner._wait_s(1, 1e9) <= 150
+    assert 2 <= limits.wait_s(1, 2) <= 2.5 and 2 <= limits.wait_s(3, None) <= 2.5 and limits.wait_s(1, 1e9) <= 150
 
 
 def refusal(folder, url):

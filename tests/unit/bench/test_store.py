@@ -25,7 +25,7 @@ from k2lab.bench import arm, runner, samples
 path, url, out = sys.argv[1:]
 print("begun", flush=True)
 here = arm.Arm(name="arm", base_url=url, model="m")
-runner.run(samples.open_samples(path), here, Path(out), limits=runner.Limits(rate=100))
+runner.run_benchmark(samples.open_samples(path), here, Path(out), limits=runner.Limits(rate=100))
 """
 
 
@@ -142,7 +142,7 @@ def test_a_second_writer_is_refused_and_a_reader_is_not(server, tmp_path):
         while len(stored(tmp_path)) < 5:
             time.sleep(0.05)
         with pytest.raises(InputError, match=r"run\.db is being written by another run: wait for it, or [^\n]*$"):
-            runner.run(samples, Arm(name="other", base_url=server.url, model="m"), out)
+            runner.run_benchmark(samples, Arm(name="other", base_url=server.url, model="m"), out)
     with store.reading(out) as file:
         reader, started = file.results(file.run_of("arm")), time.monotonic()
         next(reader)  # in the middle of the file

@@ -1,0 +1,57 @@
+"""What a run may take of a server: requests at once and a second, seconds, and when a failed one is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+
+from k2lab.errors import InputError
+
+LONGEST_WAIT_S = 120.0
+"""No retry waits longer, whatever a server asks for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What a run may take: requests at once, requests a second, seconds a request and altogether, retries."""
+
+    concurrency: int = 16
+    rate: float | None = None
+    timeout_s: float = 600.0
+    deadline_s: float | None = None
+    retries: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("concurrency", "rate", "timeout_s", "deadline_s"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{name} must be positive, not {value}")
+        if not self.retries >= 0:
+            raise InputError(f"retries must not be negative, not {self.retries}")
+
+
+class Pace:
+    """The next place in a rate of so many starts a second; ``None`` is no limit."""
+
+    def __init__(self, rate: float | None) -> None:
+        self._rate = rate
+        self._next_start = 0.0
+
+    async def wait(self) -> None:
+        """Until a request may start."""
+        if self._rate is None:
+            return
+        now = time.monotonic()
+        self._next_start = max(self._next_start, now)
+        left_s = self._next_start - now
+        self._next_start += 1 / self._rate
+        if left_s > 0:
+            await asyncio.sleep(left_s)
+
+
+def wait_s(attempts: int, retry_after_s: float | None) -> float:
+    """What the server asks for, else 0.5 s doubled with each attempt; with up to a quarter more at random."""
+    least_s = retry_after_s if retry_after_s is not None else 0.5 * 2 ** (attempts - 1)
+    return min(least_s, LONGEST_WAIT_S) * random.uniform(1.0, 1.25)
