@@ -106,7 +106,7 @@ def _front_door_entry(name: str) -> str:
         kind = "exception" if issubclass(value, BaseException) else "class"
     else:
         kind = "function" if inspect.isroutine(value) else "data"
-    return f"## {name}\n\n```{{eval-rst}}\n.. auto{kind}:: k2lab.{name}\n```"
+    return f"## {name}\n\n```{{eval-rst}}\n.. auto{kind}:: k2lab.{name}\n   :no-index:\n```"
 
 
 def _room_page(name: str) -> str:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -72,6 +73,20 @@ def test_the_command_line_starts_without_what_it_does_not_need():
 def test_modules_say_what_they_know_and_stay_short(path):
     assert ast.get_docstring(ast.parse(path.read_text()))
     assert len(path.read_text().splitlines()) <= 450
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_is_public_says_what_it_is(path):
+    assert list(undocumented(ast.parse(path.read_text()))) == []
+
+
+def undocumented(node: ast.Module | ast.ClassDef) -> Iterator[str]:
+    for child in node.body:
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not child.name.startswith("_"):
+            if not ast.get_docstring(child) and "overload" not in map(ast.unparse, child.decorator_list):
+                yield child.name
+            if isinstance(child, ast.ClassDef):
+                yield from undocumented(child)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
