@@ -1,0 +1,228 @@
+"""A template filled here is what transformers makes of it: held against transformers itself."""
+
+import datetime
+import json
+import os
+
+import jinja2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k2lab import chat
+from k2lab.errors import RenderError
+from k2lab.prompt import sandbox, templates
+from tests.conftest import ROOT
+
+SPECIAL = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
+SEARCH = {
+    "type": "function",
+    "function": {
+        "name": "search",
+        "description": "Find <things> & “more”.",
+        "parameters": {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]},
+    },
+}
+CALL = {"id": "functions.search:0", "type": "function", "function": {"name": "search", "arguments": '{"q": "ü"}'}}
+USER = {"role": "user", "content": " Hi 😀 <b>&\n "}
+HISTORY = [
+    {"role": "system", "content": "Be brief."},
+    USER,
+    {"role": "assistant", "content": None, "tool_calls": [CALL], "reasoning": "look"},
+    {"role": "tool", "tool_call_id": CALL["id"], "name": "search", "content": "18"},
+    {"role": "assistant", "content": "It is 18. ", "thinking": "so", "refusal": None},
+]
+PARTS = [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b "}]}]
+OBJECT_CALL = [
+    USER,
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{**CALL, "function": {"name": "search", "arguments": {"q": 1}}}],
+    },
+    {"role": "tool", "tool_call_id": CALL["id"], "content": [{"type": "text", "text": "18"}]},
+]
+GOES_ON = {"continue_final_message": True}
+
+CASES = {
+    "one ask": ([USER], None, {"add_generation_prompt": True}),
+    "one ask without an opening": ([USER], None, {}),
+    "tools": ([USER], [SEARCH], {"add_generation_prompt": True}),
+    "a history": (HISTORY, [SEARCH], {"add_generation_prompt": True}),
+    "arguments as an object": (OBJECT_CALL, [SEARCH], {"add_generation_prompt": True}),
+    "content in parts": (PARTS, None, {"add_generation_prompt": True}),
+    "not thinking": (HISTORY[:2], None, {"thinking": False, "enable_thinking": False, "add_generation_prompt": True}),
+    "documents": ([USER], None, {"documents": [{"title": "t", "text": "x"}]}),
+    "documents that are none": ([USER], None, {"documents": ["x"]}),
+    "a last message to be continued": (HISTORY, None, GOES_ON),
+    "reasoning to be continued": (HISTORY, None, {"continue_final_message": "thinking"}),
+    "parts to be continued": (PARTS, None, GOES_ON),
+    "nothing to be continued": (HISTORY[:3], None, GOES_ON),
+    "both ways to go on": (HISTORY, None, {**GOES_ON, "add_generation_prompt": True}),
+}
+
+
+@pytest.fixture(scope="module")
+def transformers_fill():
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    empty = Tokenizer.from_str('{"version":"1.0","model":{"type":"BPE","vocab":{},"merges":[]}}')
+    hf = PreTrainedTokenizerFast(tokenizer_object=empty, **SPECIAL)
+
+    def fill(template, messages, tools, variables):
+        return hf.apply_chat_template(messages, tools=tools, chat_template=template, tokenize=False, **variables)
+
+    return fill
+
+
+def ours(template, messages, tools, variables):
+    return sandbox.fill(template, messages, tools=tools, variables={**SPECIAL, **variables})
+
+
+def outcome(fill, *given):
+    """The text, or what kind of error it was: the template's own, or another."""
+    try:
+        return fill(*given)
+    except (jinja2.exceptions.SecurityError, jinja2.UndefinedError) as error:
+        return type(error).__name__
+    except jinja2.TemplateError as error:
+        return f"{type(error).__name__}: {error}"
+    except (RenderError, ValueError):
+        return "a request that cannot be filled in"
+    except Exception as error:
+        return type(error).__name__
+
+
+def differing(names, transformers_fill, cases):
+    texts = {name: templates.read(name) for name in names}
+    return [
+        (name, case)
+        for name, text in texts.items()
+        for case, asked in cases.items()
+        if outcome(ours, text, *asked) != outcome(transformers_fill, text, *asked)
+    ]
+
+
+@pytest.mark.parametrize("name", templates.names() + templates.names("Kimi"))
+def test_every_template_of_kimi_is_filled_as_transformers_fills_it(name, transformers_fill):
+    assert differing([name], transformers_fill, CASES) == []
+    files = sorted((ROOT / "data" / "conversations").glob("*.json"))
+    assert files
+    talks = [chat.load(path).to_json() for path in files]
+    asked = {str(n): (talk["messages"], talk["tools"], {"add_generation_prompt": True}) for n, talk in enumerate(talks)}
+    assert differing([name], transformers_fill, asked) == []
+
+
+def test_templates_of_other_models_are_filled_so_too(transformers_fill):
+    few = {name: CASES[name] for name in ("a history", "arguments as an object", "a last message to be continued")}
+    assert differing(templates.names("")[::12], transformers_fill, few) == []
+
+
+@pytest.mark.slow
+def test_every_template_there_is_is_filled_so_too(transformers_fill):
+    assert differing(templates.names(""), transformers_fill, CASES) == []
+
+
+SMALL = {
+    "tojson": "{{ messages | tojson }} {{ tools | tojson(indent=2) }} "
+    "{{ {'b': 1, 'a': '<é'} | tojson(sort_keys=true) }}"
+    "{{ [1, 2] | tojson(separators=(',', ':')) }} {{ 'é' | tojson(ensure_ascii=true) }} {{ 'é' | tojson(true) }}",
+    "what is undefined as JSON": "{{ nothing | tojson }}",
+    "trimmed blocks": "a\n  {% if true %}\n  b\n  {% endif %}\n c {#- d -#} e\n",
+    "loop controls": "{% for n in range(9) %}{% if n == 1 %}{% continue %}{% endif %}"
+    "{% if n > 3 %}{% break %}{% endif %}{{ n }}{% endfor %}",
+    "generation": "{% generation %}{{ messages[0].content }}{% set x = 1 %}{% endgeneration %}{{ x }}",
+    "generation that has no end": "{% generation %}x",
+    "an exception": "{{ raise_exception('no: ' ~ messages[0].role) }}",
+    "a date": "{{ strftime_now('%Y-%m-%d') }}",
+    "namespace": "{% set ns = namespace(n=1, self=2) %}{% set ns.n = ns.n + 1 %}{{ ns.n }}{{ ns.self }}",
+    "namespace of a dict": "{% set ns = namespace(dict(a=1)) %}{{ ns.a }}",
+    "a namespace's hidden name": "{% set ns = namespace(__init__=1) %}",
+    "a namespace's hidden name set later": "{% set ns = namespace() %}{% set ns._x = 1 %}{{ ns._x }}",
+    "dict": "{{ dict(a=1, **{'b': 2}) }} {{ dict([('c', 3)]) }} {{ dict.fromkeys(['d'], 1) }}",
+    "special tokens": "{{ bos_token }}|{{ eos_token }}|{{ unk_token }}|{{ pad_token is defined }}",
+    "what is defined": "{{ tools is defined }}{{ documents is defined }}{{ documents }}{{ add_generation_prompt }}",
+    "a null field": "{{ messages[0].content is defined }}{{ messages[0] | tojson }}",
+    "python's own": "{{ ''.__class__.__mro__ }}",
+    "python's own by a filter": "{{ ''|attr('__class__') }}",
+    "python's own by a format": "{{ '{0.__class__}'.format(1) }}",
+    "a function's globals": "{{ raise_exception.__globals__ }}",
+    "a dict's own": "{{ dict.__class__ }}{{ dict.mro() }}",
+    "what changes the messages": "{{ messages.append(1) }}",
+    "what changes a message": "{{ messages[0].update({'role': 'x'}) }}",
+    "a long range": "{{ range(999999999) | list }}",
+    "what is no template": "{% if %}",
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_language_of_templates_is_that_of_transformers(name, transformers_fill):
+    asked = (SMALL[name], [{"role": "user", "content": None, "reasoning": "r"}], [SEARCH], {})
+    assert outcome(ours, *asked) == outcome(transformers_fill, *asked)
+
+
+DATA = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+EVERYTHING = (
+    "{{ messages | tojson }}{% for m in messages %}{{ m.content }}{{ m.thinking }}{% endfor %}{{ extra | tojson }}"
+)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"role": st.just("user")},
+            optional={"content": DATA, "reasoning": DATA, "thinking": DATA, "reasoning_content": DATA, "x": DATA},
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    DATA,
+)
+def test_a_template_sees_what_it_sees_in_transformers(transformers_fill, messages, extra):
+    asked = (EVERYTHING, messages, None, {"extra": extra})
+    before = json.dumps(messages)
+    assert outcome(ours, *asked) == outcome(transformers_fill, *asked)
+    assert json.dumps(messages) == before
+
+
+class Loud(str):
+    """Text with a method of its own."""
+
+    def __str__(self):
+        raise AssertionError("its own code was run")
+
+    def shout(self):
+        raise AssertionError("its own code was run")
+
+
+@pytest.mark.parametrize("value", [datetime.date(2026, 1, 1), {1, 2}, b"x", (1, (2,)), Loud("loud"), True, 2**70])
+def test_a_template_gets_plain_data_whatever_it_is_handed(value, transformers_fill):
+    asked = (
+        "{{ messages[0].content }}{{ messages[0].content.shout is defined }}",
+        [{"role": "user", "content": value}],
+    )
+    assert outcome(ours, *asked, None, {}) == outcome(transformers_fill, *asked, None, {})
+
+
+def test_a_final_message_that_cannot_be_continued_is_told_in_plain_words():
+    template = "{% for m in messages %}{{ m.content | upper }}{% endfor %}"
+    with pytest.raises(RenderError, match="does not print the last message as it is"):
+        sandbox.fill(template, [USER], variables=GOES_ON)
+    with pytest.raises(RenderError, match="has no content to go on from"):
+        sandbox.fill(template, [{"role": "assistant"}], variables=GOES_ON)
+    with pytest.raises(RenderError, match="does not read name, which is to be continued"):
+        sandbox.fill(template, [{"role": "user", "name": "x"}], variables={"continue_final_message": "name"})
+    with pytest.raises(RenderError, match="are both set"):
+        sandbox.fill(template, [USER], variables={**GOES_ON, "add_generation_prompt": True})
+
+
+def test_what_a_template_reads_is_known_and_of_no_template_nothing():
+    assert {"tools_ts_str", "thinking"} <= sandbox.reads(templates.read("moonshotai-Kimi-K2.5"))
+    assert sandbox.reads("{% generation %}{{ a }}{% break %}{% endgeneration %}") is not None
+    assert sandbox.reads("{% if %}") is None
