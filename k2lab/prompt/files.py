@@ -96,19 +96,28 @@ def chat_templates(folder: Path, config: Config) -> ChatTemplates:
 
 
 def special_tokens(folder: Path, config: Config) -> dict[str, str]:
-    """The special tokens that a template can name, such as ``bos_token``; their old form is a file of its own."""
+    """The special tokens that a template can name, such as ``bos_token``, as text."""
+    return {name: token_text(value) for name, value in named_tokens(folder, config).items()}
+
+
+def named_tokens(folder: Path, config: Config) -> dict[str, str | Config]:
+    """The same as they stand: a text, or an object with flags; their old form is a file of its own."""
     old = {} if "added_tokens_decoder" in config else read_object(folder / "special_tokens_map.json")
     said = {**config, **old}
     named = {name: value for name, value in said.items() if name.endswith("_token")}
     for table in ("extra_special_tokens", "model_specific_special_tokens"):
         named |= said[table] if isinstance(said.get(table), Mapping) else {}
-    return {name: text for name, value in named.items() if (text := token_text(value)) is not None}
+    return {name: value for name, value in named.items() if is_token(value)}
 
 
-def token_text(value: object) -> str | None:
-    """A token's text, which stands as such or in an object; ``None`` for a flag or a null."""
-    text = value.get("content") if isinstance(value, Mapping) else value
-    return text if isinstance(text, str) else None
+def is_token(value: object) -> bool:
+    """Whether a value says a token; a flag or a null does not."""
+    return isinstance(value.get("content") if isinstance(value, Mapping) else value, str)
+
+
+def token_text(value: str | Config) -> str:
+    """A token's text."""
+    return value if isinstance(value, str) else str(value["content"])
 
 
 def _text_of(path: Path) -> str:

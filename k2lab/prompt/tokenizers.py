@@ -5,13 +5,13 @@ from __future__ import annotations
 import binascii
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from k2lab.errors import InputError, SourceError, first_line
-from k2lab.prompt.files import CONFIG, Config, read_object, special_tokens, token_text
+from k2lab.prompt.files import CONFIG, Config, is_token, named_tokens, read_object, token_text
 
 if TYPE_CHECKING:
     import tiktoken
@@ -49,6 +49,9 @@ LONG_RUN = re.compile(rf"\s{{{KIMI_RUN + 1},}}|\S{{{KIMI_RUN + 1},}}")
 
 LONGEST_RUN = 16
 """Ids that together make whole characters, of a tokenizer that says nothing of places; a character has 4 bytes."""
+
+FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
+"""How an added token is found in a text."""
 
 Span = tuple[int, int]
 """Characters ``[start, end)`` of a text."""
@@ -163,25 +166,35 @@ class CodeTokenizer:
 
 def _complete(backend: tokenizers.Tokenizer, folder: Path, config: Config) -> None:
     """What transformers does to a ``tokenizer.json``: tokens that only the configuration names are added."""
-    from tokenizers import AddedToken
-
     backend.no_truncation()
     backend.no_padding()
     backend.encode_special_tokens = bool(config.get("split_special_tokens"))
     there = list(backend.get_added_tokens_decoder().values())
     forms = {repr(token) for token in there}
-    table = config.get("added_tokens_decoder") or {}
-    listed = [AddedToken(**table[token_id]) for token_id in sorted(table, key=int)]
-    named = special_tokens(folder, config)
-    lacking = [token for token in listed if repr(token) not in forms]
-    for token in lacking:
-        token.special = token.special or token.content in named.values()
+    named = list(named_tokens(folder, config).values())
+    lacking = [token for token in _listed(config, set(map(token_text, named))) if repr(token) not in forms]
     known = {token.content for token in [*there, *lacking]}
     extra = config.get("extra_special_tokens") or config.get("additional_special_tokens")
-    texts = [*named.values(), *map(token_text, extra if isinstance(extra, list) else ())]
-    lacking += [AddedToken(text, special=True) for text in dict.fromkeys(texts) if text and text not in known]
+    for value in [*named, *filter(is_token, extra if isinstance(extra, list) else ())]:
+        if token_text(value) not in known:
+            known.add(token_text(value))
+            lacking.append(_added(value, special=True))
     if lacking:
         backend.add_tokens(lacking)
+
+
+def _listed(config: Config, named: Set[str]) -> list[tokenizers.AddedToken]:
+    """The tokens of ``added_tokens_decoder`` in the order of their ids; those that are named are special."""
+    table = config.get("added_tokens_decoder") or {}
+    entries = [table[token_id] for token_id in sorted(table, key=int)]
+    return [_added(entry, special=entry.get("special", False) or entry["content"] in named) for entry in entries]
+
+
+def _added(value: str | Config, *, special: bool) -> tokenizers.AddedToken:
+    from tokenizers import AddedToken
+
+    flags = {} if isinstance(value, str) else {key: value[key] for key in FLAGS if key in value}
+    return AddedToken(token_text(value), special=special, **flags)
 
 
 @lru_cache(maxsize=4)
