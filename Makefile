@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENGINES := 0.11.0 0.32.0
 
-.PHONY: setup engines report lab test quick check bench-speed enforce-speed nano lock docs pages picture publish-reports clean
+.PHONY: setup engines report report-full lab test quick check bench-speed enforce-speed nano lock docs pages picture publish-reports clean
 
 setup: $(VENV)/.done ## the notebook environment: no torch, no vllm
 
@@ -20,6 +20,9 @@ engines: setup ## real vLLM releases, each in its own environment under the user
 
 report: engines ## run the notebooks on live servers; reports/*.html and reports/summary.json
 	$(BIN)/k2lab report
+
+report-full: engines ## the same with 4,000 requests an arm in the benchmarks: the figures of the README and of the notebooks' text
+	$(BIN)/k2lab report -p 4_benchmark.requests 4000 -p 5_enforcer.requests 4000
 
 lab: setup ## JupyterLab on the notebooks
 	$(BIN)/k2lab lab

@@ -4,7 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from k2lab.notebook.report import OUTSIDE
+from k2lab.notebook.page import OUTSIDE
 
 LARGEST_BYTES = 2_000_000
 """A report is looked at in a browser and kept in every clone."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from k2lab.enforcer import enforce
     from k2lab.errors import K2LabError
     from k2lab.findings import Finding
+    from k2lab.notebook.outcome import record
+    from k2lab.notebook.report import run_report
     from k2lab.notebook.servers import connect
     from k2lab.prompt.alignment import diff
     from k2lab.prompt.records import Prompt
@@ -49,10 +51,12 @@ __all__ = [
     "open_source",
     "parse",
     "probe",
+    "record",
     "render",
     "repair",
     "repair_output",
     "run_benchmark",
+    "run_report",
 ]
 
 _ROOMS = {
@@ -75,10 +79,12 @@ _ROOMS = {
     "open_source": "prompt.source",
     "parse": "wire",
     "probe": "server.probes",
+    "record": "notebook.outcome",
     "render": "prompt.rendering",
     "repair": "repairs",
     "repair_output": "repairs",
     "run_benchmark": "bench.runner",
+    "run_report": "notebook.report",
 }
 
 

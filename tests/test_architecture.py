@@ -13,7 +13,7 @@ import pytest
 import yaml
 from hatchling.builders.wheel import WheelBuilder
 
-from k2lab.notebook import report
+from k2lab.notebook import execution, parameters
 from tests.conftest import ROOT
 
 ORDER = (
@@ -108,13 +108,13 @@ class TestNotebook:
         notebook = nbformat.read(path, as_version=4)
         first = next(cell for cell in notebook.cells if cell.cell_type == "code")
         assert "parameters" in first.metadata.tags
-        known = report.defaults(notebook)
+        known = parameters.defaults(notebook)
         assert {"servers", "base_url", "model", "source"} <= set(known)
         assert not [name for name in known if "key" in name or "token" in name or "secret" in name]
 
     def test_it_closes_with_asserts_for_both_kinds_of_reader(self, path):
         cells = nbformat.read(path, as_version=4).cells
-        for tag in (report.LOCAL_TAG, report.SERVER_TAG):
+        for tag in (execution.LOCAL_TAG, execution.SERVER_TAG):
             tagged = [c for c in cells if c.cell_type == "code" and tag in c.metadata.get("tags", [])]
             assert "assert" in tagged[-1].source
 

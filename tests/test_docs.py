@@ -10,7 +10,7 @@ import click
 import pytest
 
 from k2lab.cli import root
-from k2lab.notebook.report import OUTSIDE
+from k2lab.notebook.page import OUTSIDE
 from tests.conftest import ROOT
 from tests.helpers import pages
 

@@ -16,6 +16,7 @@ from k2lab.cli import extras, notebooks, prompts
 from k2lab.cli.benchmark import bench
 from k2lab.cli.common import THINKING, print_json
 from k2lab.cli.history import repair
+from k2lab.cli.reports import report_command
 from k2lab.errors import InputError, K2LabError
 
 
@@ -226,29 +227,7 @@ def nano(out: Path | None, engine_name: str, conversations: int | None) -> None:
     build.build(target, engine_name=engine_name, recipe=recipe, say=click.echo)
 
 
-@root.command()
-@click.argument("names", nargs=-1)
-@click.option(
-    "-p", "parameters", type=(str, str), multiple=True, metavar="NAME VALUE", help="A parameter of the notebook."
-)
-@click.option("--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True)
-@click.option("--notebooks", "folder", type=click.Path(path_type=Path), default=None, help="Where the notebooks are.")
-def report(names: tuple[str, ...], parameters: tuple[tuple[str, str], ...], out: Path, folder: Path | None) -> None:
-    """Run notebooks (all, where none is named) and write reports; exits with 1 when one fails."""
-    from k2lab.notebook import report as reports
-
-    place = folder or paths.notebooks_dir()
-    failed = False
-    for name in names or reports.notebooks(place):
-        made = reports.run(name, parameters, folder=place, out=out, say=click.echo)
-        state = "passed" if made.ok else f"FAILED: {made.error.splitlines()[0]}"
-        click.echo(f"{made.name}: {state} ({made.seconds:.0f} s), see {made.html}")
-        failed |= not made.ok
-    if failed:
-        raise click.exceptions.Exit(1)
-
-
-for command in (*prompts.COMMANDS, *notebooks.COMMANDS, bench, repair):
+for command in (*prompts.COMMANDS, *notebooks.COMMANDS, bench, repair, report_command):
     root.add_command(command)
 
 

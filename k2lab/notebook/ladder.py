@@ -23,7 +23,7 @@ from k2lab.bench.samples import Samples
 from k2lab.bench.summary import Summary, summarise
 from k2lab.bench.verdicts import Judged, judge_all
 from k2lab.enforcer import Options
-from k2lab.notebook.servers import Subject
+from k2lab.notebook.subjects import Subject
 from k2lab.prompt import templates
 from k2lab.prompt.source import open_source
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from k2lab.errors import K2LabError
-from k2lab.notebook import servers as lab
+from k2lab.notebook.servers import serving
 
 SERVERS = (
     "0.11.0 legacy",
@@ -30,7 +30,7 @@ def main(folder: Path) -> None:
         (folder / "urls.part").rename(folder / "urls.json")
 
     try:
-        with lab.serving(SERVERS) as urls:
+        with serving(SERVERS) as urls:
             answer(urls)
             sys.stdin.read()
     except K2LabError as error:

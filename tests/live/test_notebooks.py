@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from k2lab.notebook import report
+from k2lab.notebook import page, report
 from k2lab.server import parsers
 from tests.conftest import ROOT
 
@@ -17,7 +17,7 @@ NOTEBOOK_1 = ("0.11.0 legacy", "0.11.0 declared", "0.32.0 legacy", "0.32.0 decla
 def test_notebook_1_holds_on_the_live_servers(servers, tmp_path):
     wanted = {name: url for name, url in servers.items() if name in NOTEBOOK_1}
     given = [("servers", json.dumps(wanted)), ("requests", "60")]
-    made = report.run("1_generation_prompt", given, folder=NOTEBOOKS, out=tmp_path, say=lambda _: None)
+    made = report.run("1_generation_prompt", given, folder=NOTEBOOKS, out=tmp_path)
     assert made.ok, made.error
     called = {name: figures for name, *figures in made.results["called"]}
     count, total, low, high = called["0.11.0 legacy"]
@@ -25,7 +25,7 @@ def test_notebook_1_holds_on_the_live_servers(servers, tmp_path):
     count, total, _, _ = called["0.32.0 current"]
     assert total == 60 and count / total >= 0.90
     assert sum(state == "present" for *_, state in made.results["grid"]) == 1
-    assert not report.OUTSIDE.search(made.html.read_text())
+    assert not page.OUTSIDE.search(made.html.read_text())
 
 
 def run_on(servers, name, tmp_path, *given):
@@ -36,9 +36,9 @@ def run_on(servers, name, tmp_path, *given):
     }
     chosen = {key: servers[key] for key in wanted.get(name, ("0.11.0 current", "0.32.0 current"))}
     parameters = [("servers", json.dumps(chosen)), *given]
-    made = report.run(name, parameters, folder=NOTEBOOKS, out=tmp_path, say=lambda _: None)
+    made = report.run(name, parameters, folder=NOTEBOOKS, out=tmp_path)
     assert made.ok, made.error
-    assert not report.OUTSIDE.search(made.html.read_text())
+    assert not page.OUTSIDE.search(made.html.read_text())
     return made.results
 
 
@@ -76,7 +76,7 @@ def test_notebook_5_holds_on_the_live_servers(servers, tmp_path):
 @pytest.mark.parametrize("name", ["4_benchmark", "5_enforcer"])
 def test_the_benchmark_notebooks_on_a_readers_own_server(servers, tmp_path, name):
     given = [("base_url", servers["0.32.0 current"]), ("requests", "20")]
-    made = report.run(name, given, folder=NOTEBOOKS, out=tmp_path, say=lambda _: None)
+    made = report.run(name, given, folder=NOTEBOOKS, out=tmp_path)
     assert made.ok, made.error
     assert len(made.results["summaries"]) == 2
 

@@ -2,7 +2,7 @@ import pytest
 
 from k2lab import chat, paths, repairs
 from k2lab.nano import evaluate, folders, synth
-from k2lab.notebook import servers as lab
+from k2lab.notebook.servers import connect, log_lines
 from k2lab.prompt import templates
 from k2lab.prompt.source import open_source
 from k2lab.server import probes
@@ -75,11 +75,11 @@ def test_the_content_probe_wants_a_conversation_that_can_provoke_it(servers, tal
 
 def test_the_index_error_is_provoked_and_found_in_the_log(servers):
     foreign = chat.load(paths.data_dir() / "conversations" / "foreign_id.json")
-    subject = lab.connect({"0.11.0 current": servers["0.11.0 current"]})["0.11.0 current"]
-    before = len(lab.log_lines(subject, "IndexError"))
+    subject = connect({"0.11.0 current": servers["0.11.0 current"]})["0.11.0 current"]
+    before = len(log_lines(subject, "IndexError"))
     answer = subject.endpoint.chat(foreign, temperature=0, max_tokens=60)
     assert not answer.calls and "<|tool_call_begin|>get_weather:1" in answer.content
-    assert len(lab.log_lines(subject, "IndexError")) > before
+    assert len(log_lines(subject, "IndexError")) > before
     mended = subject.endpoint.chat(repairs.repair(foreign).request, temperature=0, max_tokens=60)
     assert [call.name for call in mended.calls] == ["get_weather"]
 

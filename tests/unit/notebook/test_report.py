@@ -1,16 +1,19 @@
 """A report: its parameters, what it leaves behind, and who owns its servers."""
 
 import json
+import os
 import re
 import shutil
 import sys
 
 import nbformat
+import psutil
 import pytest
 
 from k2lab.engine import running
-from k2lab.errors import InputError, ReportError
+from k2lab.errors import EngineError, InputError
 from k2lab.notebook import report
+from k2lab.notebook.page import OUTSIDE
 from tests.conftest import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -40,63 +43,27 @@ def folder(tmp_path):
     return write
 
 
-KNOWN = {"n": 1, "name": "x", "share": 0.5, "flag": True, "servers": {"a": "", "b": ""}}
-
-
-def test_parameters_are_read_as_the_type_of_their_default():
-    given = [("n", "7"), ("name", "7"), ("share", "2"), ("flag", "false"), ("servers", '{"a": "http://x"}')]
-    made = report.typed(given, KNOWN, "nb")
-    assert made == {"n": 7, "name": "7", "share": 2.0, "flag": False, "servers": {"a": "http://x", "b": ""}}
-
-
-def test_relative_paths_are_those_of_the_caller(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "model").mkdir()
-    known = {"samples_file": "", "out": "", "source": "", "model": ""}
-    given = [("samples_file", "a/s.jsonl"), ("out", "runs"), ("source", "model"), ("model", "model")]
-    wanted = {"samples_file": "a/s.jsonl", "out": "runs", "source": "model"}
-    made = report.typed(given, known, "nb")
-    assert made == {name: str(tmp_path / path) for name, path in wanted.items()} | {"model": "model"}
-    assert report.typed([("source", "hub:a/b@c"), ("out", "")], known, "nb") == {**known, "source": "hub:a/b@c"}
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        (("m", "1"), "nb has no parameter 'm': it has flag, n, name, servers, share"),
-        (("n", "1.5"), "parameter n must be of type int, not '1.5'; its default is 1"),
-        (("flag", "1"), "parameter flag must be true or false"),
-        (("share", "much"), "parameter share must be of type float"),
-        (("servers", "[1]"), "parameter servers must be a JSON object"),
-        (("servers", "http://x"), "parameter servers must be a JSON object"),
-    ],
-)
-def test_unknown_and_ill_typed_parameters_are_refused(given, said):
-    with pytest.raises(InputError, match=re.escape(said)):
-        report.typed([given], KNOWN, "nb")
-
-
 def test_an_unknown_notebook_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(InputError, match=r"no notebook 'nope' in .*1_generation_prompt"):
         report.run("nope", folder=NOTEBOOKS, out=tmp_path)
 
 
 def test_a_passing_notebook_leaves_report_notebook_and_summary(folder, tmp_path):
-    place = folder("good", "from k2lab.notebook.report import record\nrecord('answer', n + 1)", "assert n == 41")
-    made = report.run("good", [("n", "41")], folder=place, out=tmp_path / "out", say=lambda _: None)
+    place = folder("good", "from k2lab.notebook.outcome import record\nrecord('answer', n + 1)", "assert n == 41")
+    made = report.run("good", [("n", "41")], folder=place, out=tmp_path / "out")
     assert made.ok and made.results == {"answer": 42}
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["reports"]["good"]["status"] == "passed"
     assert summary["reports"]["good"]["results"] == {"answer": 42}
     assert summary["reports"]["good"]["parameters"]["n"] == 41
     page = made.html.read_text()
-    assert 'data-status="passed"' in page and not report.OUTSIDE.search(page)
+    assert 'data-status="passed"' in page and not OUTSIDE.search(page)
     assert str(tmp_path) not in page + made.notebook.read_text()
 
 
 def test_a_failing_cell_leaves_the_notebook_and_a_report_marked_as_failed(folder, tmp_path):
     place = folder("bad", "print('before the fault')", "raise ValueError('<b>the fault</b>')", "print('never')")
-    made = report.run("bad", folder=place, out=tmp_path / "out", say=lambda _: None)
+    made = report.run("bad", folder=place, out=tmp_path / "out")
     assert not made.ok and "ValueError" in made.error
     page = made.html.read_text()
     assert 'data-status="failed"' in page and "before the fault" in page and "never</span>" not in page
@@ -107,65 +74,124 @@ def test_a_failing_cell_leaves_the_notebook_and_a_report_marked_as_failed(folder
 
 
 def test_a_kernel_that_dies_is_a_failed_report(folder, tmp_path):
-    made = report.run("dead", folder=folder("dead", "import os; os._exit(3)"), out=tmp_path / "out", say=lambda _: None)
+    made = report.run("dead", folder=folder("dead", "import os; os._exit(3)"), out=tmp_path / "out")
     assert not made.ok and 'data-status="failed"' in made.html.read_text()
 
 
 def test_the_summary_keeps_other_notebooks_and_survives_garbage(folder, tmp_path):
     out = tmp_path / "out"
     place = folder("one", "1")
-    report.run("one", folder=place, out=out, say=lambda _: None)
+    report.run("one", folder=place, out=out)
     folder("two", "1")
-    report.run("two", folder=place, out=out, say=lambda _: None)
+    report.run("two", folder=place, out=out)
     assert list(json.loads((out / "summary.json").read_text())["reports"]) == ["one", "two"]
     (out / "summary.json").write_text("garbage")
-    report.run("two", folder=place, out=out, say=lambda _: None)
+    report.run("two", folder=place, out=out)
     assert list(json.loads((out / "summary.json").read_text())["reports"]) == ["two"]
 
 
 def test_cells_of_the_other_kind_of_reader_are_left_out(folder, tmp_path):
     place = folder("cells", ("print('local part')", "local-engines"), ("print('server part')", "own-server"))
-    page = report.run("cells", folder=place, out=tmp_path / "a", say=lambda _: None).html.read_text()
+    page = report.run("cells", folder=place, out=tmp_path / "a").html.read_text()
     assert "local part" in page and "server part" not in page
     own = [("base_url", "http://127.0.0.1:9/v1")]
-    page = report.run("cells", own, folder=place, out=tmp_path / "b", say=lambda _: None).html.read_text()
+    page = report.run("cells", own, folder=place, out=tmp_path / "b").html.read_text()
     assert "server part" in page and "local part" not in page
 
 
-def test_a_page_that_would_fetch_from_outside_is_refused():
-    made = notebook()
-    html = {"text/html": '<script src="https://cdn.example/x.js"></script>'}
-    made.cells[0].outputs = [nbformat.v4.new_output("display_data", data=html)]
-    with pytest.raises(ReportError, match="would fetch from outside"):
-        report.to_html(made, "page")
-
-
-def test_widgets_give_way_to_their_static_twin():
-    made = notebook()
-    data = {"text/html": "<p>static twin</p>", "application/vnd.jupyter.widget-view+json": {"model_id": "x"}}
-    made.cells[0].outputs = [nbformat.v4.new_output("display_data", data=data)]
-    made.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
-    page = report.to_html(made, "page")
-    assert "static twin" in page and "widget-view" not in page
-
-
-def test_a_report_starts_its_server_outside_the_kernel_and_ends_it(folder, tmp_path, monkeypatch):
-    """With a stand-in for vLLM's module: what is under test is who starts and who ends it."""
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """A vllm module that this interpreter can run: what is under test is who starts a server and who ends it."""
     package = tmp_path / "path" / "vllm" / "entrypoints" / "openai"
     package.mkdir(parents=True)
     shutil.copyfile(ROOT / "tests" / "helpers" / "fake_vllm.py", package / "api_server.py")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
-    monkeypatch.setenv("K2LAB_CACHE", str(tmp_path / "cache"))
-    name = f"{sys.executable} current"
-    code = (
-        "from k2lab import engine\n"
-        "from k2lab.notebook import report, servers as lab\n"
-        f"url = lab.connect(servers)[{name!r}].endpoint.base_url\n"
-        "report.record('urls', [url, *[server.base_url for server in engine.running()]])"
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path / "path"), os.environ.get("PYTHONPATH")]))
     )
-    path = folder("served", code, "assert False, 'on purpose'") / "served.ipynb"
-    path.write_text(path.read_text().replace("servers = {}", f"servers = {{'{name}': ''}}"))
-    made = report.run("served", folder=tmp_path, out=tmp_path / "out", say=lambda _: None)
+    monkeypatch.setenv("K2LAB_CACHE", str(tmp_path / "cache"))
+    return lambda variant: f"{sys.executable} {variant}"
+
+
+SEE = (
+    "from k2lab import engine\n"
+    "from k2lab.notebook.outcome import record\n"
+    "from k2lab.notebook.servers import connect\n"
+    "urls = [subject.endpoint.base_url for subject in connect(servers).values()]\n"
+    "record('urls', urls)\n"
+    "record('running', [server.base_url for server in engine.running()])"
+)
+"""A cell that records the servers it was given, and those that run."""
+
+
+def served(folder, name, servers, *cells):
+    place = folder(name, SEE, *cells)
+    path = place / f"{name}.ipynb"
+    path.write_text(path.read_text().replace("servers = {}", f"servers = {dict.fromkeys(servers, '')}"))
+    return place
+
+
+def test_a_report_starts_its_server_outside_the_kernel_and_ends_it(folder, tmp_path, stand_in):
+    place = served(folder, "served", [stand_in("current")], "assert False, 'on purpose'")
+    made = report.run("served", folder=place, out=tmp_path / "out")
     assert "on purpose" in made.error
-    assert len(made.results["urls"]) == 2 and len(set(made.results["urls"])) == 1
+    assert len(made.results["urls"]) == 1 and made.results["running"] == made.results["urls"]
     assert running() == []
+
+
+def test_notebooks_share_a_server_and_a_failing_one_does_not_stop_the_others(folder, tmp_path, stand_in):
+    legacy, current, declared = map(stand_in, ("legacy", "current", "declared"))
+    served(folder, "1_first", [legacy, current], "raise ValueError('the fault')")
+    served(folder, "2_second", [current])
+    place = served(folder, "3_third", [declared])
+    told = []
+    made = report.run_report(report.notebooks(place), folder=place, out=tmp_path / "out", watch=told.append)
+    assert [one.ok for one in made] == [False, True, True] and running() == []
+    first, second, third = (one.results for one in made)
+    assert second["urls"] == first["urls"][1:]
+    assert first["urls"][0] not in third["running"]  # ended after its last use
+    assert third["urls"][0] not in first["urls"]
+    assert [one.state for one in told if one.notebook == "2_second"][-2:] == ["running", "done"]
+    assert {(one.number, one.of) for one in told} == {(1, 3), (2, 3), (3, 3)}
+    assert list(json.loads((tmp_path / "out" / "summary.json").read_text())["reports"]) == [one.name for one in made]
+
+
+def test_a_server_that_does_not_come_up_fails_its_notebook_alone(folder, tmp_path, stand_in, monkeypatch):
+    monkeypatch.setenv("FAKE_VLLM", "dies")
+    served(folder, "1_served", [stand_in("current")])
+    place = folder("2_plain", "1")
+    first, second = report.run_report(["1_served", "2_plain"], folder=place, out=tmp_path / "out")
+    assert "ended before it was ready" in first.error and 'data-status="failed"' in first.html.read_text()
+    assert second.ok
+
+
+def test_an_engine_that_is_not_there_is_refused_before_anything_runs(folder, tmp_path, stand_in):
+    folder("1_plain", "1")
+    place = served(folder, "2_served", ["9.9.9 current"])
+    with pytest.raises(EngineError, match=re.escape("9.9.9")):
+        report.run_report(["1_plain", "2_served"], folder=place, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_ends_the_servers_that_run_and_those_that_start(folder, tmp_path, stand_in, monkeypatch):
+    monkeypatch.setenv("FAKE_VLLM", "hangs")
+    place = served(folder, "served", [stand_in("current"), stand_in("legacy")])
+
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        report.run_report(["served"], folder=place, out=tmp_path / "out", watch=interrupt)
+    assert not [line for line in processes() if str(tmp_path / "cache") in line]
+
+
+def processes():
+    return [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+
+
+def test_the_time_of_a_notebook_is_known_from_its_last_run_with_the_same_parameters(folder, tmp_path):
+    place, out, told = folder("one", "1"), tmp_path / "out", []
+    report.run("one", folder=place, out=out)
+    report.run_report(["one"], folder=place, out=out, watch=told.append)
+    report.run_report(["one"], [("n", "3")], folder=place, out=out, watch=told.append)
+    known, unknown = (one for one in told if one.state == "running")
+    assert known.usual_s == known.left_s > 0 and unknown.usual_s is unknown.left_s is None

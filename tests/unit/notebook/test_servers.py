@@ -4,9 +4,8 @@ import sys
 import pytest
 
 from k2lab import engine
-from k2lab.errors import InputError
 from k2lab.nano import folders
-from k2lab.notebook import servers as lab
+from k2lab.notebook import servers
 from tests.conftest import ROOT
 
 
@@ -22,16 +21,10 @@ def stand_in(tmp_path, monkeypatch):
 
 def test_a_running_server_is_used_again_only_where_its_flags_agree(stand_in):
     plain, forced = f"{sys.executable} current", f"{sys.executable} current string"
-    with lab.serving([forced], say=lambda _: None) as urls:
-        found = lab.connect({forced: ""}, say=lambda _: None)
+    with servers.serving([forced]) as urls:
+        found = servers.connect({forced: ""})
         assert found[forced].endpoint.base_url == urls[forced] and len(engine.running()) == 1
-        other = lab.connect({plain: ""}, say=lambda _: None)[plain]
+        other = servers.connect({plain: ""})[plain]
         assert other.endpoint.base_url != urls[forced] and other.folder == folders.assemble("current")
     for server in engine.running():
         engine.stop(server)
-
-
-@pytest.mark.parametrize("name", ["", "0.11.0", "0.11.0 legacy nope", "a b c d"])
-def test_names_of_another_form_are_refused(name):
-    with pytest.raises(InputError, match="is not of the form 'ENGINE VARIANT"):
-        lab.parse(name)

@@ -1,0 +1,60 @@
+"""An executed notebook as one HTML file that opens without a network."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+from k2lab.errors import ReportError
+from k2lab.notebook.outcome import RECORD_TYPE
+
+OUTSIDE = re.compile(
+    r"""<(?:script|img|iframe|source)\b[^>]*\bsrc\s*=\s*["']?(?:https?:)?//|<link\b[^>]*\bhref\s*=\s*["']?(?:https?:)?//"""
+    r"""|@import\s+(?:url\()?["']?(?:https?:)?//|\bimport\s*\(?\s*["'](?:https?:)?//""",
+    re.IGNORECASE,
+)
+"""An address that a browser would fetch when it opens the page."""
+
+
+def to_html(notebook: Any, title: str, error: str = "") -> str:
+    """One HTML file that opens without a network; a failed run says so at the top.
+
+    Raises :class:`ReportError` when the page would still fetch something.
+    """
+    from nbconvert import HTMLExporter
+    from traitlets.config import Config
+
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [_static(output) for output in cell.outputs if RECORD_TYPE not in output.get("data", {})]
+    notebook.metadata.pop("widgets", None)
+    config = Config()
+    config.HTMLExporter.extra_template_basedirs = [str(Path(__file__).parent / "html")]
+    exporter = HTMLExporter(config=config, template_name="k2lab", embed_images=True)
+    body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
+    state = "failed" if error else "passed"
+    first = error.splitlines()[0] if error else "every check of this notebook held"
+    body = body.replace("<!--k2lab-banner-->", _banner(state, first), 1)
+    outside = OUTSIDE.search(body)
+    if outside:
+        raise ReportError(f"the report of {title} would fetch from outside: {outside[0][:200]!r}")
+    return str(body)
+
+
+def _banner(state: str, text: str) -> str:
+    from html import escape
+
+    colour = {"passed": "#2c6fd1", "failed": "#d9780f"}[state]
+    style = f"font:14px system-ui,sans-serif;padding:.6em 1em;border-left:.6em solid {colour};margin:1em"
+    return f'<div id="k2lab-status" data-status="{state}" style="{style}"><b>{state}</b>: {escape(text)}</div>'
+
+
+def _static(output: Any) -> Any:
+    """Where an output has HTML, drop the widget, which an exported page cannot show."""
+    data = output.get("data", {})
+    if "text/html" in data:
+        data.pop("application/vnd.jupyter.widget-view+json", None)
+    return output

@@ -1,0 +1,87 @@
+"""The parameters of a notebook: the literals of its ``parameters`` cell, and what was given in their place."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from k2lab.errors import InputError
+
+FILE_SUFFIX, FOLDERS = "_file", ("out", "source")
+"""Names of parameters that are paths: a relative one is the caller's, while a notebook runs in its own folder."""
+
+Given = Iterable[tuple[str, str]]
+"""Names and texts; a name may say which notebook it is for: ``4_benchmark.requests``."""
+
+
+def defaults(notebook: Any) -> dict[str, Any]:
+    """Parameters and their default values: the literals of the cell tagged ``parameters``."""
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            tree = ast.parse(cell.source)
+            return {
+                target.id: ast.literal_eval(node.value)
+                for node in tree.body
+                if isinstance(node, ast.Assign)
+                for target in node.targets
+                if isinstance(target, ast.Name)
+            }
+    return {}
+
+
+def given_for(notebook: str, given: Given) -> list[tuple[str, str]]:
+    """What is given for one notebook: what names no notebook, and what names this one.
+
+    >>> given_for("4_benchmark", [("4_benchmark.requests", "4000"), ("5_enforcer.requests", "9"), ("seed", "1")])
+    [('requests', '4000'), ('seed', '1')]
+    """
+    split = [(*name.rpartition(".")[::2], text) for name, text in given]
+    return [(name, text) for place, name, text in split if place in ("", notebook)]
+
+
+def check_places(given: Given, notebooks: Iterable[str]) -> None:
+    """Raises :class:`InputError` where a parameter is given for a notebook that is not run."""
+    known = list(notebooks)
+    for name, _ in given:
+        place = name.rpartition(".")[0]
+        if place and place not in known:
+            raise InputError(f"parameter {name} is for notebook {place!r}, which is not run: {', '.join(known)} are")
+
+
+def typed(given: Given, known: Mapping[str, Any], notebook: str) -> dict[str, Any]:
+    """All parameters: the defaults, and over them the given texts read as the type of the default; paths absolute."""
+    values = dict(known)
+    for name, text in given:
+        if name not in known:
+            raise InputError(f"{notebook} has no parameter {name!r}: it has {', '.join(sorted(known)) or 'none'}")
+        value = _read(name, _absolute(name, text), known[name])
+        values[name] = {**known[name], **value} if isinstance(value, dict) else value
+    return values
+
+
+def _absolute(name: str, text: str) -> str:
+    """A path that does not depend on the folder; a source that is no folder, such as ``hub:REPO@SHA``, stays."""
+    is_path = name.endswith(FILE_SUFFIX) or (name in FOLDERS and (name != "source" or Path(text).is_dir()))
+    return str(Path(text).absolute()) if text and is_path else text
+
+
+def _read(name: str, text: str, default: Any) -> Any:
+    kind = type(default)
+    try:
+        if kind is bool:
+            value: Any = {"true": True, "false": False}[text.lower()]
+        elif kind in (dict, list):
+            value = json.loads(text)
+            if type(value) is not kind:
+                raise ValueError
+        else:
+            value = kind(text)
+    except (KeyError, ValueError):
+        shown = {dict: "a JSON object", list: "a JSON list", bool: "true or false"}.get(
+            kind, f"of type {kind.__name__}"
+        )
+        raise InputError(f"parameter {name} must be {shown}, not {text!r}; its default is {default!r}") from None
+    return value

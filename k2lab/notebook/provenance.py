@@ -1,0 +1,34 @@
+"""What a notebook's results were made with: versions, model, templates, hardware, time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from k2lab import paths
+from k2lab.nano import folders
+from k2lab.notebook.subjects import Subject
+
+
+def origins(subjects: Mapping[str, Subject]) -> dict[str, str]:
+    """The facts by name: of k2lab and this machine, and of each server."""
+    weights = hashlib.sha256((paths.data_dir() / "models" / "k2-nano" / "model.safetensors").read_bytes()).hexdigest()
+    facts = {
+        "k2lab": version("k2lab"),
+        "jinja2 (rendering by hand)": version("jinja2"),
+        "k2-nano weights, sha256": weights,
+        "hardware": f"{os.cpu_count()} CPU threads, {platform.machine()}, Python {platform.python_version()}",
+        "time": datetime.now(UTC).isoformat(timespec="minutes"),
+    }
+    return facts | {f"server {subject.name}": _served(subject) for subject in subjects.values()}
+
+
+def _served(subject: Subject) -> str:
+    template = hashlib.sha256((subject.folder / "chat_template.jinja").read_bytes()).hexdigest()
+    summary = folders.VARIANTS[subject.variant].summary
+    running = subject.endpoint.version() or "version not given"
+    return f"vLLM {running}; {summary}; template sha256 {template[:12]}…"

@@ -1,0 +1,93 @@
+"""A server by its name: ``ENGINE VARIANT [FLAG]``, such as ``0.11.0 legacy``.
+
+A third word sets a flag of the server: the content format that vLLM otherwise
+detects from the template, as in ``0.32.0 current string``, or how strictly its
+own grammar holds tool calls, as in ``0.32.0 current strict-parameter``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from threading import Event
+
+from k2lab import engine
+from k2lab.engine import Server
+from k2lab.errors import InputError
+from k2lab.nano import folders
+from k2lab.prompt.source import Source, open_source
+from k2lab.prompt.tokenizers import Tokenizer
+from k2lab.server.endpoint import Endpoint
+
+FLAGS: Mapping[str, tuple[str, str]] = {
+    "string": ("--chat-template-content-format", "string"),
+    "openai": ("--chat-template-content-format", "openai"),
+    "strict-function": ("--tool-strict-level", "function"),
+    "strict-parameter": ("--tool-strict-level", "parameter"),
+}
+"""What a third word of a server's name means."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A server, and the folder that it serves: what an experiment is done on."""
+
+    name: str
+    engine: str
+    variant: str
+    endpoint: Endpoint
+    folder: Path
+
+    @cached_property
+    def source(self) -> Source:
+        """The folder, opened."""
+        return open_source(self.folder)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """That of the model folder, whose own tokenizer code is not run for it."""
+        plain = open_source(folders.assemble("current")).tokenizer
+        assert plain is not None
+        return plain
+
+
+def parse(name: str) -> tuple[str, str, list[str]]:
+    """``"0.11.0 legacy"`` as engine, variant of k2-nano, and flags of the server."""
+    release, *rest = name.split() or [""]
+    if not rest or len(rest) > 2 or (len(rest) == 2 and rest[1] not in FLAGS):
+        raise InputError(
+            f"server name {name!r} is not of the form 'ENGINE VARIANT [FLAG]', such as '0.11.0 legacy';"
+            f" FLAG is one of {', '.join(FLAGS)}"
+        )
+    return release, rest[0], list(FLAGS[rest[1]]) if len(rest) == 2 else []
+
+
+def check(name: str) -> None:
+    """Raises :class:`InputError` or :class:`EngineError` for a name that nothing can be started for."""
+    release, variant, _ = parse(name)
+    folders.assemble(variant)
+    if engine.resolve(release).python is None:
+        raise InputError(f"{name!r}: give the URL as the value, not as the name")
+
+
+def identity(name: str) -> tuple[str, str, tuple[str, ...]]:
+    """Engine, folder and flags: what a running server must agree in to be the one that is named."""
+    release, variant, flags = parse(name)
+    return release, str(folders.assemble(variant)), (*engine.resolve(release).flags, *flags)
+
+
+def start(name: str, cancel: Event | None = None) -> Server:
+    """Start the server that is named and wait until it answers; it ends with this process."""
+    check(name)
+    release, folder, flags = identity(name)
+    python = engine.resolve(release).python
+    assert python is not None
+    return engine.start(python, release, Path(folder), flags=flags, watch_parent=True, cancel=cancel)
+
+
+def subject_at(name: str, url: str) -> Subject:
+    """What is at a URL, as the server that is named."""
+    release, variant, _ = parse(name)
+    return Subject(name=name, engine=release, variant=variant, endpoint=Endpoint(url), folder=folders.assemble(variant))

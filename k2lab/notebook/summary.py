@@ -1,0 +1,79 @@
+"""``summary.json``: what became of each notebook, those of earlier runs beside them, and how long each took."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+FILE = "summary.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What the summary says of one notebook's run."""
+
+    name: str
+    error: str
+    """Empty where every check held."""
+    seconds: float
+    waited_s: float
+    parameters: Mapping[str, Any]
+    results: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the file; the URLs of the day's servers are left out."""
+        return {
+            "status": "failed" if self.error else "passed",
+            "error": self.error,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(self.seconds, 1),
+            "waited_s": round(self.waited_s, 1),
+            "parameters": _kept(self.parameters),
+            "servers": list(self.parameters.get("servers", {})),
+            "results": dict(self.results),
+        }
+
+
+def write(path: Path, entry: Entry) -> None:
+    """Put an outcome beside those of other notebooks; a file that is no summary is replaced."""
+    reports = {**_reports(path), entry.name: entry.to_json()}
+    content = {
+        "k2lab": version("k2lab"),
+        "python": platform.python_version(),
+        "hardware": f"{os.cpu_count()} CPU threads, {platform.machine()}, {platform.system()}",
+        "reports": dict(sorted(reports.items())),
+    }
+    fresh = path.with_suffix(".tmp")
+    fresh.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(fresh, path)
+
+
+def usual_seconds(path: Path, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """What each notebook took, its wait included, where it last passed with the parameters that are wanted now."""
+    reports = _reports(path)
+    found = {}
+    for name, parameters in wanted.items():
+        match reports.get(name):
+            case {"status": "passed", "seconds": int() | float() as seconds, "parameters": dict() as known, **more}:
+                if known == json.loads(json.dumps(_kept(parameters))):
+                    waited_s = more.get("waited_s")
+                    found[name] = seconds + (waited_s if isinstance(waited_s, float) else 0.0)
+    return found
+
+
+def _kept(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in parameters.items() if key != "servers"}
+
+
+def _reports(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["reports"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

@@ -1,0 +1,23 @@
+import nbformat
+import pytest
+
+from k2lab.errors import ReportError
+from k2lab.notebook.page import to_html
+
+
+def page_of(data, **metadata):
+    made = nbformat.v4.new_notebook(metadata=metadata)
+    outputs = [nbformat.v4.new_output("display_data", data=data)]
+    made.cells = [nbformat.v4.new_code_cell("1", outputs=outputs)]
+    return to_html(made, "page")
+
+
+def test_a_page_that_would_fetch_from_outside_is_refused():
+    with pytest.raises(ReportError, match="would fetch from outside"):
+        page_of({"text/html": '<script src="https://cdn.example/x.js"></script>'})
+
+
+def test_widgets_give_way_to_their_static_twin():
+    data = {"text/html": "<p>static twin</p>", "application/vnd.jupyter.widget-view+json": {"model_id": "x"}}
+    page = page_of(data, widgets={"application/vnd.jupyter.widget-state+json": {"state": {}}})
+    assert "static twin" in page and "widget-view" not in page
