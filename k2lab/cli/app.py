@@ -218,11 +218,11 @@ def model_command(variant: str) -> None:
 )
 def nano(out: Path | None, engine_name: str, conversations: int | None) -> None:
     """Train k2-nano anew and evaluate it; an interrupted call goes on where it was."""
+    if out is None and paths.is_shipped(paths.data_dir()):
+        raise InputError("say where the new model goes, with --out FOLDER: here is no clone with a data folder")
     from k2lab.nano import build
 
     recipe = build.Recipe() if conversations is None else build.Recipe(conversations=conversations)
-    if out is None and paths.is_shipped(paths.data_dir()):
-        raise InputError("say where the new model goes, with --out FOLDER: here is no clone with a data folder")
     target = out or paths.data_dir() / "models" / "k2-nano"
     build.build(target, engine_name=engine_name, recipe=recipe, say=click.echo)
 
@@ -257,7 +257,7 @@ def _command_of(words: Sequence[str]) -> str:
 def main() -> NoReturn:
     """Entry point: our errors are one clear line and exit status 1, wrong usage is 2."""
     try:
-        status = root(standalone_mode=False)
+        status = root(prog_name="k2lab", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except K2LabError as error:
         click.echo(f"k2lab: {error}", err=True)
