@@ -136,7 +136,9 @@ class TestCore:
         samples = ["--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--out", tmp_path / "run.db"]
         (tmp_path / "samples.jsonl").write_text(json.dumps(json.loads(TALK.read_text())) + "\n")
         good(call("k2lab", "notebooks", tmp_path / "mine"))
+        coded = good(call("k2lab", "model", "legacy")).strip()
         for words, library, extra in (
+            (["render", "--source", coded, "--conversation", TALK, "--trust-remote-code"], "transformers", "code"),
             (["bench", "run", tmp_path / "samples.jsonl", *samples], "aiohttp", "bench"),
             (["chat", *samples[:2], "--conversation", TALK], "openai", "bench"),
             (["report", "2_empty_content"], "nbformat", "notebook"),
