@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from k2lab import wire
 from k2lab.chat import Message, schemas_by_name
 from k2lab.repairs.records import Editor, Problem
-from k2lab.wire.identify import required_of
+from k2lab.wire.identity import required_of
 
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 CONTROL = re.compile(r"[\x00-\x1f]")

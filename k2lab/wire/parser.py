@@ -10,7 +10,7 @@ from typing import Protocol
 
 from k2lab.families.tokens import TURN_MARKER
 from k2lab.wire.bare import BARE_CALL, holds_bare_call
-from k2lab.wire.identify import LEAK_WINDOW
+from k2lab.wire.identity import LEAK_WINDOW
 from k2lab.wire.reader import Reader
 from k2lab.wire.records import MARKER, Parsed, Piece
 

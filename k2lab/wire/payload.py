@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from k2lab.wire import arguments
 from k2lab.wire.arguments import EMPTY, INVALID, Read
-from k2lab.wire.identify import LEAK_WINDOW, leaked_id_start
+from k2lab.wire.identity import LEAK_WINDOW, leaked_id_start
 from k2lab.wire.marks import Mark
 from k2lab.wire.records import ARGUMENT_BEGIN, THINK_END
 

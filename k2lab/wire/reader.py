@@ -10,7 +10,7 @@ from k2lab.chat import schemas_by_name
 from k2lab.wire import arguments, channels, marks
 from k2lab.wire.arguments import EMPTY, INVALID, Read
 from k2lab.wire.bare import bare_calls
-from k2lab.wire.identify import LEAK_WINDOW, Identity, identify, leaked_id_start, required_of
+from k2lab.wire.identity import LEAK_WINDOW, Identity, identify, leaked_id_start, required_of
 from k2lab.wire.marks import FOREIGN_TURN, TURN, Mark
 from k2lab.wire.payload import PayloadReader
 from k2lab.wire.records import (
