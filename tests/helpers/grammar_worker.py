@@ -1,6 +1,6 @@
-"""Run by an engine's interpreter: which texts xgrammar's grammar of a JSON Schema or a structural tag accepts.
+"""Run by an engine's interpreter: which texts xgrammar's grammar of a structural tag accepts.
 
-A line of the input is ``{"schema", "texts"}`` or ``{"tag", "texts"}``; the answer
+A line of the input is ``{"tag", "texts"}``; the answer
 is ``{"accepted", "compile_ms"}`` or ``{"error"}``.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from functools import lru_cache
 
 import xgrammar
 
@@ -19,20 +20,16 @@ def main() -> None:
     vocabulary = [bytes([byte]) for byte in range(256)] + [b"</s>"]
     tokenizer = xgrammar.TokenizerInfo(vocabulary, stop_token_ids=[END], vocab_size=END + 1)
     compiler = xgrammar.GrammarCompiler(tokenizer, max_threads=1, cache_enabled=False)
+    compiled = lru_cache(maxsize=8)(compiler.compile_structural_tag)  # one schema is asked of again and again
     for line in sys.stdin:
         asked = json.loads(line)
-        print(json.dumps(answer(compiler, asked.get("tag") or tag_of(asked["schema"]), asked["texts"])), flush=True)
+        print(json.dumps(answer(compiled, asked["tag"], asked["texts"])), flush=True)
 
 
-def tag_of(schema):
-    body = {"type": "json_schema", "json_schema": schema, "max_whitespace_cnt": 32}
-    return {"type": "structural_tag", "format": body}
-
-
-def answer(compiler, tag, texts):
+def answer(compiled, tag, texts):
     began = time.perf_counter()
     try:
-        grammar = compiler.compile_structural_tag(json.dumps(tag))
+        grammar = compiled(json.dumps(tag))
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
     took = time.perf_counter() - began

@@ -1,6 +1,9 @@
 """Schemas for the tests of their translation: each keyword, their combinations, and parameters as tools have them."""
 
+import json
+
 from k2lab.enforcer.schema.formats import FORMATS
+from tests.conftest import SHARED
 
 S, I, N, B, NULL = ({"type": kind} for kind in ("string", "integer", "number", "boolean", "null"))  # noqa: E741
 
@@ -549,8 +552,8 @@ TOOLS = {
     "many": obj({f"option_{i}": {"type": ["string", "null"]} for i in range(120)}, ["option_3"]),
 }
 
-SCHEMAS = [
-    (f"{group}: {name}", schema)
+SCHEMAS = {
+    f"{group}: {name}": schema
     for group, schemas in {
         "types": TYPES,
         "values": VALUES,
@@ -564,7 +567,16 @@ SCHEMAS = [
         "tools": TOOLS,
     }.items()
     for name, schema in schemas.items()
-]
+}
+
+WALLE = {
+    f"{file.stem} {line}": json.loads(text)
+    for file in sorted((SHARED / "walle").glob("*.jsonl"))
+    for line, text in enumerate(file.read_text().splitlines(), 1)
+}
+"""Moonshot's own cases, where they lie beside this checkout."""
+
+CATALOGUE = SCHEMAS | WALLE
 
 ALIKE = "(?:é){0}"
 """Matches nothing: behind a pattern it keeps xgrammar 0.2.8 from the automaton that mixes up ends."""

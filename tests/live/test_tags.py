@@ -2,24 +2,27 @@
 
 import itertools
 import json
-import random
 import re
 
 import pytest
-from jsonschema import Draft202012Validator
-from jsonschema.validators import validator_for
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
 
 from k2lab import wire
 from k2lab.enforcer import MARKERS
 from k2lab.enforcer.grammar import Grammar
 from k2lab.enforcer.schema import translate
 from k2lab.errors import InputError
-from tests.helpers.offered import enforced
-from tests.helpers.schemas import SCHEMAS, p
-from tests.helpers.writer import WALLE, Writer, blamed, changed
+from tests.helpers import strategies
+from tests.helpers.offered import enforced, tool
+from tests.helpers.schemas import CATALOGUE, p
+from tests.helpers.verdicts import blamed, judge_of
 
-NO_ARGUMENTS = {"objects: odd names", "objects: additional to odd names", "TestAnyOf 4"}
-"""Schemas with a property that begins like a marker, and one that no object fits."""
+A_FEW = settings(max_examples=max(2, settings().max_examples // 20))  # there are 300 schemas
+
+ONE_CALL = {"max_calls": 1, "tool_choice": "required", "loosen": True}
+NO_ARGUMENTS = {"TestAnyOf 4"}
+"""A schema that no object fits."""
 
 
 def parameters(schema):
@@ -33,33 +36,41 @@ def call(arguments):
     return wire.SECTION_BEGIN + inside + wire.SECTION_END
 
 
-def test_the_whole_tag_takes_what_a_schema_admits_and_nothing_invalid(accepted):
-    refused, missed, wrong, valid, invalid = set(), [], [], 0, 0
-    for name, schema in [*SCHEMAS, *WALLE]:
-        asked, rng = parameters(schema), random.Random(name)
-        tool = {"type": "function", "function": {"name": "f", "parameters": asked}}
-        try:
-            made = enforced([tool], max_calls=1, tool_choice="required", loosen=True)
-        except InputError:
-            refused.add(name)
-            continue
-        writer = Writer(translate(asked, kind="object").schema, name)
-        written = list(dict.fromkeys(writer.text() for _ in range(12)))
-        values = [json.loads(text) for text in written]
-        tried = [json.dumps(changed(rng.choice(values), rng), ensure_ascii=False) for _ in range(24)]
-        found = accepted(made.tag, [call(text) for text in [*written, *tried]])
-        lost = "<" if made.losses else "no loss"  # what a loss names begins with it
-        missed += [(name, text) for text, ok in zip(written, found, strict=False) if not ok and lost not in text]
-        judge = validator_for(asked, default=Draft202012Validator)(asked)
-        named = {item.limit.keyword for item in made.limits}
-        valid += len(written)
-        for text, ok in zip(tried, found[len(written) :], strict=True):
-            value = json.loads(text)
-            if not judge.is_valid(value):
-                invalid += 1
-                wrong += [(name, text)] if ok and not named >= blamed(judge, value, named) else []
-    assert (missed, wrong) == ([], []) and refused <= NO_ARGUMENTS
-    assert valid > 2000 and invalid > 2000
+def test_a_tool_whose_arguments_can_be_no_object_is_refused():
+    for name in NO_ARGUMENTS & CATALOGUE.keys():
+        with pytest.raises(InputError, match="no object"):
+            enforced([tool("f", parameters(CATALOGUE[name]))])
+
+
+@pytest.mark.parametrize("name", [name for name in CATALOGUE if name not in NO_ARGUMENTS])
+@A_FEW
+@given(data=st.data())
+def test_the_whole_tag_takes_what_a_schema_admits_and_nothing_invalid(name, data, accepted):
+    asked = parameters(CATALOGUE[name])
+    held(enforced([tool("f", asked)], **ONE_CALL), asked, data, accepted)
+
+
+@given(schema=strategies.schemas(), data=st.data())
+def test_the_whole_tag_of_any_schema_takes_what_it_admits_and_nothing_invalid(schema, data, accepted):
+    asked = parameters(schema)
+    try:
+        made = enforced([tool("f", asked)], **ONE_CALL)
+    except InputError:
+        reject()
+    held(made, asked, data, accepted)
+
+
+def held(made, asked, data, accepted):
+    """That the grammar of a schema takes what it writes, and what is changed in that only where it is valid."""
+    written = strategies.texts(translate(asked, kind="object").schema)
+    texts, tried = (data.draw(st.lists(some, min_size=1, max_size=8)) for some in (written, strategies.tried(written)))
+    answers = accepted(made.tag, [call(text) for text in [*texts, *tried]])
+    lost = "<" if made.losses else "no loss"  # what a loss names begins with it
+    assert [text for text, ok in zip(texts, answers, strict=False) if not ok and lost not in text] == []
+    judge, named = judge_of(asked), {item.limit.keyword for item in made.limits}
+    for text, ok in zip(tried, answers[len(texts) :], strict=True):
+        if ok:
+            assert named >= blamed(judge, json.loads(text), named), text
 
 
 BOUNDS = (
@@ -77,8 +88,7 @@ BOUNDS = (
 
 @pytest.mark.parametrize("bounds", BOUNDS, ids=str)
 def test_no_bound_lets_a_string_pass_that_is_none(accepted, bounds):
-    tool = {"type": "function", "function": {"name": "f", "parameters": p({"type": "string", **bounds})}}
-    tag = enforced([tool], max_calls=1, tool_choice="required", loosen=True).tag
+    tag = enforced([tool("f", p({"type": "string", **bounds}))], max_calls=1, tool_choice="required", loosen=True).tag
     pad = "a" * 130 if "130" in str(bounds) else "aa"
     broken = ["\n", "\\q", "\\", "\t", f"{wire.CALL_END}"]
     texts = [call(f'{{"p": "{pad}{part}{end}"}}') for part in broken for end in ("", pad)]
@@ -106,8 +116,7 @@ LENGTHS = {  # of a string, and whether all that fits can be written beside each
 def test_every_short_string_that_fits_is_written_and_no_other(accepted, lengths, form):
     least, most = lengths
     string = {"type": "string", "minLength": least} | ({} if most is None else {"maxLength": most})
-    tool = {"type": "function", "function": {"name": "f", "parameters": p(string)}}
-    made = enforced([tool], max_calls=1, tool_choice="required", form=form)
+    made = enforced([tool("f", p(string))], max_calls=1, tool_choice="required", form=form)
     texts = ["".join(pieces) for pieces in PIECES]
     fits = [
         len(pieces) >= least and (most is None or len(pieces) <= most) and not any(map(text.__contains__, MARKERS))
@@ -119,31 +128,16 @@ def test_every_short_string_that_fits_is_written_and_no_other(accepted, lengths,
     assert (missed == []) == LENGTHS[lengths][form != "vllm"] == (not made.losses)
 
 
-LETTERS = ("a", "b", "c", "[ab]", "[bc]", '[^a"]')
-
-
-def pattern(rng, depth):
-    """A random pattern over three letters."""
-    kind = rng.random()
-    if depth == 0 or kind < 0.3:
-        return rng.choice(LETTERS)
-    if kind < 0.5:
-        return pattern(rng, depth - 1) + pattern(rng, depth - 1)
-    if kind < 0.78:
-        return f"(?:{pattern(rng, depth - 1)}|{pattern(rng, depth - 1) if kind < 0.7 else ''})"
-    return f"(?:{pattern(rng, depth - 1)})" + rng.choice(["?", "*", "+", "{2}", "{1,2}", "{0,3}", "{2,}"])
+SHORT = ["".join(text) for size in range(5) for text in itertools.product("abc", repeat=size)]
+SHORT += ["<", "<|", "a<b", "<|tool_call", "b<|im_", "<|i", "<<", "b<|im"]
 
 
 @pytest.mark.parametrize("macros", [True, False])
-def test_random_patterns_admit_what_re_matches_but_for_markers(accepted, macros):
-    rng = random.Random(7)
-    texts = ["".join(text) for size in range(5) for text in itertools.product("abc", repeat=size)]
-    texts += ["<", "<|", "a<b", "<|tool_call", "b<|im_", "<|i", "<<", "b<|im"]
-    for _ in range(150):
-        asked = pattern(rng, 4)
-        grammar = Grammar(macros=macros)
-        whole = grammar.text(grammar.string({"pattern": asked}, ""))
-        tag = {"type": "structural_tag", "format": {"type": "grammar", "grammar": whole}}
-        found = accepted(tag, [f'"{text}"' for text in texts])
-        fits = [bool(re.fullmatch(asked, text)) and not any(map(text.__contains__, MARKERS)) for text in texts]
-        assert found == fits or (grammar.losses and all(fit for ok, fit in zip(found, fits, strict=True) if ok)), asked
+@given(asked=strategies.patterns(["a", "b", "c", "[ab]", "[bc]", '[^a"]'], anchored=False))
+def test_random_patterns_admit_what_re_matches_but_for_markers(asked, accepted, macros):
+    grammar = Grammar(macros=macros)
+    whole = grammar.text(grammar.string({"pattern": asked}, ""))
+    tag = {"type": "structural_tag", "format": {"type": "grammar", "grammar": whole}}
+    found = accepted(tag, [f'"{text}"' for text in SHORT])
+    fits = [bool(re.fullmatch(asked, text)) and not any(map(text.__contains__, MARKERS)) for text in SHORT]
+    assert found == fits or (grammar.losses and all(fit for ok, fit in zip(found, fits, strict=True) if ok))

@@ -1,0 +1,101 @@
+"""A grammar in full, to be read: one tool, two calls, in both notations."""
+
+from inline_snapshot import snapshot
+
+from tests.helpers.offered import enforced, tool
+
+UNIT = {"enum": ["celsius", "fahrenheit"]}
+WEATHER = tool("weather", {"properties": {"unit": UNIT, "days": {"type": "integer", "minimum": 1, "maximum": 14}}})
+
+
+def test_a_grammar_of_two_optional_keys_and_two_calls():
+    assert enforced([WEATHER], max_calls=2, first_index=3).grammar == snapshot("""\
+root ::= r16 ("<|tool_calls_section_begin|>" r15 | "")
+r0 ::= Regex("[ \\\\n\\\\r\\\\t]{0,16}")
+r1 ::= "\\"celsius\\"" | "\\"fahrenheit\\""
+r2 ::= "\\"unit\\"" r0 ":" r0 r1
+r3 ::= [1-9] | "1" ([0-4])
+r4 ::= "\\"days\\"" r0 ":" r0 r3
+r5 ::= r0 ("}")
+r6 ::= r0 ("," r0 (r4 r5) | "}")
+r7 ::= r0 ("," r0 (r2 r5) | "}")
+r8 ::= "{" r0 (r2 r6 | r4 r7 | "}")
+r9 ::= "<|tool_call_begin|>functions."
+r10 ::= "<|tool_call_argument_begin|>"
+r11 ::= "<|tool_call_end|>"
+r12 ::= "<|tool_calls_section_end|>"
+r13 ::= "weather:"
+r14 ::= r9 (r13 "4" r10 r8) r11 r12
+r15 ::= r9 (r13 "3" r10 r8) r11 (r14 | r12)
+r16 ::= TagDispatch(loop_after_dispatch=false, excludes=("<|tool_call", "<|im_"))\
+""")
+
+
+def test_a_grammar_without_macros_of_a_call_that_must_come():
+    named = {"type": "function", "function": {"name": "weather"}}
+    assert enforced([WEATHER], tool_choice=named, form="sglang", thinking="begun").grammar == snapshot("""\
+root ::= r15 "</think>" r16 "<|tool_calls_section_begin|>" r14
+r0 ::= Regex("[ \\\\n\\\\r\\\\t]{0,16}")
+r1 ::= "\\"celsius\\"" | "\\"fahrenheit\\""
+r2 ::= "\\"unit\\"" r0 ":" r0 r1
+r3 ::= [1-9] | "1" ([0-4])
+r4 ::= "\\"days\\"" r0 ":" r0 r3
+r5 ::= r0 ("}")
+r6 ::= r0 ("," r0 (r4 r5) | "}")
+r7 ::= r0 ("," r0 (r2 r5) | "}")
+r8 ::= "{" r0 (r2 r6 | r4 r7 | "}")
+r9 ::= "<|tool_call_begin|>functions."
+r10 ::= "<|tool_call_argument_begin|>"
+r11 ::= "<|tool_call_end|>"
+r12 ::= "<|tool_calls_section_end|>"
+r13 ::= "weather:"
+r14 ::= r9 (r13 "0" r10 r8) r11 r12
+r15 ::= TagDispatch(loop_after_dispatch=false, excludes=("<|tool_call", "<|im_", "</think>"))
+r16 ::= [ \\n\\r\\t]*\
+""")
+    assert enforced([WEATHER], tool_choice=named, form="tensorrt-llm").grammar == snapshot("""\
+root ::= "<|tool_calls_section_begin|>" r14
+r0 ::= [ \\n\\r\\t]{0,16}
+r1 ::= "\\"celsius\\"" | "\\"fahrenheit\\""
+r2 ::= "\\"unit\\"" r0 ":" r0 r1
+r3 ::= [1-9] | "1" ([0-4])
+r4 ::= "\\"days\\"" r0 ":" r0 r3
+r5 ::= r0 ("}")
+r6 ::= r0 ("," r0 (r4 r5) | "}")
+r7 ::= r0 ("," r0 (r2 r5) | "}")
+r8 ::= "{" r0 (r2 r6 | r4 r7 | "}")
+r9 ::= "<|tool_call_begin|>functions."
+r10 ::= "<|tool_call_argument_begin|>"
+r11 ::= "<|tool_call_end|>"
+r12 ::= "<|tool_calls_section_end|>"
+r13 ::= "weather:"
+r14 ::= r9 (r13 "0" r10 r8) r11 r12\
+""")
+
+
+def test_what_an_enforcement_says_as_json():
+    tags = tool("tags", {"properties": {"all": {"type": "array", "uniqueItems": True, "items": {"maxLength": 60}}}})
+    said = enforced([tags], loosen=True).to_json()
+    assert {key: value for key, value in said.items() if key != "tag"} == snapshot(
+        {
+            "form": "vllm",
+            "first_index": 0,
+            "max_calls": 8,
+            "any_order": 4,
+            "limits": [
+                {
+                    "tool": "tags",
+                    "path": "/properties/all",
+                    "keyword": "uniqueItems",
+                    "reason": "the grammar does not follow it",
+                }
+            ],
+            "losses": [
+                {
+                    "tool": "tags",
+                    "path": "/properties/all/*",
+                    "reason": "a string of at most 60 characters cannot hold <|t and <|i",
+                }
+            ],
+        }
+    )
