@@ -9,6 +9,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from k2lab.lazy import loader
+
 if TYPE_CHECKING:
     from k2lab.bench.arm import Arm
     from k2lab.bench.runner import run_benchmark
@@ -59,46 +61,42 @@ __all__ = [
     "run_report",
 ]
 
-_ROOMS = {
-    "Answer": "chat",
-    "Arm": "bench.arm",
-    "Endpoint": "server.endpoint",
-    "Exchange": "chat",
-    "Finding": "findings",
-    "K2LabError": "errors",
-    "OutputStream": "wire",
-    "Prompt": "prompt.records",
-    "Request": "chat",
-    "Source": "prompt.source",
-    "ToolCall": "chat",
-    "connect": "notebook.servers",
-    "diff": "prompt.alignment",
-    "enforce": "enforcer",
-    "judge": "bench.verdicts",
-    "load": "chat",
-    "open_source": "prompt.source",
-    "parse": "wire",
-    "probe": "server.probes",
-    "record": "notebook.outcome",
-    "render": "prompt.rendering",
-    "repair": "repairs",
-    "repair_output": "repairs",
-    "run_benchmark": "bench.runner",
-    "run_report": "notebook.report",
+_PLACES = {
+    "Answer": "k2lab.chat:Answer",
+    "Arm": "k2lab.bench.arm:Arm",
+    "Endpoint": "k2lab.server.endpoint:Endpoint",
+    "Exchange": "k2lab.chat:Exchange",
+    "Finding": "k2lab.findings:Finding",
+    "K2LabError": "k2lab.errors:K2LabError",
+    "OutputStream": "k2lab.wire:OutputStream",
+    "Prompt": "k2lab.prompt.records:Prompt",
+    "Request": "k2lab.chat:Request",
+    "Source": "k2lab.prompt.source:Source",
+    "ToolCall": "k2lab.chat:ToolCall",
+    "connect": "k2lab.notebook.servers:connect",
+    "diff": "k2lab.prompt.alignment:diff",
+    "enforce": "k2lab.enforcer:enforce",
+    "judge": "k2lab.bench.verdicts:judge",
+    "load": "k2lab.chat:load",
+    "open_source": "k2lab.prompt.source:open_source",
+    "parse": "k2lab.wire:parse",
+    "probe": "k2lab.server.probes:probe",
+    "record": "k2lab.notebook.outcome:record",
+    "render": "k2lab.prompt.rendering:render",
+    "repair": "k2lab.repairs:repair",
+    "repair_output": "k2lab.repairs:repair_output",
+    "run_benchmark": "k2lab.bench.runner:run_benchmark",
+    "run_report": "k2lab.notebook.report:run_report",
 }
+_load = loader(globals(), _PLACES)
 
 
 def __getattr__(name: str) -> object:
-    """A public name, loaded when it is first used."""
     if name == "__version__":
         from importlib.metadata import version
 
         return version("k2lab")
-    if name not in _ROOMS:
-        raise AttributeError(f"module 'k2lab' has no attribute {name!r}: it has {', '.join(__all__)}")
-    value = getattr(import_module(f"k2lab.{_ROOMS[name]}"), name)
-    globals()[name] = value
-    return value
+    return _load(name)
 
 
 def __dir__() -> list[str]:

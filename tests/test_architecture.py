@@ -17,7 +17,20 @@ from k2lab.notebook import execution, parameters
 from tests.conftest import ROOT
 
 ORDER = (
-    *("errors", "paths", "stats", "chat", "families", "wire", "repairs", "prompt", "findings", "engine", "server"),
+    *(
+        "lazy",
+        "errors",
+        "paths",
+        "stats",
+        "chat",
+        "families",
+        "wire",
+        "repairs",
+        "prompt",
+        "findings",
+        "engine",
+        "server",
+    ),
     *("enforcer", "bench", "nano", "show", "notebook", "cli", "__main__"),
 )
 STANDARD_LIBRARY_ONLY = ("errors", "stats", "chat", "families", "wire", "repairs")

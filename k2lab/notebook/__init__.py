@@ -1,1 +1,92 @@
-"""What a notebook and its report need: servers, the ladder, the run of a notebook."""
+"""What a notebook needs, in one import line: the front door's names, the modules of an experiment, and its own."""
+
+from typing import TYPE_CHECKING
+
+from k2lab.lazy import loader
+
+if TYPE_CHECKING:
+    from k2lab import enforcer, repairs, wire
+    from k2lab.bench import k2vv, metrics, runner, samples
+    from k2lab.bench.arm import Arm
+    from k2lab.enforcer import ask
+    from k2lab.nano import benchmark, evaluate, folders, synth
+    from k2lab.notebook import ladder
+    from k2lab.notebook.examples import conversation
+    from k2lab.notebook.outcome import record
+    from k2lab.notebook.provenance import origins
+    from k2lab.notebook.servers import connect, log_lines
+    from k2lab.prompt import templates
+    from k2lab.prompt.alignment import diff
+    from k2lab.prompt.rendering import render
+    from k2lab.prompt.source import open_source
+    from k2lab.server import parsers, probes
+    from k2lab.server.endpoint import Endpoint
+    from k2lab.server.probes import probe
+    from k2lab.show import plots, views
+
+__all__ = [
+    "Arm",
+    "Endpoint",
+    "ask",
+    "benchmark",
+    "connect",
+    "conversation",
+    "diff",
+    "enforcer",
+    "evaluate",
+    "folders",
+    "k2vv",
+    "ladder",
+    "log_lines",
+    "metrics",
+    "open_source",
+    "origins",
+    "parsers",
+    "plots",
+    "probe",
+    "probes",
+    "record",
+    "render",
+    "repairs",
+    "runner",
+    "samples",
+    "synth",
+    "templates",
+    "views",
+    "wire",
+]
+
+_PLACES = {
+    "Arm": "k2lab.bench.arm:Arm",
+    "Endpoint": "k2lab.server.endpoint:Endpoint",
+    "ask": "k2lab.enforcer.ask",
+    "benchmark": "k2lab.nano.benchmark",
+    "connect": "k2lab.notebook.servers:connect",
+    "conversation": "k2lab.notebook.examples:conversation",
+    "diff": "k2lab.prompt.alignment:diff",
+    "enforcer": "k2lab.enforcer",
+    "evaluate": "k2lab.nano.evaluate",
+    "folders": "k2lab.nano.folders",
+    "k2vv": "k2lab.bench.k2vv",
+    "ladder": "k2lab.notebook.ladder",
+    "log_lines": "k2lab.notebook.servers:log_lines",
+    "metrics": "k2lab.bench.metrics",
+    "open_source": "k2lab.prompt.source:open_source",
+    "origins": "k2lab.notebook.provenance:origins",
+    "parsers": "k2lab.server.parsers",
+    "plots": "k2lab.show.plots",
+    "probe": "k2lab.server.probes:probe",
+    "probes": "k2lab.server.probes",
+    "record": "k2lab.notebook.outcome:record",
+    "render": "k2lab.prompt.rendering:render",
+    "repairs": "k2lab.repairs",
+    "runner": "k2lab.bench.runner",
+    "samples": "k2lab.bench.samples",
+    "synth": "k2lab.nano.synth",
+    "templates": "k2lab.prompt.templates",
+    "views": "k2lab.show.views",
+    "wire": "k2lab.wire",
+}
+
+__all__ = [*sorted(_PLACES)]
+__getattr__ = loader(globals(), _PLACES)
