@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -91,14 +92,19 @@ def prompt_of(
         template_sha256=template.sha256,
         tokenizer=None if ids is None else source.tokenizer_name or "given by the caller",
         add_generation_prompt=bool(variables["add_generation_prompt"]),
-        transformers=version("transformers") if source.runs_code else None,
-        jinja2=version("jinja2"),
+        transformers=_version("transformers") if source.runs_code else None,
+        jinja2=_version("jinja2"),
         family=family.name if family else None,
         tools=_what_was_done(source, tools, family),
         template_kwargs=dict(request.template_kwargs),
         notes=_notes(source, template, request, tools),
     )
     return Prompt(text=text, token_ids=ids, provenance=provenance, request=request, tokenizer=known)
+
+
+@cache
+def _version(package: str) -> str:
+    return version(package)
 
 
 def _variables(request: Request, add_generation_prompt: bool | None) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def fill(
     return _up_to_mark(compiled(template).render(given), text)
 
 
+@lru_cache(maxsize=64)
 def reads(template: str) -> frozenset[str] | None:
     """The variables that a template reads; ``None`` for one that is not a template."""
     try:
