@@ -1,6 +1,6 @@
 """K2 and K2-Thinking: tools are declared as JSON, text alone is read."""
 
-from k2lab.families import tokens
+from k2lab.families import special
 from k2lab.families.records import Family
 
 K2 = Family(name="K2", declares="json", reads_pictures=False, reads_reasoning=False)
@@ -10,5 +10,5 @@ K2_THINKING = Family(
     reads_pictures=False,
     replays="unanswered",
     always_thinks=True,
-    added_tokens=tokens.THINKING,
+    added_tokens=special.THINKING,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from k2lab.families import tokens
+from k2lab.families import special
 from k2lab.families.k2 import K2, K2_THINKING
 from k2lab.families.k3 import K3
 from k2lab.families.k25 import K2_5, K2_6, K2_7
@@ -52,7 +52,7 @@ def of_template(template: str) -> Family | None:
     'K2.6'
     """
     text = COMMENT.sub("", template)
-    if tokens.MIDDLE not in text or "tool_declare" not in text:
+    if special.MIDDLE not in text or "tool_declare" not in text:
         return None
     if "tools_ts_str" not in text:
         return K2_THINKING if "<think>" in text else K2

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from k2lab.families import tokens
+from k2lab.families import special
 
 TOKENIZER_CLASS = "TikTokenTokenizer"
 """The name of Moonshot's tokenizer class in ``tokenizer_config.json``."""
@@ -38,5 +38,5 @@ class Family:
     reads_reasoning: bool = True
     replays: Replay = "none"
     always_thinks: bool = False
-    added_tokens: str = tokens.K2
+    added_tokens: str = special.K2
     encodes_apart: bool = False

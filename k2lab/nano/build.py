@@ -14,7 +14,7 @@ from typing import Any
 
 from k2lab import engine, paths
 from k2lab.errors import EngineError
-from k2lab.families.tokens import BOS, END, PAD
+from k2lab.families.special import BOS, END, PAD
 from k2lab.nano import corpus, evaluate, folders, synth, tokenizer
 from k2lab.prompt import templates
 from k2lab.server.endpoint import Endpoint

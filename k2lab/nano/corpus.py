@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from k2lab.families.tokens import ASSISTANT, END, MIDDLE
+from k2lab.families.special import ASSISTANT, END, MIDDLE
 from k2lab.nano import synth, tokenizer
 from k2lab.prompt import sandbox, templates
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from k2lab.families.tokens import BOS, END, EOS, MIDDLE, OPENINGS, PAD
+from k2lab.families.special import BOS, END, EOS, MIDDLE, OPENINGS, PAD
 from k2lab.wire.records import ARGUMENT_BEGIN, CALL_BEGIN, CALL_END, SECTION_BEGIN, SECTION_END
 
 VOCABULARY_SIZE = 1024

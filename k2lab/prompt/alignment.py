@@ -11,7 +11,7 @@ from rapidfuzz.distance import Indel
 from k2lab.errors import InputError
 from k2lab.prompt.records import Prompt
 from k2lab.prompt.tokenizers import Tokenizer
-from k2lab.prompt.turns import Part, owner, parts
+from k2lab.prompt.turns import Part, owner, parts_of
 
 Tag = Literal["equal", "delete", "insert", "replace"]
 
@@ -106,7 +106,7 @@ def _divergence(left: Prompt | Sequence[int], left_ids: Sequence[int], right: Pr
     elif isinstance(left, Prompt):
         turns = left.parts
     else:
-        turns = parts(left_ids, right.tokenizer, right.request) if right.tokenizer else ()
+        turns = parts_of(left_ids, right.tokenizer, right.request) if right.tokenizer else ()
     return Divergence(
         index=index,
         left=left_ids[index] if index < len(left_ids) else None,

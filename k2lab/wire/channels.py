@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from typing import NamedTuple
 
-from k2lab.families.tokens import END, TURN_MARKER
+from k2lab.families.special import END, TURN_MARKER
 from k2lab.wire.marks import is_mentioned
 from k2lab.wire.records import THINK_BEGIN, THINK_END, Piece, PieceKind
 

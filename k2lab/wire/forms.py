@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from k2lab.families.tokens import TURN_MARKER
+from k2lab.families.special import TURN_MARKER
 from k2lab.wire.channels import K3_MARKER
 from k2lab.wire.records import SECTION_BEGIN
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from k2lab.families.tokens import TURN_MARKER
+from k2lab.families.special import TURN_MARKER
 from k2lab.wire.records import MARKER, SINGULAR
 
 TURN, OWN_TURN, FOREIGN_TURN = "turn", "own turn", "foreign turn"

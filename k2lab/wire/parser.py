@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from k2lab.families.tokens import TURN_MARKER
+from k2lab.families.special import TURN_MARKER
 from k2lab.wire.bare import BARE_CALL, holds_bare_call
 from k2lab.wire.identity import LEAK_WINDOW
 from k2lab.wire.reader import Reader

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from k2lab.errors import InputError
-from k2lab.families.tokens import TURN_MARKER
+from k2lab.families.special import TURN_MARKER
 
 SECTION_BEGIN = "<|tool_calls_section_begin|>"
 SECTION_END = "<|tool_calls_section_end|>"

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from k2lab.engine.server import free_port
-from k2lab.families.tokens import GENERATION_PROMPT
+from k2lab.families.special import GENERATION_PROMPT
 from k2lab.prompt import templates
 from k2lab.prompt.source import open_source
 from tests.conftest import ROOT, TALK

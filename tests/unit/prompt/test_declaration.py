@@ -10,7 +10,7 @@ import pytest
 from k2lab import chat, families
 from k2lab.chat import Request
 from k2lab.errors import InputError, SourceError
-from k2lab.families.tokens import GENERATION_PROMPT
+from k2lab.families.special import GENERATION_PROMPT
 from k2lab.nano import folders
 from k2lab.prompt import templates
 from k2lab.prompt.alignment import diff

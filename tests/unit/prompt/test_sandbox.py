@@ -105,7 +105,7 @@ def differing(names, transformers_fill, cases):
     ]
 
 
-@pytest.mark.parametrize("name", templates.names() + templates.names("Kimi"))
+@pytest.mark.parametrize("name", templates.named() + templates.named("Kimi"))
 def test_every_template_of_kimi_is_filled_as_transformers_fills_it(name, transformers_fill):
     assert differing([name], transformers_fill, CASES) == []
     files = sorted((ROOT / "data" / "conversations").glob("*.json"))
@@ -117,12 +117,12 @@ def test_every_template_of_kimi_is_filled_as_transformers_fills_it(name, transfo
 
 def test_templates_of_other_models_are_filled_so_too(transformers_fill):
     few = {name: CASES[name] for name in ("a history", "arguments as an object", "a last message to be continued")}
-    assert differing(templates.names("")[::12], transformers_fill, few) == []
+    assert differing(templates.named("")[::12], transformers_fill, few) == []
 
 
 @pytest.mark.slow
 def test_every_template_there_is_is_filled_so_too(transformers_fill):
-    assert differing(templates.names(""), transformers_fill, CASES) == []
+    assert differing(templates.named(""), transformers_fill, CASES) == []
 
 
 SMALL = {
