@@ -153,24 +153,6 @@ def tool(parameters, name="f"):
     return {"type": "function", "function": {"name": name, "parameters": parameters}}
 
 
-@pytest.mark.parametrize(
-    ("name", "family"),
-    [
-        (templates.OLD, "K2"),
-        (templates.CURRENT, "K2"),
-        ("moonshotai-Kimi-K2-Thinking", "K2-Thinking"),
-        ("moonshotai-Kimi-K2.5", "K2.5"),
-        ("moonshotai-Kimi-K2.6", "K2.6"),
-        ("moonshotai-Kimi-K2.7-Code", "K2.7"),
-        ("moonshotai-Kimi-Linear-48B-A3B-Instruct", "K2"),
-        ("moonshotai-Moonlight-16B-A3B-Instruct", None),
-    ],
-)
-def test_a_template_tells_its_family(name, family):
-    found = families.of_template(templates.read(name))
-    assert (found.name if found else None) == family
-
-
 def test_keys_are_sorted_at_every_depth_and_the_callers_tools_stay(talk):
     shuffled = {"z": {"b": [{"d": 1, "c": 2}], "a": 0}}
     before = tool(shuffled)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from k2lab import families, repairs, wire
+from k2lab import repairs, wire
 from k2lab.chat import request_of
 from tests.helpers.histories import SECTION, TOOLS, USER, result
 
@@ -307,24 +307,6 @@ def test_the_other_fields_of_a_request_stay():
     made = mended([USER, calling(), result()], **fields)
     data = made.request.to_json()
     assert made.changes and {name: data[name] for name in fields} == fields
-
-
-@pytest.mark.parametrize(
-    ("family", "names"),
-    [
-        ("K3", ["kimi-k3", "kimi-code/k3", "kimi-k3:cloud", "moonshotai/Kimi-K3-Instruct", "k3", "KIMI_K3", "kimik3"]),
-        ("K2", ["kimi-k2", "kimi-k2-k3000", "kimi-k2-0905-preview", "kimi-k2-250905", "moonshotai/Kimi-K2-Instruct"]),
-        ("K2-Thinking", ["kimi-k2-thinking", "moonshotai/Kimi-K2-Thinking", "kimi-k2-thinking-turbo"]),
-        ("K2.5", ["kimi-k2.5", "accounts/fireworks/models/kimi-k2p5", "kimi_k25", "nvidia/Kimi-K2.5-NVFP4"]),
-        ("K2.6", ["kimi-k2.6", "kimi-k2-6"]),
-        ("K2.7", ["Kimi-K2.7-Code", "/models/k2/kimi-k2.7"]),
-        (None, ["k30", "k3000", "kimi-for-coding", "llama-3", "kimi-k2.8", "kimi-latest", ""]),
-    ],
-)
-def test_families_by_the_names_that_people_use(family, names):
-    known = {name: families.of_model(name) for name in names}
-    assert {name: one and one.name for name, one in known.items()} == dict.fromkeys(names, family)
-    assert all(one.numbers_ids == (family != "K3") for one in known.values() if one)
 
 
 def test_public_reports_are_named(shared):
