@@ -49,7 +49,7 @@ nano: setup ## train k2-nano anew (under 45 minutes on 2 cores)
 	$(BIN)/k2lab nano
 
 lock: setup ## make lock VERSION=0.32.0: resolve the locked requirements of a vLLM release
-	$(BIN)/python -m k2lab.engine.resolve $(VERSION)
+	$(BIN)/python -m k2lab.engine.locking $(VERSION)
 
 docs: pages ## the pages of docs/ as HTML into build/docs; a link that leads nowhere is an error
 	$(BIN)/python -m sphinx -q -W --keep-going -n -b html docs build/docs

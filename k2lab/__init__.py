@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from k2lab.bench.verdicts import judge
     from k2lab.chat import Answer, Exchange, Request, ToolCall, load
     from k2lab.enforcer import enforce
+    from k2lab.engine import serve
     from k2lab.errors import K2LabError
     from k2lab.findings import Finding
     from k2lab.notebook.outcome import record
@@ -59,6 +60,7 @@ __all__ = [
     "repair_output",
     "run_benchmark",
     "run_report",
+    "serve",
 ]
 
 _PLACES = {
@@ -87,6 +89,7 @@ _PLACES = {
     "repair_output": "k2lab.repairs:repair_output",
     "run_benchmark": "k2lab.bench.runner:run_benchmark",
     "run_report": "k2lab.notebook.report:run_report",
+    "serve": "k2lab.engine:serve",
 }
 _load = loader(globals(), _PLACES)
 

@@ -14,7 +14,7 @@ import click
 from k2lab import chat, engine, paths
 from k2lab.cli import extras, notebooks, prompts
 from k2lab.cli.benchmark import bench
-from k2lab.cli.common import THINKING, print_json
+from k2lab.cli.common import THINKING, print_json, told
 from k2lab.cli.history import repair
 from k2lab.cli.reports import report_command
 from k2lab.errors import InputError, K2LabError
@@ -164,7 +164,8 @@ def engine_install(versions: tuple[str, ...]) -> None:
     """Make the environments of vLLM VERSIONS; one that stands is left alone."""
     for version in versions:
         if not engine.is_installed(version):
-            engine.install(version, click.echo)
+            with told():
+                engine.install(version)
         click.echo(f"vLLM {version} is installed")
 
 
@@ -177,7 +178,7 @@ def engine_serve(name: str, model: str, port: int | None, flags: tuple[str, ...]
     """Start an engine on 127.0.0.1 and leave it running; FLAGS after -- go to vLLM."""
     engine.resolve(name)
     click.echo(f"starting {name} …", err=True)
-    server = engine.serve(name, _model_folder(model), port=port, flags=flags)
+    server = engine.launch(name, _model_folder(model), port=port, flags=flags)
     click.echo(f"{server.server_id}  {server.base_url}")
     click.echo(f"to end it: k2lab engine stop {server.server_id}", err=True)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,25 @@ def json_object(name: str, text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{name} must be a JSON object, not {text[:80]!r}")
     return value
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What the library logs, a line each on standard output, for the length of the block."""
+    logger, handler = logging.getLogger("k2lab"), _Echo()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _Echo(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(self.format(record))
 
 
 def print_notes(notes: Iterable[str]) -> None:

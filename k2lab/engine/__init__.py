@@ -8,7 +8,7 @@ base URL of a server that runs already.
 from k2lab.engine.child import lines_of
 from k2lab.engine.environments import Installed, install
 from k2lab.engine.locks import versions
-from k2lab.engine.names import Engine, available, is_installed, resolve, serve, served
+from k2lab.engine.names import Engine, available, is_installed, launch, resolve, serve
 from k2lab.engine.server import Server, get, running, serving, start, stop, tail
 
 __all__ = [
@@ -19,11 +19,11 @@ __all__ = [
     "get",
     "install",
     "is_installed",
+    "launch",
     "lines_of",
     "resolve",
     "running",
     "serve",
-    "served",
     "serving",
     "start",
     "stop",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,10 +34,10 @@ REQUIREMENT_LINE = re.compile(r"(?:Collecting|Processing|Requirement already).*\
 LOCK_WAIT_S = 3600.0
 PROBE_TIMEOUT_S = 60.0
 
-Say = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Installed:
     """An environment that stands, or does not."""
 
@@ -59,14 +60,15 @@ def find(version: str) -> Installed:
         ready = stamp.get("lock_sha256") == lock.sha256 and (folder / "bin" / "python").exists()
     except (OSError, ValueError):
         ready = False
-    return Installed(version, folder, ready)
+    return Installed(version=version, folder=folder, ready=ready)
 
 
-def install(version: str, say: Say = print) -> Installed:
+def install(version: str) -> Installed:
     """Make the environment of a release, unless it stands.
 
-    An environment that is half made, or made from another lock, is removed and
-    made anew; pip's cache keeps what was downloaded. Raises
+    Each file must have a hash that the lock names. An environment that is half
+    made, or made from another lock, is removed and made anew; pip's cache keeps
+    what was downloaded. Says how far it is by ``logging``. Raises
     :class:`EngineError` where the system, the disk or the network do not allow it.
     """
     lock = locks.read(version)
@@ -80,44 +82,40 @@ def install(version: str, say: Say = print) -> Installed:
         if found.ready:
             return found
         if found.folder.exists():
-            say(f"vLLM {version}: a half-made or outdated environment is there; making it anew")
+            log.info("vLLM %s: a half-made or outdated environment is there; making it anew", version)
             shutil.rmtree(found.folder)
-        _check_disk(lock, found.folder.parent, say)
-        _make(lock, found, say)
+        _check_disk(lock, found.folder.parent)
+        _make(lock, found)
     return find(version)
 
 
-def _make(lock: locks.Lock, target: Installed, say: Say) -> None:
+def _make(lock: locks.Lock, target: Installed) -> None:
     started = time.monotonic()
     base = _interpreter()
     _run([base, "-m", "venv", str(target.folder)], f"cannot make an environment with {base}")
     pip = [str(target.python), "-m", "pip"]
     _check_registry(pip, lock)
     torch, extra = _choose_torch(pip, lock)
-    pins = [("torch", torch), *((n, v) for n, v in _pins_for(lock, torch) if n != "torch")]
-    say(f"vLLM {lock.version}: {len(pins)} packages, torch {torch}")
-    _pip_install(pip, extra, pins, target.folder / "requirements.txt", say)
+    pins = lock.pins_for(torch)
+    log.info("vLLM %s: %d packages, torch %s", lock.version, len(pins), torch.version)
+    _pip_install(pip, extra, pins, target.folder / "requirements.txt")
     _name_as_vllm(target, lock.version)
-    stamp = {"version": lock.version, "lock_sha256": lock.sha256, "torch": torch}
+    stamp = {"version": lock.version, "lock_sha256": lock.sha256, "torch": torch.version}
     (target.folder / STAMP).write_text(json.dumps(stamp, indent=2) + "\n")
-    say(f"vLLM {lock.version}: ready after {time.monotonic() - started:.0f} s in {paths.shown(target.folder)}")
+    took = time.monotonic() - started
+    log.info("vLLM %s: ready after %.0f s in %s", lock.version, took, paths.shown(target.folder))
 
 
-def _pins_for(lock: locks.Lock, torch: str) -> Sequence[tuple[str, str]]:
-    return lock.without_cuda() if torch.endswith("+cpu") else lock.pins
-
-
-def _choose_torch(pip: Sequence[str], lock: locks.Lock) -> tuple[str, list[str]]:
+def _choose_torch(pip: Sequence[str], lock: locks.Lock) -> tuple[locks.Pin, list[str]]:
     """The build of torch to install, and the pip options that find it: a CPU build wherever one is reached."""
-    build = lock.torch if "+" in lock.torch else f"{lock.torch}+cpu"
     for extra in ([], ["--extra-index-url", locks.CPU_TORCH_INDEX]):
-        if build in _available(pip, "torch", extra):
-            return build, extra
-    if "+" not in lock.torch:
+        if lock.cpu_torch.version in _available(pip, "torch", extra):
+            return lock.cpu_torch, extra
+    if "+" not in lock.torch.version:
         return lock.torch, []
     raise EngineError(
-        f"vLLM {lock.version} needs torch {build}, and neither pip's own indexes nor {locks.CPU_TORCH_INDEX} offer it: "
-        "check the network, or add an index that does to pip's configuration"
+        f"vLLM {lock.version} needs torch {lock.torch.version}, and neither pip's own indexes nor"
+        f" {locks.CPU_TORCH_INDEX} offer it: check the network, or add an index that does to pip's configuration"
     )
 
 
@@ -148,10 +146,10 @@ def _check_system(version: str) -> None:
         )
 
 
-def _check_disk(lock: locks.Lock, place: Path, say: Say) -> None:
+def _check_disk(lock: locks.Lock, place: Path) -> None:
     free = shutil.disk_usage(place).free / 1e9
     where = paths.shown(place)
-    say(f"vLLM {lock.version}: takes up to {lock.disk_gb} GB in {where} ({free:.0f} GB free)")
+    log.info("vLLM %s: takes up to %d GB in %s (%.0f GB free)", lock.version, lock.disk_gb, where, free)
     if free < lock.disk_gb:
         raise EngineError(
             f"vLLM {lock.version} wants {lock.disk_gb} GB in {where}, {free:.1f} GB are free: "
@@ -179,19 +177,17 @@ def _exclusive(path: Path, version: str) -> Iterator[None]:
         raise EngineError(f"another process has been installing vLLM {version} for an hour: see {path}") from None
 
 
-def _pip_install(
-    pip: Sequence[str], extra: Sequence[str], pins: Sequence[tuple[str, str]], file: Path, say: Say
-) -> None:
-    """Install exactly these packages, with a line of progress each; pip ends with us when interrupted."""
-    file.write_text("".join(f"{name}=={pinned}\n" for name, pinned in pins))
-    command = [*pip, "install", "--no-deps", "--progress-bar", "off", *extra, "-r", str(file)]
+def _pip_install(pip: Sequence[str], extra: Sequence[str], pins: Sequence[locks.Pin], file: Path) -> None:
+    """Install exactly these files, with a line of progress each; pip ends with us when interrupted."""
+    file.write_text("".join(f"{pin.requirement}\n" for pin in pins))
+    command = [*pip, "install", "--no-deps", "--require-hashes", "--progress-bar", "off", *extra, "-r", str(file)]
     for line in lines_of(command, "pip failed"):
         place = REQUIREMENT_LINE.match(line)
         if place:
             number = int(place[1])
-            say(f"  {number}/{len(pins)} {'=='.join(pins[number - 1])}")
+            log.info("  %d/%d %s==%s", number, len(pins), pins[number - 1].name, pins[number - 1].version)
         elif line.startswith("Installing collected"):
-            say("  unpacking")
+            log.info("  unpacking")
 
 
 def _run(command: Sequence[str], what: str) -> None:

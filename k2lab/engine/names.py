@@ -16,7 +16,7 @@ from k2lab.engine.server import Server, serving, start
 from k2lab.errors import EngineError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Engine:
     """An interpreter that has vllm, or the URL of a running server."""
 
@@ -42,23 +42,35 @@ def is_installed(version: str) -> bool:
 def resolve(name: str) -> Engine:
     """An engine by name; raises :class:`EngineError` with the next step."""
     if name.startswith(("http://", "https://")):
-        return Engine(name, base_url=name)
+        return Engine(name=name, base_url=name)
     if name == "this":
         if importlib.util.find_spec("vllm") is None:
             raise EngineError("k2lab's own environment has no vllm: name a version, an interpreter or a URL")
-        return Engine(name, Path(sys.executable))
+        return Engine(name=name, python=Path(sys.executable))
     if "/" in name:
-        return Engine(name, _with_vllm(Path(name).expanduser()))
+        return Engine(name=name, python=_with_vllm(Path(name).expanduser()))
     flags = locks.read(name).flags
     found = environments.find(name)
     if not found.ready:
         raise EngineError(f"vLLM {name} is not installed: k2lab engine install {name}")
-    return Engine(name, found.python, flags=flags)
+    return Engine(name=name, python=found.python, flags=flags)
 
 
 @contextmanager
-def served(name: str, model: Path, flags: Sequence[str] = ()) -> Iterator[str]:
-    """The base URL of an engine that serves ``model`` for the length of the block."""
+def serve(name: str, model: Path, *, flags: Sequence[str] = ()) -> Iterator[str]:
+    """The base URL of an engine that serves the folder ``model`` for the length of the block.
+
+    A URL in place of a name is a server that runs already. Raises
+    :class:`EngineError` with the next step where the engine is not installed or
+    does not start.
+
+    >>> from pathlib import Path
+    >>> with k2lab.serve("0.32.0", Path("my-model")) as url:  # doctest: +SKIP
+    ...     k2lab.Endpoint(url).models()
+    >>> with k2lab.serve(base_url, Path("my-model")) as url:
+    ...     k2lab.Endpoint(url).models()
+    ['m']
+    """
     engine = resolve(name)
     if engine.base_url is not None:
         yield engine.base_url
@@ -68,7 +80,7 @@ def served(name: str, model: Path, flags: Sequence[str] = ()) -> Iterator[str]:
         yield server.base_url
 
 
-def serve(name: str, model: Path, *, port: int | None = None, flags: Sequence[str] = ()) -> Server:
+def launch(name: str, model: Path, *, port: int | None = None, flags: Sequence[str] = ()) -> Server:
     """Start an engine that outlives this process; end it with :func:`stop`."""
     engine = resolve(name)
     if engine.python is None:

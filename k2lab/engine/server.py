@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import IO
@@ -66,7 +66,7 @@ worker inside the engine's process starts 8 s sooner than one in a process of it
 of key-value cache are room for 32,768 tokens and save 0.8 GB of the least that vLLM takes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Server:
     """What is known of a server that was started; written to a file so that another process can stop it."""
 
@@ -150,19 +150,19 @@ def start(
         raise EngineError("--api-key would stand in logs and process lists: set VLLM_API_KEY instead")
     if port is not None:
         _check_port(port)
+    wanted = _Start(
+        python=python,
+        engine=engine,
+        model=model,
+        flags=tuple(flags),
+        name=name,
+        watch_parent=watch_parent,
+        ready_timeout_s=ready_timeout_s,
+        cancel=cancel or Event(),
+    )
     for attempt in range(PORT_TRIES):
         try:
-            return _start_on(
-                port or free_port(),
-                python,
-                engine,
-                model,
-                flags,
-                name,
-                watch_parent,
-                ready_timeout_s,
-                cancel or Event(),
-            )
+            return _start_on(port or free_port(), wanted)
         except _PortTaken:
             if port is not None or attempt == PORT_TRIES - 1:
                 raise
@@ -221,28 +221,39 @@ class _PortTaken(EngineError):
     """The server could not bind its port."""
 
 
-def _start_on(
-    port: int,
-    python: Path,
-    engine: str,
-    model: Path,
-    flags: Sequence[str],
-    name: str,
-    watch_parent: bool,
-    ready_timeout_s: float,
-    cancel: Event,
-) -> Server:
-    server_id = f"{engine if '/' not in engine else 'python'}-{uuid.uuid4().hex[:6]}"
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Start:
+    """What :func:`start` was asked for."""
+
+    python: Path
+    engine: str
+    model: Path
+    flags: tuple[str, ...]
+    name: str
+    watch_parent: bool
+    ready_timeout_s: float
+    cancel: Event
+
+
+def _start_on(port: int, start: _Start) -> Server:
+    server_id = f"{start.engine if '/' not in start.engine else 'python'}-{uuid.uuid4().hex[:6]}"
     folder = _servers_dir()
     folder.mkdir(parents=True, exist_ok=True)
     log, pid_file = folder / f"{server_id}.log", folder / f"{server_id}.pid"
-    command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
-    command += ["--served-model-name", name, "--host", HOST, "--port", str(port), *BASE_FLAGS, *flags]
+    command = [str(start.python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(start.model)]
+    command += ["--served-model-name", start.name, "--host", HOST, "--port", str(port), *BASE_FLAGS, *start.flags]
     shown = " ".join([*(f"{k}={v}" for k, v in {**_tuning(), **ENVIRONMENT}.items()), shlex.join(command)])
     supervisor = Path(__file__).with_name("supervisor.py")
     process = subprocess.Popen(
-        [sys.executable, str(supervisor), str(log), str(pid_file), "parent" if watch_parent else "nobody", *command],
-        stdin=subprocess.PIPE if watch_parent else subprocess.DEVNULL,
+        [
+            sys.executable,
+            str(supervisor),
+            str(log),
+            str(pid_file),
+            "parent" if start.watch_parent else "nobody",
+            *command,
+        ],
+        stdin=subprocess.PIPE if start.watch_parent else subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**_tuning(), **os.environ, **ENVIRONMENT},
@@ -251,19 +262,26 @@ def _start_on(
     if process.stdin is not None:
         _pipes[server_id] = process.stdin
     server = Server(
-        server_id, engine, str(model), f"http://{HOST}:{port}/v1", process.pid,
-        psutil.Process(process.pid).create_time(), 0, str(log), shown,
-        tuple(flags),
-    )  # fmt: skip
+        server_id=server_id,
+        engine=start.engine,
+        model=str(start.model),
+        base_url=f"http://{HOST}:{port}/v1",
+        supervisor_pid=process.pid,
+        supervisor_started=psutil.Process(process.pid).create_time(),
+        server_pid=0,
+        log=str(log),
+        command=shown,
+        flags=tuple(start.flags),
+    )
     try:
-        _wait_ready(server, process, ready_timeout_s, cancel)
+        _wait_ready(server, process, start.ready_timeout_s, start.cancel)
     except BaseException:
         stop(server)
         raise
     finally:
         server_pid = int(pid_file.read_text()) if pid_file.exists() else 0
         pid_file.unlink(missing_ok=True)
-    server = Server(**{**asdict(server), "server_pid": server_pid})
+    server = replace(server, server_pid=server_pid)
     server.record.write_text(json.dumps(asdict(server), indent=2))
     return server
 

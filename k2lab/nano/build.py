@@ -66,7 +66,7 @@ def build(out: Path, *, engine_name: str = "0.32.0", recipe: Recipe | None = Non
         _train(python, work, say)
     install_weights(work, out)
     say(f"evaluating on {EVALUATION_TURNS} held-out turns, vLLM {engine_name}")
-    with engine.served(engine_name, folders.assemble("current", out)) as base_url:
+    with engine.serve(engine_name, folders.assemble("current", out)) as base_url:
         scored = evaluate.run(Endpoint(base_url), evaluation_cases())
     write_card(out, json.loads((work / "run.json").read_text()), recipe, scored, engine_name)
     say((out / "README.md").read_text())

@@ -1,3 +1,4 @@
+import logging
 import os
 import re
 import shutil
@@ -6,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,11 +16,11 @@ import pytest
 
 from k2lab import engine
 from k2lab.engine import environments, locks
-from k2lab.engine import server as servers_module
 from k2lab.errors import EngineError
 from tests.conftest import ROOT
 
 PYTHON = Path(sys.executable)
+SMALL = next(pin for pin in locks.read("0.32.0").pins if pin.name == "idna")
 
 
 @pytest.fixture
@@ -148,7 +150,7 @@ def test_a_number_that_went_to_another_process_is_not_ended(cache, model):
     try:
         server = start(model)
         engine.stop(server)
-        stale = servers_module.Server(**{**vars(server), "supervisor_pid": other.pid, "supervisor_started": 1.0})
+        stale = replace(server, supervisor_pid=other.pid, supervisor_started=1.0)
         assert not stale.alive() and engine.stop(stale) is False
         assert other.poll() is None
     finally:
@@ -191,11 +193,37 @@ def test_engines_by_name(cache):
 @pytest.mark.parametrize("version", locks.versions())
 def test_locks_are_whole_and_leave_out_what_breaks_torch(version):
     lock = locks.read(version)
-    names = [name for name, _ in lock.pins]
+    names = [pin.name for pin in lock.pins]
     assert len(names) == len(set(names)) > 100 and lock.disk_gb > 0
-    assert dict(lock.pins)[locks.DISTRIBUTION] == version
+    assert {pin.name: pin.version for pin in lock.pins}[locks.DISTRIBUTION] == version
     assert not {"torchvision", "torchaudio", "torchcodec"} & set(names)
-    assert not [name for name, _ in lock.without_cuda() if name.startswith("nvidia")]
+    assert not [pin for pin in lock.pins_for(lock.cpu_torch) if pin.name.startswith("nvidia")]
+
+
+@pytest.mark.parametrize("version", locks.versions())
+def test_every_pin_has_the_hashes_of_its_files(version):
+    lock = locks.read(version)
+    pins = [*lock.pins, lock.cpu_torch]
+    assert all(pin.hashes and all(re.fullmatch("[0-9a-f]{64}", digest) for digest in pin.hashes) for pin in pins)
+    assert lock.cpu_torch.version.endswith("+cpu") and lock.pins_for(lock.cpu_torch)[0] == lock.cpu_torch
+    assert lock.cpu_torch.version.removesuffix("+cpu") == lock.torch.version.removesuffix("+cpu")
+
+
+def test_a_lock_is_read_with_or_without_hashes_and_these_make_nothing_outdated():
+    bare = locks.parsed("1", "# disk-gb: 2\n# serve: --a --b\ntorch==1.0\nsix==1.17.0\n")
+    hashes = {"torch==1.0": ("ab", "cd"), "six==1.17.0": ("ef",)}
+    lines = [" \\\n".join([pin, *(f"    --hash=sha256:{h}" for h in found)]) for pin, found in hashes.items()]
+    text = "\n".join(["# disk-gb: 3", *lines])
+    full = locks.parsed("1", text)
+    assert [pin.hashes for pin in full.pins] == [("ab", "cd"), ("ef",)]
+    assert (bare.disk_gb, bare.flags, bare.cpu_torch) == (2, ("--a", "--b"), bare.torch)
+    assert full.pins[0].requirement == "torch==1.0 --hash=sha256:ab --hash=sha256:cd" and bare.sha256 == full.sha256
+
+
+@pytest.mark.parametrize(("text", "said"), [("torch==1.0", "how much disk it wants"), ("# disk-gb: 2", "has no torch")])
+def test_a_lock_that_does_not_say_enough_is_refused(text, said):
+    with pytest.raises(EngineError, match=said):
+        locks.parsed("1", text)
 
 
 class TestInstall:
@@ -205,13 +233,13 @@ class TestInstall:
     def small_lock(self, cache, monkeypatch):
         if sys.version_info[:2] != environments.PYTHON:
             pytest.skip("engines are for Python 3.11")
-        lock = locks.Lock("0.0.1", (("torch", "0.0.1"), ("six", "1.17.0")), 1, "abc")
+        torch = locks.Pin(name="torch", version="0.0.1")
+        lock = locks.Lock(version="0.0.1", pins=(torch, SMALL), disk_gb=1, cpu_torch=torch)
         monkeypatch.setattr(locks, "read", lambda version: lock)
-        monkeypatch.setattr(locks, "DISTRIBUTION", "six")
+        monkeypatch.setattr(locks, "DISTRIBUTION", "idna")
         monkeypatch.setattr(environments, "_check_registry", lambda pip, lock: None)
-        monkeypatch.setattr(environments, "_choose_torch", lambda pip, lock: ("0.0.1", []))
-        self.install_only(monkeypatch, ("six", "1.17.0"))
-        self.said: list[str] = []
+        monkeypatch.setattr(environments, "_choose_torch", lambda pip, lock: (torch, []))
+        self.install_only(monkeypatch, SMALL)
 
     def install_only(self, monkeypatch, pin):
         """There is no torch 0.0.1: keep the real pip run to a package that is there."""
@@ -221,25 +249,34 @@ class TestInstall:
         )
 
     def make(self):
-        return environments.install("0.0.1", self.said.append)
+        return environments.install("0.0.1")
 
-    def test_it_installs_says_so_and_does_nothing_the_second_time(self):
-        made = self.make()
-        assert made.ready and made.python.exists()
-        assert "  1/1 six==1.17.0" in self.said and any("GB" in line for line in self.said)
-        probe = "import importlib.metadata as m; print(m.version('vllm'), m.version('six'))"
+    def test_it_installs_says_so_and_does_nothing_the_second_time(self, caplog, k2lab):
+        done = k2lab("engine", "install", "0.0.1")
+        made = environments.find("0.0.1")
+        assert done.returncode == 0 and made.ready and made.python.exists()
+        assert f"  1/1 idna=={SMALL.version}\n" in done.stdout and " GB free" in done.stdout
+        assert not logging.getLogger("k2lab").handlers
+        probe = "import importlib.metadata as m; print(m.version('vllm'), m.version('idna'))"
         done = subprocess.run([str(made.python), "-c", probe], capture_output=True, text=True, check=True)
-        assert done.stdout.split() == ["0.0.1+cpu", "1.17.0"]
-        self.said.clear()
-        assert environments.install("0.0.1", self.said.append) == made and self.said == []
+        assert done.stdout.split() == ["0.0.1+cpu", SMALL.version]
+        caplog.set_level("INFO", "k2lab")
+        assert environments.install("0.0.1") == made and caplog.messages == []
 
-    def test_a_half_made_environment_is_made_anew(self, cache):
+    def test_a_file_with_another_hash_is_not_installed(self, monkeypatch):
+        self.install_only(monkeypatch, replace(SMALL, hashes=("0" * 64,)))
+        with pytest.raises(EngineError, match="pip failed"):
+            self.make()
+        assert not environments.find("0.0.1").ready
+
+    def test_a_half_made_environment_is_made_anew(self, cache, caplog):
+        caplog.set_level("INFO", "k2lab")
         rest = cache / "engines" / "0.0.1"
         (rest / "bin").mkdir(parents=True)
         (rest / "bin" / "python").write_text("not an interpreter")
         assert not environments.find("0.0.1").ready
         assert self.make().ready
-        assert any("half-made" in line for line in self.said)
+        assert any("half-made" in line for line in caplog.messages)
 
     def test_too_small_a_disk_is_refused_before_anything_is_made(self, cache, monkeypatch):
         monkeypatch.setattr(environments.shutil, "disk_usage", lambda _: SimpleNamespace(free=5e8))
@@ -248,7 +285,7 @@ class TestInstall:
         assert not (cache / "engines" / "0.0.1").exists()
 
     def test_pip_that_fails_leaves_no_engine(self, monkeypatch):
-        self.install_only(monkeypatch, ("no-such-package-of-ours", "1.0"))
+        self.install_only(monkeypatch, locks.Pin(name="no-such-package-of-ours", version="1.0", hashes=SMALL.hashes))
         with pytest.raises(EngineError, match="pip failed; its last lines:\n"):
             self.make()
         assert not environments.find("0.0.1").ready
