@@ -6,11 +6,10 @@ of each request's key: an answer is reused for the same key and for no other.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -115,14 +114,20 @@ class Arm:
 
         Raises :class:`InputError` for a request that cannot be repaired or rendered.
         """
+        try:
+            return self._prepared(sample)
+        except UnsupportedError as error:
+            raise UnsupportedError(f"line {sample.data_index} of the samples: {error}") from None
+        except InputError as error:
+            raise InputError(f"line {sample.data_index} of the samples: {error}") from None
+
+    def _prepared(self, sample: Sample) -> Prepared:
         fields = {**sample.request, "model": self.model, **self.extra_body}
-        original = None
-        with _of_line(sample.data_index):
-            request = self._asked(fields)
-            if self._changes:
-                original = json.dumps(_in_order(request, fields))
-                checked = Request.of(request.messages, request.tools, request.parameters)
-                request = self._enforced(self._repaired(checked, sample.data_index))
+        original, request = None, self._asked(fields)
+        if self._changes:
+            original = json.dumps(_in_order(request, fields))
+            checked = Request.of(request.messages, request.tools, request.parameters)
+            request = self._enforced(self._repaired(checked, sample.data_index))
         request = self._streamed(request)
         body = _json(self._by_hand(self.source, request) if self.source else _in_order(request, fields))
         return Prepared(
@@ -165,7 +170,10 @@ class Arm:
         return enforcer.attach(request, options=self.tag) if self.enforce == "pinned" else request
 
     def _streamed(self, request: Request) -> Request:
-        parameters = dict(request.parameters)
+        asked = request.parameters
+        if self.stream is None and not asked.get("stream") and "stream_options" not in asked:
+            return request
+        parameters = dict(asked)
         if self.stream is not None:
             parameters["stream"] = self.stream
         if parameters.get("stream"):
@@ -222,14 +230,3 @@ def _in_order(request: Request, fields: Mapping[str, Any]) -> dict[str, Any]:
         elif name == next(iter(rest), None):  # what was dropped is passed over, what was added comes last
             made[name] = rest.pop(name)
     return {**made, **rest}
-
-
-@contextlib.contextmanager
-def _of_line(data_index: int) -> Iterator[None]:
-    """Errors inside say which sample they are of."""
-    try:
-        yield
-    except UnsupportedError as error:
-        raise UnsupportedError(f"line {data_index} of the samples: {error}") from None
-    except InputError as error:
-        raise InputError(f"line {data_index} of the samples: {error}") from None

@@ -1,4 +1,4 @@
-"""What a run may take of a server: requests at once and a second, seconds, and when a failed one is tried again."""
+"""What a run may take of a server: requests at once and a second, seconds, and what a failure means for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 from k2lab.errors import InputError
+from k2lab.server.transport import Failure
 
 LONGEST_WAIT_S = 120.0
 """No retry waits longer, whatever a server asks for."""
@@ -49,6 +50,16 @@ class Pace:
         self._next_start += 1 / self._rate
         if left_s > 0:
             await asyncio.sleep(left_s)
+
+
+def is_fatal(failure: Failure) -> bool:
+    """Whether every other request would fail likewise: nobody there, key refused, wrong URL or model."""
+    return failure.kind == "connect" or failure.status in (401, 403, 404)
+
+
+def is_passing(failure: Failure) -> bool:
+    """Whether the same request may well succeed later."""
+    return failure.status in (408, 409, 425, 429) or (failure.status or 500) >= 500
 
 
 def wait_s(attempts: int, retry_after_s: float | None) -> float:

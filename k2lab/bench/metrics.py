@@ -15,13 +15,14 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, get_args
 
 from k2lab.bench.verdicts import RAW, Judged
 from k2lab.errors import InputError
+from k2lab.server.transport import FailureKind
 from k2lab.stats import McNemar, Share, mcnemar, share
 
-FAILURE_KINDS = ("connect", "disconnect", "timeout", "status", "garbage", "incomplete")
+FAILURE_KINDS: tuple[str, ...] = get_args(FailureKind)
 """How a stored failure begins."""
 
 ERROR_TYPE = re.compile(r"[A-Z][A-Za-z]+")

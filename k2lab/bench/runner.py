@@ -21,8 +21,8 @@ from pathlib import Path
 
 from k2lab.bench import store
 from k2lab.bench.arm import Arm, Prepared
-from k2lab.bench.client import Attempt, Client, is_fatal, is_passing
-from k2lab.bench.limits import Limits, Pace, wait_s
+from k2lab.bench.client import Attempt, Client
+from k2lab.bench.limits import Limits, Pace, is_fatal, is_passing, wait_s
 from k2lab.bench.progress import Progress
 from k2lab.bench.records import Done
 from k2lab.bench.samples import Sample, Samples, open_samples

@@ -28,6 +28,7 @@ from k2lab.bench.client import Attempt
 from k2lab.bench.records import Done, Result, Run, count_of
 from k2lab.bench.tables import INSERT_ATTEMPT, INSERT_RESULT, RESULT_COLUMNS
 from k2lab.errors import InputError
+from k2lab.server.transport import Failure
 
 DECODED = ("response", "request", "asked", "line")
 """Fields of a result that are stored as JSON text."""
@@ -194,13 +195,16 @@ class Store:
 
 def _result_row(run: Run, done: Done) -> dict[str, object]:
     last = done.attempts[-1]
+    failure = last.failure
     return {
         "run_id": run.run_id,
         "data_index": done.data_index,
         "trial": done.trial,
-        "status": "failed" if last.failure else "success",
+        "status": "failed" if failure else "success",
         "finish_reason": last.finish_reason,
         "response": last.response,
+        "failure": _words(failure),
+        "http_status": failure.status if failure else 200,
         "duration_ms": last.duration_ms,
         "first_ms": last.first_ms,
         "prompt_tokens": count_of(last.usage.get("prompt_tokens")),
@@ -208,27 +212,25 @@ def _result_row(run: Run, done: Done) -> dict[str, object]:
         "attempts": len(done.attempts),
         "last_run_at": last.started_at,
         "line": None,
-        **_failure_columns(last),
     }
 
 
 def _attempt_row(run: Run, done: Done, attempt: Attempt) -> dict[str, object]:
+    failure = attempt.failure
     return {
         "run_id": run.run_id,
         "data_index": done.data_index,
         "trial": done.trial,
         "started_at": attempt.started_at,
         "duration_ms": attempt.duration_ms,
-        "retry_after_s": attempt.failure.retry_after_s if attempt.failure else None,
-        **_failure_columns(attempt),
+        "http_status": failure.status if failure else 200,
+        "failure": _words(failure),
+        "retry_after_s": failure.retry_after_s if failure else None,
     }
 
 
-def _failure_columns(attempt: Attempt) -> dict[str, object]:
-    failure = attempt.failure
-    if failure is None:
-        return {"http_status": 200, "failure": None}
-    return {"http_status": failure.status, "failure": f"{failure.kind}: {failure.detail}"}
+def _words(failure: Failure | None) -> str | None:
+    return f"{failure.kind}: {failure.detail}" if failure else None
 
 
 def _loaded_row(run: Run, result: Result) -> dict[str, object]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2lab import wire
-from k2lab.bench import client, metrics, schemas, store, texts, verdicts
+from k2lab.bench import metrics, schemas, shapes, store, texts, verdicts
 from k2lab.bench.records import Result
 from k2lab.bench.summary import summarise
 from k2lab.bench.verdicts import judge_all
@@ -364,7 +364,7 @@ def test_a_completion_read_by_hand_keeps_what_is_no_call_as_content_and_its_reas
         ("<think>Hm.</think>", "stop", {"empty_but_for_reasoning"}),
         ("<think>Hm.</think>Four.", "stop", set()),
     ):
-        read = client.as_chat({"choices": [{"text": text, "finish_reason": finish}]}, TOOLS)
+        read = shapes.as_chat({"choices": [{"text": text, "finish_reason": finish}]}, TOOLS)
         assert found(read) >= faults, text
         assert faults or "empty_answer" not in found(read)
 
