@@ -23,6 +23,7 @@ release = version = version_of("k2lab")
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["reports/README.md"]
 myst_heading_anchors = 3
+smartquotes = False  # --flag and '' are meant as they stand
 
 autodoc_member_order = "bysource"
 autodoc_mock_imports = ["torch", "vllm"]  # an engine's interpreter has them, this one does not

@@ -8,6 +8,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,13 +16,15 @@ from types import ModuleType
 import click
 
 import k2lab
+from k2lab.findings import CATALOGUE, LAYERS, Entry
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def first_sentence(text: str | None) -> str:
     """The first line of a docstring, as a cell of a table."""
-    return (inspect.cleandoc(text or "").splitlines() or [""])[0].replace("|", r"\|")
+    line = (inspect.cleandoc(text or "").splitlines() or [""])[0].replace("|", r"\|")
+    return re.sub(r"(?::[a-z:]+:)?`+~?([^`]+)`+", r"`\1`", line)
 
 
 def commands() -> str:
@@ -67,6 +70,19 @@ def rooms_table() -> str:
 def module_of(name: str) -> ModuleType:
     """A module of the package by its name below ``k2lab``."""
     return importlib.import_module(f"k2lab.{name}")
+
+
+def findings() -> str:
+    """The catalogue of findings, a section each, along the way of a request."""
+    entries = sorted(CATALOGUE.values(), key=lambda entry: LAYERS.index(entry.layer))
+    return "\n\n".join(map(_finding, entries))
+
+
+def _finding(entry: Entry) -> str:
+    title = f"{entry.title[0].upper()}{entry.title[1:]}."
+    sources = "\n".join(f"- <{source}>" if source.startswith("http") else f"- {source}" for source in entry.sources)
+    parts = [f"## `{entry.code}`", f"{title} Layer: {entry.layer}.", f"What to do: {entry.fix}.", sources]
+    return "\n\n".join(part for part in parts if part)
 
 
 def front_door() -> list[str]:
@@ -120,7 +136,7 @@ def _room_page(name: str) -> str:
 
 def _automodule(name: str, *, exported: str) -> str:
     """A module's docstring and members; of a package that re-exports, a list of links in place of the members."""
-    return f"```{{eval-rst}}\n.. automodule:: {name}\n{exported}```"
+    return f"```{{eval-rst}}\n.. automodule:: {name}\n   :ignore-module-all:\n{exported}```"
 
 
 def _exported(package: ModuleType) -> str:

@@ -1,10 +1,13 @@
 """The pages: they build, links lead somewhere, what is made from code is current, what they tell to run is there."""
 
+import importlib.util
+import json
 import re
 import shlex
 import subprocess
 import sys
 from itertools import groupby
+from types import ModuleType
 
 import click
 import pytest
@@ -15,6 +18,7 @@ from tests.conftest import ROOT
 from tests.helpers import pages
 
 by_page = pytest.mark.parametrize("page", pages.WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
+FOLDERS = "k2lab|docs|data|notebooks|benchmarks|tests/unit|tests/live|tests/helpers"
 GUIDES = [page for page in pages.WRITTEN if pages.marked(page, "run")]
 
 
@@ -28,6 +32,13 @@ def test_links_lead_to_files_and_headings_that_are_there(page):
         path = (page.parent / name).resolve() if name else page
         assert path.exists() and ROOT in (path, *path.parents), target
         assert not anchor or anchor in pages.anchors(path), target
+
+
+@by_page
+def test_paths_of_the_project_that_are_named_are_there(page):
+    inline = [token.content for token in pages.tokens(page) if token.type == "code_inline"]
+    for path in re.findall(rf"^(?:{FOLDERS})/[\w./-]*$", "\n".join(inline), re.MULTILINE):
+        assert "VERSION" in path or (ROOT / path).exists(), path
 
 
 @by_page
@@ -78,6 +89,46 @@ def test_what_is_made_from_code_is_current():
     command = [sys.executable, "-m", "cogapp", "--check", "--diff", "-I", "docs", *made]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, f"run make pages:\n{done.stdout}{done.stderr}"
+
+
+def test_a_report_is_published_whole_or_with_every_reason_not_at_all(tmp_path):
+    publish = script("publish")
+    reports, folder = tmp_path / "reports", tmp_path / "published"
+    for path in (reports, folder):
+        path.mkdir()
+    with pytest.raises(SystemExit, match="run make report first"):
+        publish.publish(reports, folder)
+    page = '<div data-status="passed"></div><a href="https://example.org">a link is no fetch</a>'
+    (reports / "1.html").write_text(page)
+    assert [path.name for path in publish.publish(reports, folder)] == ["1.html"]
+    (reports / "2.html").write_text(page + '<img src="https://example.org/x.png">')
+    (reports / "3.html").write_text(page + " " * publish.LARGEST_BYTES)
+    (reports / "4.html").write_text(page.replace("passed", "failed"))
+    with pytest.raises(SystemExit) as refused:
+        publish.publish(reports, folder)
+    assert [line.split()[0] for line in str(refused.value).splitlines()] == ["2.html", "3.html", "4.html"]
+    assert [path.name for path in folder.iterdir()] == ["1.html"]
+
+
+def test_published_reports_may_be_published():
+    for report in (ROOT / "docs" / "reports").glob("*.html"):
+        assert script("publish").refusal(report) == ""
+
+
+def test_the_readmes_picture_is_drawn_from_a_reports_figures(tmp_path):
+    called = [["0.11.0 legacy", 1, 60, 0.0, 0.1], ["0.32.0 current", 60, 60, 0.9, 1.0]]
+    summary = tmp_path / "summary.json"
+    summary.write_text(json.dumps({"reports": {"1_generation_prompt": {"results": {"called": called}}}}))
+    drawn = script("picture").write(summary, tmp_path)
+    assert drawn.name in (ROOT / "README.md").read_text() and drawn.read_bytes().startswith(b"\x89PNG")
+
+
+def script(name: str) -> ModuleType:
+    """A script of ``docs`` as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.slow
