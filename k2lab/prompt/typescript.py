@@ -10,8 +10,8 @@ escaped, a blank line of a description has no ``//``. Where it raises,
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 INDENT = "  "
 NAMES = {
@@ -51,7 +51,7 @@ class Unwritable(Exception):
         self.reason = reason
 
 
-def function_text(function: Mapping[str, Any]) -> str:
+def function_text(function: Mapping[str, object]) -> str:
     r"""One tool's ``function`` as interfaces, comment and type; raises :class:`Unwritable`.
 
     >>> function_text({"name": "ping", "description": "Is it up?"})
@@ -73,9 +73,9 @@ def namespace(functions: Sequence[str]) -> str:
 class _Function:
     """One function; definitions are known from where they were met on, as references are read in order."""
 
-    def __init__(self, function: Mapping[str, Any]) -> None:
+    def __init__(self, function: Mapping[str, object]) -> None:
         self.function = function
-        self.definitions: dict[str, Any] = {}
+        self.definitions: dict[str, object] = {}
         self.refers_to_itself = False
 
     def text(self) -> str:
@@ -90,44 +90,45 @@ class _Function:
         parts.append(f"type {self.function.get('name', 'function')} = (_: {arguments}) => any;")
         return "\n".join(parts)
 
-    def _interface(self, name: str, schema: Any) -> str:
+    def _interface(self, name: str, schema: object) -> str:
         path = f"/parameters/$defs/{_escaped(name)}"
         text = self._type(schema, "", path)
         comment = _comment(_mapping(schema, path).get("description"), "", path)
         return "\n".join([*comment, f"interface {name} {text}"])
 
-    def _type(self, schema: Any, indent: str, path: str) -> str:
+    def _type(self, schema: object, indent: str, path: str) -> str:
         if isinstance(schema, bool):
             return "any" if schema else "null"
-        kind = _kind(schema, path)
+        said = _mapping(schema, path)
+        kind = _kind(said, path)
         if kind == "$ref":
-            return self._reference(schema["$ref"], path)
+            return self._reference(said["$ref"], path)
         if kind == "anyOf":
-            choices = _iterated(schema["anyOf"], f"{path}/anyOf")
+            choices = _iterated(said["anyOf"], f"{path}/anyOf")
             return _joined([self._part(s, indent, f"{path}/anyOf/{i}") for i, s in enumerate(choices)])
         if kind == "enum":
-            return _listed(schema, path)
+            return _listed(said, path)
         if kind == "types":
-            return _joined([_named(name, path) for name in schema["type"]])
+            return _joined([_named(name, path) for name in _iterated(said["type"], path)])
         if kind == "object":
-            return self._object(schema, indent, path)[1]
+            return self._object(said, indent, path)[1]
         if kind == "array":
-            return self._array(schema.get("items"), indent, path)
-        return "any" if kind == "any" else "number" if schema["type"] == "integer" else str(schema["type"])
+            return self._array(said.get("items"), indent, path)
+        return "any" if kind == "any" else "number" if said["type"] == "integer" else str(said["type"])
 
-    def _part(self, schema: Any, indent: str, path: str) -> str:
+    def _part(self, schema: object, indent: str, path: str) -> str:
         """A type that is put together with other texts, and so has to be one itself."""
         if isinstance(schema, Mapping) and _kind(schema, path) == "scalar" and not isinstance(schema["type"], str):
             raise Unwritable(path, f"the type {schema['type']!r} is not a text")
         return self._type(schema, indent, path)
 
-    def _object(self, schema: Any, indent: str, path: str) -> tuple[list[str], str]:
+    def _object(self, schema: object, indent: str, path: str) -> tuple[list[str], str]:
         """Its properties in the schema's order, and the whole text, in which required ones come first."""
         said = _mapping(schema, path)
         if said.get("$defs"):
             self.definitions.update(_mapping(said["$defs"], f"{path}/$defs"))
         more = self._additional(said.get("additionalProperties"), indent + INDENT, f"{path}/additionalProperties")
-        required: set[Any] = set()
+        required: set[object] = set()
         written: dict[str, str] = {}
         if "properties" in said:
             required = _names(said.get("required", []), f"{path}/required")
@@ -138,7 +139,7 @@ class _Function:
         members = ",\n".join([*ordered, *more])
         return list(written.values()), f"{{\n{members}\n{indent}}}" if members else "{}"
 
-    def _additional(self, value: Any, indent: str, path: str) -> list[str]:
+    def _additional(self, value: object, indent: str, path: str) -> list[str]:
         if value is None:
             return []
         if not isinstance(value, bool | Mapping):
@@ -146,7 +147,7 @@ class _Function:
         text = self._type(value, indent, path) if isinstance(value, Mapping) else "any" if value else "never"
         return [f"{indent}[k: string]: {text}"]
 
-    def _property(self, name: str, schema: Any, optional: bool, indent: str, path: str) -> str:
+    def _property(self, name: str, schema: object, optional: bool, indent: str, path: str) -> str:
         text = self._type(schema, indent, path)
         lines = _comments(schema, indent, path)
         default = schema.get("default") if isinstance(schema, Mapping) else None
@@ -155,7 +156,7 @@ class _Function:
             lines.append(f"{indent}// Default: {written}")
         return "\n".join([*lines, f"{indent}{name}{'?' if optional else ''}: {text}"])
 
-    def _array(self, items: Any, indent: str, path: str) -> str:
+    def _array(self, items: object, indent: str, path: str) -> str:
         if not items:
             return "Array<any>"
         inner, place = indent + INDENT, f"{path}/items"
@@ -164,7 +165,7 @@ class _Function:
             return f"Array<{self._type(items, indent, place)}>"
         return "\n".join(["Array<", *lines, f"{inner}{self._part(items, inner, place)}", f"{indent}>"])
 
-    def _reference(self, pointer: Any, path: str) -> str:
+    def _reference(self, pointer: object, path: str) -> str:
         if pointer == "#":
             self.refers_to_itself = True
             return "parameters"
@@ -176,35 +177,35 @@ class _Function:
         return name
 
 
-def _kind(schema: Any, path: str) -> str:
+def _kind(said: Mapping[str, object], path: str) -> str:
     """By which keyword a schema is read; the first of these that it has decides."""
-    said = _mapping(schema, path)
     for keyword in ("$ref", "anyOf", "enum"):
         if keyword in said:
             return keyword
     if "type" in said:
         named = said["type"]
-        return "types" if isinstance(named, list) else named if named in ("object", "array") else "scalar"
+        return "types" if isinstance(named, list) else str(named) if named in ("object", "array") else "scalar"
     if said:
         raise Unwritable(path, f"it has no type, anyOf, enum or $ref, only {', '.join(map(str, said))}")
     return "any"
 
 
-def _comments(schema: Any, indent: str, path: str) -> list[str]:
+def _comments(schema: object, indent: str, path: str) -> list[str]:
     """The description and the bounds of a part, as lines."""
     if isinstance(schema, bool):
         return []
-    kind = _kind(schema, path)
-    lines = _comment(schema.get("description"), indent, f"{path}/description")
+    said = _mapping(schema, path)
+    kind = _kind(said, path)
+    lines = _comment(said.get("description"), indent, f"{path}/description")
     if kind in ("scalar", "array"):
-        named = schema["type"]
+        named = said["type"]
         bounds = BOUNDS.get(named, ()) if isinstance(named, str) else ()
-        said = ", ".join(f"{keyword}: {schema[keyword]}" for keyword in bounds if keyword in schema)
-        lines += [f"{indent}// {said}"] if said else []
+        told = ", ".join(f"{keyword}: {said[keyword]}" for keyword in bounds if keyword in said)
+        lines += [f"{indent}// {told}"] if told else []
     return lines
 
 
-def _comment(description: Any, indent: str, path: str) -> list[str]:
+def _comment(description: object, indent: str, path: str) -> list[str]:
     if not description:
         return []
     if not isinstance(description, str):
@@ -212,7 +213,7 @@ def _comment(description: Any, indent: str, path: str) -> list[str]:
     return [f"{indent}// {line}" if line else "" for line in description.split("\n")]
 
 
-def _listed(schema: Mapping[str, Any], path: str) -> str:
+def _listed(schema: Mapping[str, object], path: str) -> str:
     values = _iterated(schema["enum"], f"{path}/enum")
     if "type" in schema:
         named = _one_type(schema["type"], path)
@@ -223,7 +224,7 @@ def _listed(schema: Mapping[str, Any], path: str) -> str:
     return _joined([f'"{value}"' if isinstance(value, str) else str(value) for value in values])
 
 
-def _one_type(named: Any, path: str) -> Any:
+def _one_type(named: object, path: str) -> object:
     """The type of listed values: one, or one beside null."""
     if not isinstance(named, list):
         return named
@@ -234,7 +235,7 @@ def _one_type(named: Any, path: str) -> Any:
     raise Unwritable(path, f"listed values of the types {_shown(named)}; one, or one beside null, is written")
 
 
-def _named(name: Any, path: str) -> str:
+def _named(name: object, path: str) -> str:
     if not isinstance(name, str) or name not in NAMES:
         raise Unwritable(path, f"{_shown(name)} is not a type")
     return NAMES[name]
@@ -244,23 +245,23 @@ def _joined(texts: list[str]) -> str:
     return " | ".join(texts)
 
 
-def _mapping(value: Any, path: str) -> Mapping[str, Any]:
+def _mapping(value: object, path: str) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
         raise Unwritable(path, f"{_shown(value)} is not an object")
     return value
 
 
-def _iterated(values: Any, path: str) -> list[Any]:
+def _iterated(values: object, path: str) -> list[object]:
     if not isinstance(values, list | str | Mapping):
         raise Unwritable(path, f"{_shown(values)} is not a list")
     return list(values)
 
 
-def _names(values: Any, path: str) -> set[Any]:
-    try:
-        return set(values)
-    except TypeError:
-        raise Unwritable(path, f"{_shown(values)} is not a list of names") from None
+def _names(values: object, path: str) -> set[object]:
+    if isinstance(values, Iterable):
+        with suppress(TypeError):
+            return set(values)
+    raise Unwritable(path, f"{_shown(values)} is not a list of names")
 
 
 def _escaped(name: str) -> str:
@@ -268,5 +269,5 @@ def _escaped(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)[:80]
