@@ -30,7 +30,7 @@ class TooLarge(Exception):
     """An automaton, or what is written for it, is beyond what a grammar should hold."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Automaton:
     """Deterministic, from state 0: for each state its edges by target, and whether a text may end there."""
 
@@ -38,7 +38,7 @@ class Automaton:
     ends: frozenset[int]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Pieces:
     """A nondeterministic automaton while it is put together."""
 
@@ -48,7 +48,7 @@ class Pieces:
     @classmethod
     def empty(cls) -> Pieces:
         """With the start as its one state."""
-        return cls([[]], [[]])
+        return cls(free=[[]], moves=[[]])
 
     def state(self) -> int:
         """A new state."""
@@ -163,7 +163,7 @@ def counted(least: int, most: int | None, markers: Sequence[str]) -> Automaton:
     for _ in range(most - least):
         ends.append(pieces.step(ends[-1], UNIT))
     edges, last = determined(pieces, pieces._joined(ends), markers)
-    return Automaton(tuple(edges), last)
+    return Automaton(edges=tuple(edges), ends=last)
 
 
 def free(markers: Sequence[str]) -> Automaton:
@@ -267,7 +267,8 @@ def _smallest(edges: list[dict[int, Ranges]], ends: frozenset[int]) -> Automaton
     made: list[Mapping[int, Ranges]] = [{}] * count
     for state in alive:
         made[group[state]] = dict(_by_group(edges[state], group))
-    return Automaton(tuple(made), frozenset(group[state] for state in ends if state in alive))
+    ends = frozenset(group[state] for state in ends if state in alive)
+    return Automaton(edges=tuple(made), ends=ends)
 
 
 def _by_group(out: Mapping[int, Ranges], group: Mapping[int, int]) -> list[tuple[int, Ranges]]:

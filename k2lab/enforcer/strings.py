@@ -33,11 +33,11 @@ CUTS = (("<", True, "<<<, <<|, {near}, or < in what is counted"), ("<", False, "
 """What is taken out of the classes of a pattern that is too large beside markers, and what that loses."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Text:
     """A rule's body for a string with its quotes, or an automaton to be written as rules, and what is lost."""
 
-    body: str | None
+    body: str | None = None
     states: Automaton | None = None
     loss: str = ""
 
@@ -61,15 +61,15 @@ def text(guard: Guard, *, pattern: str | None, least: int, most: int | None, sof
 def _open(least: int, guard: Guard, macros: bool) -> Text:
     """A string of at least so many characters: of many, ``<`` and what follows it count as one."""
     if not macros and least <= FEW_STATES:
-        return Text(None, counted(least, None, guard.markers))
+        return Text(states=counted(least, None, guard.markers))
     last = expression(counted(min(least, 1), None, guard.markers))
     if least < 2 and macros:
-        return Text(node(last))
+        return Text(body=node(last))
     loss = _lost(f"<<<, <<|, {guard.spelled}", f"of at least {least} characters", " among the first")
     if macros:
-        return Text(node(f"{_unit(guard)}{{{least - 1}}}{last}"), None, loss)
+        return Text(body=node(f"{_unit(guard)}{{{least - 1}}}{last}"), loss=loss)
     free = f"({chars(without(FREE, [(0x3C, 0x3C)]))} | {ESCAPE_BODY})"
-    return Text(f'"\\"" {free}{{{least}}} {free}* "\\""', None, _lost("<", f"of at least {least} characters"))
+    return Text(body=f'"\\"" {free}{{{least}}} {free}* "\\""', loss=_lost("<", f"of at least {least} characters"))
 
 
 def _softly(most: int, guard: Guard) -> Text:
@@ -79,7 +79,7 @@ def _softly(most: int, guard: Guard) -> Text:
     """
     short = rf"(?:{chars(OTHER[:1])}|{SHORT_ESCAPE})"
     loss = _lost(f"\\u, <<<, <<|, {guard.spelled}", f"where max_string bounds it to {most} characters")
-    return Text(node(rf"{_unit(guard, short)}{{0,{most}}}(?:<\||<|)"), None, loss)
+    return Text(body=node(rf"{_unit(guard, short)}{{0,{most}}}(?:<\||<|)"), loss=loss)
 
 
 def _unit(guard: Guard, other: str = one(OTHER)) -> str:
@@ -94,31 +94,31 @@ def _counted(least: int, most: int, guard: Guard) -> Text:
     """Strings of a bounded number of characters: one state for each, and for each beginning of a marker."""
     markers = tuple(marker for marker in guard.markers if len(marker) <= most)
     if most * sum(map(len, markers)) <= FEW_STATES:
-        return Text(None, counted(least, most, markers))
-    return Text(None, counted(least, most, guard.near), _lost(guard.spelled, f"of at most {most} characters"))
+        return Text(states=counted(least, most, markers))
+    return Text(states=counted(least, most, guard.near), loss=_lost(guard.spelled, f"of at most {most} characters"))
 
 
 def _patterned(pattern: str, guard: Guard, macros: bool) -> Text:
     if not holds(pattern, guard.markers):
-        return Text(_as_is(pattern, macros))
+        return Text(body=_as_is(pattern, macros))
     found = _within(pattern, guard.markers)
     if found and macros:
         try:
-            return Text(node(expression(found)))
+            return Text(body=node(expression(found)))
         except TooLarge:
             pass
     elif found and len(found.edges) <= MOST_COUNTED:
-        return Text(None, found)
+        return Text(states=found)
     named = "with its pattern, but where that names it,"
     near = _within(pattern, guard.near)
     if near and len(near.edges) <= MOST_COUNTED and without_loops(near):
-        return Text(None, near, _lost(guard.spelled, named))
+        return Text(states=near, loss=_lost(guard.spelled, named))
     for cut, blocks, what in CUTS:
         block = guard.letters if blocks else ""
         if not holds(rewritten(pattern, cut=cut, block=block), guard.markers):
-            return Text(_as_is(pattern, macros, cut, block), None, _lost(what.format(near=guard.spelled), named))
+            return Text(body=_as_is(pattern, macros, cut, block), loss=_lost(what.format(near=guard.spelled), named))
     if found and len(found.edges) <= MOST_COUNTED:
-        return Text(None, found)
+        return Text(states=found)
     raise InputError(f"a string with the pattern {pattern[:80]!r} would hold what begins a marker of Kimi's format")
 
 

@@ -331,8 +331,21 @@ def _within(inner):
 
 
 def schemas():
-    """Schemas of a few keywords at once, which may refer to one definition, and that to itself."""
+    """Schemas of a few keywords at once, which may refer to one definition, and that to itself within its values."""
     some = st.recursive(_leaves(), _within, max_leaves=6)
-    return st.builds(
-        lambda part, d: {"allOf": [part], "$defs": {"d": d}} if "$ref" in str([part, d]) else part, some, some
-    )
+    definition = some.filter(lambda part: not _refers_at_once(part))
+    return st.builds(_defined, some, definition)
+
+
+def _refers_at_once(part):
+    """Whether a reference stands for the same value as the schema: in itself it would never come to an end."""
+    if not isinstance(part, dict):
+        return False
+    inner = [part.get("not"), *(one for word in ("anyOf", "oneOf", "allOf") for one in part.get(word, ()))]
+    return "$ref" in part or any(map(_refers_at_once, inner))
+
+
+def _defined(part, definition):
+    if "$ref" not in str(part):
+        return part
+    return {"allOf": [part], "$defs": {"d": definition}}

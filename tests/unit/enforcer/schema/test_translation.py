@@ -1,13 +1,18 @@
 """Schemas that have an equal form a grammar can hold, and what is named where there is none."""
 
+import json
 import re
 
 import pytest
+from hypothesis import given, reject
+from hypothesis import strategies as st
 
 from k2lab.enforcer.schema import formats, translate
 from k2lab.errors import InputError
+from tests.helpers import strategies
 from tests.helpers.schemas import NULL, B, I, N, S, arr, obj, p
 from tests.helpers.translated import limits, made
+from tests.helpers.verdicts import blamed, judge_of
 
 
 def closed(properties, required=(), **more):
@@ -257,3 +262,14 @@ def test_a_root_within_itself_is_narrowed_at_the_root_alone():
 def test_a_root_that_no_object_fits_is_refused(root):
     with pytest.raises(InputError, match="no object, which arguments always are, fits the schema: /"):
         translate(root, kind="object")
+
+
+@given(schema=strategies.schemas(), data=st.data())
+def test_what_is_written_by_any_translated_schema_is_valid_but_where_a_limit_names_it(schema, data):
+    try:
+        found = translate(schema)
+    except InputError:
+        reject()
+    judge, named = judge_of(schema), {limit.keyword for limit in found.limits}
+    for text in data.draw(st.lists(strategies.texts(found.schema), min_size=1, max_size=4)):
+        assert named >= blamed(judge, json.loads(text), named), text
