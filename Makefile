@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ENGINES := 0.11.0 0.32.0
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: setup engines report report-full lab test quick check bench-speed enforce-speed nano lock docs pages picture publish-reports clean
 
@@ -28,10 +30,10 @@ lab: setup ## JupyterLab on the notebooks
 	$(BIN)/k2lab lab
 
 test: engines ## the whole suite, live engines included
-	$(BIN)/python -m pytest
+	$(PYTEST) --hypothesis-profile=thorough
 
-quick: setup ## what needs no engine
-	$(BIN)/python -m pytest -m 'not live and not slow'
+quick: setup ## what needs no engine, under a minute; WORKERS=4 where there are more cores than two
+	$(PYTEST) -m 'not live and not slow'
 
 check: setup ## formatting, lint, types
 	$(BIN)/ruff format --check .

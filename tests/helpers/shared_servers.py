@@ -1,24 +1,64 @@
-"""The live servers of a test run: started once, whatever the number of processes that test, and ended with the run.
+"""The live servers of a test run: each started once, whatever the number of processes that test, and ended with it.
 
-The process that the user started owns them. It starts them when a process that collects says that a test needs them,
-so that they come up while other tests run, and holds the pipe that ends them. The others find the URLs in a file.
+The process that the user started owns them: it holds the pipe that ends them, so that they end however it ends. A test
+asks for a server by its name and waits for that one alone. Where many tests need servers, all are started as soon as
+the tests are collected, so that they come up while other tests run.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-STARTING_S = 400
-"""Nine servers, two at a time, each two to three minutes on cores that test beside it."""
+SERVERS = (
+    "0.32.0 current",
+    "0.11.0 current",
+    "0.11.0 legacy",
+    "0.32.0 legacy",
+    "0.11.0 declared",
+    "0.32.0 declared",
+    "0.32.0 current string",
+    "0.32.0 current strict-function",
+    "0.32.0 current strict-parameter",
+)
+MANY = 20
+"""Tests that need servers; fewer than these start only what they ask for."""
+STARTING_S = 570
+"""Half a minute for a server alone, many times that where all start beside tests on a loaded machine."""
+
+
+class Servers(Mapping[str, str]):
+    """Base URL by ``ENGINE VARIANT``; looking one up waits until it is ready."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __getitem__(self, name: str) -> str:
+        if name not in SERVERS:
+            raise KeyError(name)
+        wanted, deadline = self.folder / f"{name}.wanted", time.monotonic() + STARTING_S
+        wanted.touch(exist_ok=True)
+        url, error = wanted.with_suffix(".url"), wanted.with_suffix(".error")
+        while not url.exists():
+            if error.exists() or time.monotonic() > deadline or not self.folder.exists():
+                why = error.read_text() if error.exists() else "no answer"
+                pytest.fail(f"the live server {name} did not start: {why}")
+            time.sleep(0.1)
+        return url.read_text()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SERVERS)
+
+    def __len__(self) -> int:
+        return len(SERVERS)
 
 
 class SharedServers:
@@ -28,26 +68,16 @@ class SharedServers:
         given = getattr(config, "workerinput", {}).get("k2lab_servers")
         self.owner = given is None
         self.folder = Path(given or tempfile.mkdtemp(prefix="k2lab-tests-"))
+        self.servers = Servers(self.folder)
         self.process: subprocess.Popen[bytes] | None = None
-
-    def urls(self) -> dict[str, str]:
-        """Base URL by ``ENGINE VARIANT``, as soon as all are ready."""
-        answer, deadline = self.folder / "urls.json", time.monotonic() + STARTING_S
-        while not answer.exists():
-            ended = self.process is not None and self.process.poll() is not None
-            if ended or time.monotonic() > deadline or not self.folder.exists():
-                pytest.fail(f"the live servers did not start: {self._log()}")
-            time.sleep(0.1)
-        found = json.loads(answer.read_text())
-        if "error" in found:
-            pytest.fail(f"the live servers did not start: {found['error']}")
-        return found
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        needed = any("servers" in getattr(item, "fixturenames", ()) for item in session.items)
-        if needed and sys.platform == "linux" and not session.config.option.collectonly:
-            (self.folder / "wanted").touch()
+        need = sum("servers" in getattr(item, "fixturenames", ()) for item in session.items)
+        if need and sys.platform == "linux" and not session.config.option.collectonly:
+            for name in SERVERS if need >= MANY else ():
+                (self.folder / f"{name}.wanted").touch(exist_ok=True)
+            (self.folder / "needed").touch()
             self._start()
 
     @pytest.hookimpl(optionalhook=True)
@@ -56,7 +86,7 @@ class SharedServers:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self) -> None:
-        if (self.folder / "wanted").exists():
+        if (self.folder / "needed").exists():
             self._start()
 
     def pytest_unconfigure(self) -> None:
@@ -71,7 +101,3 @@ class SharedServers:
             command = [sys.executable, "-m", "tests.helpers.live_servers", str(self.folder)]
             with (self.folder / "log").open("wb") as log:
                 self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log)
-
-    def _log(self) -> str:
-        log = self.folder / "log"
-        return log.read_text()[-3000:] if log.exists() else "no log"

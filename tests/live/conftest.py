@@ -1,11 +1,12 @@
-"""What needs an engine: live servers, and the engine's own grammar compiler."""
+"""What needs an engine: live servers, and the engines' own grammar compilers."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,36 +15,81 @@ from k2lab import engine
 from tests.conftest import ROOT
 
 HERE = Path(__file__).parent
+WORKER = ROOT / "tests" / "helpers" / "grammar_worker.py"
+SHARED_BY = {"compiler": "grammars", "older_compiler": "grammars", "engines_answers": "parsers"}
+"""Fixtures that take seconds to make, and the group of tests that one process does for that."""
+
+Ask = Callable[[Mapping[str, object]], Mapping[str, object]]
+Accepted = Callable[[object, list[str]], list[bool]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests here run last, those that need the servers at the very end: until then the servers come up."""
+    """Tests here run last, those that need servers at the very end and notebooks behind them: servers come up."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.live)
-    items.sort(key=lambda item: (HERE in item.path.parents, "servers" in getattr(item, "fixturenames", ())))
+            for name in {SHARED_BY[name] for name in fixtures(item) & set(SHARED_BY)}:
+                item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: (HERE in item.path.parents, "servers" in fixtures(item), "notebook" in item.path.name))
+
+
+def fixtures(item: pytest.Item) -> set[str]:
+    return set(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
-def servers(pytestconfig: pytest.Config) -> dict[str, str]:
+def servers(pytestconfig: pytest.Config) -> Mapping[str, str]:
     """Both engines serving k2-nano: base URL by ``ENGINE VARIANT``."""
     if sys.platform != "linux":
         pytest.skip("vLLM's local engines run on Linux")
-    return pytestconfig.pluginmanager.get_plugin("shared-servers").urls()
+    return pytestconfig.pluginmanager.get_plugin("shared-servers").servers
 
 
-@pytest.fixture(scope="session")
-def accepted() -> Iterator[Callable[[object, list[str]], list[bool]]]:
-    """Which texts the grammar of a tag takes as whole answers; one engine's interpreter answers for all tests."""
-    worker = [str(engine.resolve("0.32.0").python), str(ROOT / "tests" / "helpers" / "grammar_worker.py")]
-    with subprocess.Popen(worker, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+@contextmanager
+def compiling(version: str) -> Iterator[Ask]:
+    """The grammar compiler of an engine; its interpreter answers for all tests."""
+    command = [str(engine.resolve(version).python), str(WORKER)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
 
-        def ask(tag: object, texts: list[str]) -> list[bool]:
-            process.stdin.write(json.dumps({"tag": tag, "texts": texts}) + "\n")
+        def ask(asked: Mapping[str, object]) -> Mapping[str, object]:
+            process.stdin.write(json.dumps(asked) + "\n")
             process.stdin.flush()
-            answer = json.loads(process.stdout.readline())
-            assert "error" not in answer, answer
-            return answer["accepted"]
+            line = process.stdout.readline()
+            assert line, f"vLLM {version}'s grammar compiler ended at {json.dumps(asked)[:500]}"
+            return json.loads(line)
 
         yield ask
         process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def compiler() -> Iterator[Ask]:
+    with compiling("0.32.0") as ask:
+        yield ask
+
+
+@pytest.fixture(scope="session")
+def older_compiler() -> Iterator[Ask]:
+    with compiling("0.11.0") as ask:
+        yield ask
+
+
+def judge(ask: Ask) -> Accepted:
+    def accepted(tag: object, texts: list[str]) -> list[bool]:
+        answer = ask({"tag": tag, "texts": texts})
+        assert "error" not in answer, answer
+        return answer["accepted"]
+
+    return accepted
+
+
+@pytest.fixture(scope="session")
+def accepted(compiler: Ask) -> Accepted:
+    """Which texts the grammar of a tag takes as whole answers."""
+    return judge(compiler)
+
+
+@pytest.fixture(scope="session")
+def accepted_by_older(older_compiler: Ask) -> Accepted:
+    """As ``accepted``, by the xgrammar 0.1.25 of vLLM 0.11.0."""
+    return judge(older_compiler)
