@@ -23,6 +23,7 @@ Ask = Callable[[Mapping[str, object]], Mapping[str, object]]
 Accepted = Callable[[object, list[str]], list[bool]]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests here run last, those that need servers at the very end and notebooks behind them: servers come up."""
     for item in items:
