@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, TEMPLATE_KWARGS, THINKING, TRUST, json_object, print_json
+from k2lab.cli.arms import Pinning, Sending, arm_of
+from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, TEMPLATE_KWARGS, THINKING, TRUST, as_record, print_json
+from k2lab.cli.progress import show_progress
 from k2lab.errors import InputError
 
 if TYPE_CHECKING:
-    from k2lab.bench.arm import Enforce
     from k2lab.bench.metrics import Reference
-    from k2lab.bench.progress import Progress
     from k2lab.bench.store import Store
-    from k2lab.enforcer import Form
-    from k2lab.server.endpoint import Endpoint
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 RUN = click.argument("run", type=FILE)
@@ -27,8 +24,19 @@ REFERENCE = click.option(
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 
-PLAIN_EVERY_S = 10.0
-"""Where nobody watches a terminal, progress is a line now and then."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Running:
+    """Which requests are asked, and what that may take; ``timeout`` and ``deadline`` are seconds."""
+
+    limit: int | None
+    trials: int
+    rerun_failed: bool
+    concurrency: int
+    rate: float | None
+    timeout: float
+    deadline: float | None
+    retries: int
 
 
 @click.group()
@@ -85,34 +93,38 @@ def samples(folder: Path, count: int, seed: int) -> None:
 @click.option("--retries", type=click.IntRange(min=0), default=0, show_default=True,
               help="Tries after a passing failure (429, 5xx, a lost connection); each is logged.")  # fmt: skip
 @click.option("--rerun-failed", is_flag=True, help="Ask again what failed in an earlier run.")
-def run_command(samples_file: Path, out: Path, **options: Any) -> None:
+@as_record("sending", Sending)
+@as_record("pinning", Pinning)
+@as_record("running", Running)
+def run_command(samples_file: Path, out: Path, sending: Sending, pinning: Pinning, running: Running) -> None:
     """Ask a server every request of SAMPLES (a chat request a line) and store the answers.
 
     Killed at any moment and started again it goes on where it was.
     """
-    from k2lab.bench import runner
     from k2lab.bench.limits import Limits
+    from k2lab.bench.runner import run_benchmark
     from k2lab.bench.samples import open_samples
 
     checked = open_samples(samples_file)
-    arm = _arm(**options)
+    arm = arm_of(sending, pinning)
     limits = Limits(
-        concurrency=options["concurrency"],
-        rate=options["rate"],
-        timeout_s=options["timeout"],
-        deadline_s=options["deadline"],
-        retries=options["retries"],
+        concurrency=running.concurrency,
+        rate=running.rate,
+        timeout_s=running.timeout,
+        deadline_s=running.deadline,
+        retries=running.retries,
     )
-    final = runner.run_benchmark(
-        checked,
-        arm,
-        out,
-        limits=limits,
-        limit=options["limit"],
-        trials=options["trials"],
-        rerun_failed=options["rerun_failed"],
-        show=_Shown().show,
-    )
+    with show_progress() as tell:
+        final = run_benchmark(
+            checked,
+            arm,
+            out,
+            limits=limits,
+            limit=running.limit,
+            trials=running.trials,
+            rerun_failed=running.rerun_failed,
+            show=lambda stand: tell(str(stand), done=stand.had + stand.got, of=stand.wanted),
+        )
     if final.ended:
         click.echo(f"k2lab: ended early ({final.ended}): run the same command again to go on", err=True)
         raise click.exceptions.Exit(130 if final.ended == "interrupted" else 1)
@@ -197,62 +209,6 @@ def import_command(run: Path, results: Path, arm: str, summary: Path | None) -> 
     click.echo(f"{arm}: {taken.results} results in {run}")
 
 
-def _arm(base_url: str, model: str | None, arm: str, **options: Any) -> Any:
-    from k2lab.bench.arm import Arm
-    from k2lab.enforcer import Options
-    from k2lab.prompt.source import open_source
-    from k2lab.server.endpoint import Endpoint
-
-    source = options["source"]
-    if source and options["enforce"] == "pinned":
-        raise InputError("--enforce pinned is for /chat/completions: leave --source out")
-    named = model or Endpoint(base_url).model
-    endpoint = Endpoint(base_url, named)
-    return Arm(
-        name=arm or named,
-        base_url=base_url,
-        model=named,
-        stream=options["stream"],
-        repair="history" if options["repair"] else "",
-        extra_body=json_object("--extra-body", options["extra_body"]),
-        source=open_source(source, trust_remote_code=options["trust_remote_code"]) if source else None,
-        enforce=_enforce(options["enforce"], endpoint),
-        tag=Options(
-            form=_form(options["enforce"], options["form"], endpoint),
-            max_calls=options["max_calls"],
-            max_string=options["max_string"],
-            loosen=options["loosen"],
-            thinking=options["thinking"],
-        ),
-        template_kwargs=json_object("--template-kwargs", options["template_kwargs"]),
-    )
-
-
-def _form(enforce: str, said: Form | None, endpoint: Endpoint) -> Form:
-    """The form that a server obeys; one that is named is tried as well."""
-    from k2lab.enforcer.ask import form_of
-
-    if enforce != "pinned":
-        return "vllm"
-    return form_of(endpoint, (said,) if said else None)
-
-
-def _enforce(wanted: str, endpoint: Endpoint) -> Enforce:
-    """What is asked for, once it is known that the server does it; of a server that is not ours that may be unknown."""
-    from k2lab import engine
-
-    if wanted.startswith("server-"):
-        level = wanted.removeprefix("server-")
-        ours = [server for server in engine.running() if server.base_url == endpoint.base_url]
-        if ours and level not in ours[0].flags:
-            raise InputError(
-                f"{endpoint.base_url} does not run with that level: start it with -- --tool-strict-level {level}"
-            )
-        if not ours:
-            click.echo(f"k2lab: {endpoint.base_url} was not started by k2lab, its level is not known", err=True)
-    return wanted  # type: ignore[return-value]
-
-
 def _reference(file: Store, name: str | None) -> dict[int, Reference] | None:
     from k2lab.bench import k2vv
 
@@ -268,19 +224,3 @@ def _only_arm(file: Store) -> str:
     if len(names) != 1:
         raise InputError(f"choose one with --arm: there is {', '.join(names) or 'none'}")
     return names[0]
-
-
-class _Shown:
-    """Progress on standard error: one line written over itself in a terminal, else a line now and then."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._last = time.monotonic()
-
-    def show(self, progress: Progress) -> None:
-        done = progress.ended or progress.had + progress.got >= progress.wanted
-        if self._terminal:
-            click.echo(f"\r\x1b[2K{progress}", err=True, nl=bool(done))
-        elif done or time.monotonic() - self._last > PLAIN_EVERY_S:
-            self._last = time.monotonic()
-            click.echo(str(progress), err=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,20 @@ def told() -> Iterator[None]:
 class _Echo(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         click.echo(self.format(record))
+
+
+def as_record(name: str, kind: type[object]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Options that travel together come to a command as one record, under ``name``; each is a field of ``kind``."""
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+
+    def changed(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def taken(**options: object) -> None:
+            command(**{name: kind(**{field: options.pop(field) for field in names})}, **options)
+
+        return taken
+
+    return changed
 
 
 def print_notes(notes: Iterable[str]) -> None:

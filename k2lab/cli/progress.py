@@ -1,0 +1,105 @@
+"""How far a command is: a bar of rich's in a terminal, a line now and then elsewhere; and tables likewise.
+
+What a server or a file says is shown without control characters, and never
+read as markup.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+import click
+
+PLAIN_EVERY_S = 10.0
+"""Where nobody watches a terminal, progress is a line now and then."""
+
+REDRAWN_A_SECOND = 4
+LONGEST_LINE = 300
+
+
+class Tell(Protocol):
+    """Says how far it is: ``done`` of ``of``, and a line; ``now`` is for a line that is not to be left out."""
+
+    def __call__(self, line: str, *, done: float = 0, of: float | None = None, now: bool = False) -> None:
+        """Show it."""
+
+
+@contextlib.contextmanager
+def show_progress() -> Iterator[Tell]:
+    """For as long as the block runs, progress on standard error; the last line is always shown.
+
+    >>> with show_progress() as tell:
+    ...     tell("1 of 2", done=1, of=2)
+    """
+    with _bar() if _is_terminal() else _lines() as tell:
+        yield tell
+
+
+def print_table(rows: Sequence[Mapping[str, object]], title: str = "", *, otherwise: str) -> None:
+    """Rows as a table of rich's where standard output is a terminal, else the text that stands for it."""
+    if not (sys.stdout.isatty() and rows):
+        click.echo(otherwise)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(printable(title)) if title else None, title_justify="left")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for name in names:
+        table.add_column(Text(printable(name)), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(row.get(name, ""))) for name in names))
+    Console().print(table)
+
+
+def printable(value: object) -> str:
+    r"""A value's text in one line of bounded length, without what would move a terminal's cursor.
+
+    >>> printable("two\nlines\x1b[2J")
+    'two lines?[2J'
+    """
+    text = " ".join(str(value).splitlines())[:LONGEST_LINE]
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+@contextlib.contextmanager
+def _lines() -> Iterator[Tell]:
+    last_s, kept = time.monotonic(), ""
+
+    def tell(line: str, *, done: float = 0, of: float | None = None, now: bool = False) -> None:
+        nonlocal last_s, kept
+        kept = printable(line)
+        if now or time.monotonic() - last_s > PLAIN_EVERY_S:
+            click.echo(kept, err=True)
+            last_s, kept = time.monotonic(), ""
+
+    yield tell
+    if kept:  # an error says itself why there is no more
+        click.echo(kept, err=True)
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Tell]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = BarColumn(bar_width=20), TextColumn("{task.description}", markup=False)
+    with Progress(
+        *columns, console=Console(stderr=True, highlight=False), refresh_per_second=REDRAWN_A_SECOND
+    ) as drawn:
+        task = drawn.add_task("", total=None)
+
+        def tell(line: str, *, done: float = 0, of: float | None = None, now: bool = False) -> None:
+            drawn.update(task, description=printable(line), completed=done, total=of)
+
+        yield tell
