@@ -131,9 +131,9 @@ def _found(reference: str, resolver: Resolver) -> Found:
         return found.contents, found.resolver
     except (NoSuchAnchor, InvalidAnchor):
         return f"no part of the schema has the anchor {reference!r}"
-    except (PointerToNowhere, TypeError):  # which leads through a number
-        return f"{reference!r} is not there"
-    except (Unresolvable, ValueError):
+    except (Unresolvable, ValueError, TypeError) as error:
+        if isinstance(error, PointerToNowhere) or reference.startswith("#"):  # the others lead through a text or number
+            return f"{reference!r} is not there"
         return f"only references within the schema can be followed, not {reference!r}"
 
 

@@ -104,3 +104,16 @@ def test_an_object_within_a_part_with_an_identifier_is_not_looked_up_from_the_ro
     inner = {"$id": "inner.json", **arr({"$ref": "#/$defs/x"})}
     with pytest.raises(InputError, match="is not there"):
         translate({**p({"$ref": "#/$defs/i"}), "$defs": {"i": inner, "x": I}})
+
+
+def test_a_reference_to_another_document_is_not_fetched_for_a_listed_value_either(plain_server):
+    plain_server.answers["/x"] = (200, {"type": "integer"})
+    remote = plain_server.url.removesuffix("/v1") + "/x"
+    with pytest.raises(InputError, match=r"only references within the schema .* a listed value cannot be checked"):
+        translate(p({"enum": [1, "a"], "$ref": remote}))
+
+
+@pytest.mark.parametrize("reference", ["#/$defs/x/minimum/y", "#/$defs/x/type/y", "#/required/7"])
+def test_a_pointer_that_leads_through_no_object_is_not_there(reference):
+    with pytest.raises(InputError, match="is not there"):
+        translate({**p({"$ref": reference}), "$defs": {"x": {"type": "integer", "minimum": 3}}})
