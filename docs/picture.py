@@ -17,7 +17,7 @@ def write(summary: Path, folder: Path) -> Path:
     """Draw into ``folder`` and return the file; ``KeyError`` where the report of notebook 1 is not in the summary."""
     matplotlib.use("Agg")
     counts = json.loads(summary.read_text())["reports"][NOTEBOOK]["results"]["called"]
-    ax = plots.shares({f"vLLM {name}": share(count, total) for name, count, total, *_ in counts}, xlabel=CALLED)
+    ax = plots.shares({f"vLLM {name}": share(s["count"], s["total"]) for name, s in counts.items()}, xlabel=CALLED)
     path = folder / f"{NOTEBOOK}.png"
     ax.get_figure().savefig(path, dpi=110)
     return path

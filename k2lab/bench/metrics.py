@@ -334,6 +334,13 @@ def usage(results: Iterable[Judged]) -> dict[str, int]:
     return dict(counts)
 
 
+def right_among(results: Iterable[Judged], others: Iterable[Judged], reference: Mapping[int, Reference]) -> Share:
+    """Of the requests of ``others``, for how many ``results`` call just what the reference calls."""
+    right, wanted = same_as(reference), {other.data_index for other in others}
+    found = [right(result) for result in results if result.data_index in wanted]
+    return share(sum(found), len(found))
+
+
 def same_as(reference: Mapping[int, Reference]) -> Callable[[Judged], bool]:
     """For :func:`compare`: right is what calls just what the reference calls, or like it does not call."""
 

@@ -40,12 +40,12 @@ def write(folder: Path, count: int = COUNT, seed: int = SEED) -> tuple[Path, Pat
 
 def request_of(case: Case) -> dict[str, Any]:
     """A case as a chat request, greedy."""
-    data = case.conversation.to_json()
+    data = case.request.to_json()
     return {key: value for key, value in data.items() if value} | dict(evaluate.PARAMS)
 
 
 def _label(data_index: int, request: Mapping[str, Any], case: Case) -> dict[str, Any]:
-    earlier = sum(len(message.get("tool_calls") or ()) for message in case.conversation.messages)
+    earlier = sum(len(message.get("tool_calls") or ()) for message in case.request.messages)
     calls = [
         {
             "id": wire.call_id(name, earlier + place),

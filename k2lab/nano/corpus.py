@@ -36,7 +36,7 @@ def render_all(seed: int, count: int) -> list[str]:
     template = templates.read(templates.CURRENT)
     return [
         sandbox.fill(template, talk.messages, tools=talk.tools or None)
-        for talk in (d.conversation for d in itertools.islice(synth.dialogues("train", seed), count))
+        for talk in (d.request for d in itertools.islice(synth.dialogues("train", seed), count))
     ]
 
 

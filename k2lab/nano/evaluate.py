@@ -52,12 +52,12 @@ def run(endpoint: Endpoint, cases: Sequence[Case], *, concurrency: int = 8) -> l
 def ask_each(endpoint: Endpoint, cases: Sequence[Case], *, concurrency: int = 8, **params: Any) -> list[Answer]:
     """Ask every case by ``/chat/completions``; in the order of the cases. ``params`` go with each request."""
     sent = {**PARAMS, **params}
-    return in_parallel(lambda case: endpoint.chat(case.conversation, **sent), cases, concurrency=concurrency)
+    return in_parallel(lambda case: endpoint.chat(case.request, **sent), cases, concurrency=concurrency)
 
 
 def changed(cases: Iterable[Case], change: Callable[[Request], Request]) -> list[Case]:
     """The same cases with their conversations changed."""
-    return [replace(case, conversation=change(case.conversation)) for case in cases]
+    return [replace(case, request=change(case.request)) for case in cases]
 
 
 def exact(cases: Sequence[Case], answers: Sequence[Answer]) -> Share:
@@ -88,7 +88,7 @@ def standard_ids(answers: Iterable[Answer]) -> Share:
 
 def by_hand(endpoint: Endpoint, source: Source, cases: Sequence[Case], *, concurrency: int = 8) -> list[Answer]:
     """Ask every case by ``/completions``, its prompt rendered outside the server; in the order of the cases."""
-    prompts = [prompt_of(source, case.conversation).text for case in cases]
+    prompts = [prompt_of(source, case.request).text for case in cases]
     return in_parallel(lambda prompt: endpoint.complete(prompt, **PARAMS), prompts, concurrency=concurrency)
 
 
@@ -121,7 +121,7 @@ def score(case: Case, answer: Answer) -> Outcome:
 
 def _score_calls(case: Case, label: Label, answer: Answer) -> Outcome:
     names = [call.name for call in answer.calls]
-    if not set(names) <= set(case.conversation.tool_names()):
+    if not set(names) <= set(case.request.tool_names()):
         return "undeclared_tool"
     if not label.calls:
         return "call_instead"
@@ -165,7 +165,7 @@ def failures(cases: Iterable[Case], outputs: Iterable[str]) -> list[Failure]:
             what="",
             source=(),
             raw_output=text,
-            tools=case.conversation.tools,
+            tools=case.request.tools,
             status="ok",
             calls=calls_of(case.label),
             content=case.label.content or None,

@@ -98,16 +98,16 @@ class Label:
 class Dialogue:
     """A conversation with the label of each assistant turn, by message index."""
 
-    conversation: Request
+    request: Request
     labels: Mapping[int, Label]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A request whose next assistant turn is known: ``conversation`` ends before that turn."""
+    """A request whose next assistant turn is known: ``request`` ends before that turn."""
 
     case_id: str
-    conversation: Request
+    request: Request
     label: Label
 
 
@@ -152,7 +152,7 @@ def cases(pool: Pool, seed: int, count: int, kinds: Sequence[Kind], mix: Mix | N
         places = [index for index, label in dialogue.labels.items() if label.kind in kinds]
         if places:
             place = random.Random(f"case/{seed}/{number}").choice(places)
-            found.append(Case(f"{pool}-{seed}-{number}", dialogue.conversation.prefix(place), dialogue.labels[place]))
+            found.append(Case(f"{pool}-{seed}-{number}", dialogue.request.prefix(place), dialogue.labels[place]))
         if len(found) == count:
             return found
     raise AssertionError("unreachable: the stream is endless")
@@ -165,7 +165,7 @@ def deep_cases(pool: Pool, seed: int, count: int, earlier_calls: int) -> list[Ca
     for number, dialogue in enumerate(dialogues(pool, seed, mix)):
         asks = [index for index, label in dialogue.labels.items() if label.kind == "call"]
         if len(asks) == earlier_calls + 1:
-            conversation = dialogue.conversation.prefix(asks[-1])
+            conversation = dialogue.request.prefix(asks[-1])
             found.append(Case(f"{pool}-{seed}-{number}-deep", conversation, dialogue.labels[asks[-1]]))
         if len(found) == count:
             return found
@@ -175,7 +175,7 @@ def deep_cases(pool: Pool, seed: int, count: int, earlier_calls: int) -> list[Ca
 def cases_with_history(pool: Pool, seed: int, count: int) -> list[Case]:
     """``count`` asks for declared tools that come after at least one earlier call."""
     found = cases(pool, seed, 6 * count, ("call",))
-    return [c for c in found if any(m.get("tool_calls") for m in c.conversation.messages)][:count]
+    return [c for c in found if any(m.get("tool_calls") for m in c.request.messages)][:count]
 
 
 def with_foreign_ids(conversation: Request, count: int) -> Request:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 from k2lab.lazy import loader
 
 if TYPE_CHECKING:
-    from k2lab import enforcer, repairs, wire
+    from k2lab import enforcer, paths, repairs, wire
     from k2lab.bench import k2vv, metrics, runner, samples
     from k2lab.bench.arm import Arm
+    from k2lab.chat import Request
     from k2lab.enforcer import ask
     from k2lab.nano import benchmark, evaluate, folders, synth
     from k2lab.notebook import ladder
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Arm",
     "Endpoint",
+    "Request",
     "ask",
     "benchmark",
     "connect",
@@ -42,6 +44,7 @@ __all__ = [
     "open_source",
     "origins",
     "parsers",
+    "paths",
     "plots",
     "probe",
     "probes",
@@ -59,6 +62,7 @@ __all__ = [
 _PLACES = {
     "Arm": "k2lab.bench.arm:Arm",
     "Endpoint": "k2lab.server.endpoint:Endpoint",
+    "Request": "k2lab.chat:Request",
     "ask": "k2lab.enforcer.ask",
     "benchmark": "k2lab.nano.benchmark",
     "connect": "k2lab.notebook.servers:connect",
@@ -74,6 +78,7 @@ _PLACES = {
     "open_source": "k2lab.prompt.source:open_source",
     "origins": "k2lab.notebook.provenance:origins",
     "parsers": "k2lab.server.parsers",
+    "paths": "k2lab.paths",
     "plots": "k2lab.show.plots",
     "probe": "k2lab.server.probes:probe",
     "probes": "k2lab.server.probes",

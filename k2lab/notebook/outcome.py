@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from k2lab.jsonable import as_json
+
 RECORD_TYPE = "application/vnd.k2lab.result+json"
 """The MIME type under which a notebook leaves a result."""
 
 
-def record(name: str, value: Any) -> None:
-    """Leave a result for the report's ``summary.json``; ``value`` is JSON data.
+def record(name: str, value: object) -> None:
+    """Leave a result for the report's ``summary.json``; ``value`` is JSON data, or records.
 
     >>> k2lab.record("called", [3, 4])
     {...'called: [3, 4]'}
@@ -18,7 +20,8 @@ def record(name: str, value: Any) -> None:
     from IPython.display import display
 
     show: Callable[..., None] = display
-    show({RECORD_TYPE: {name: value}, "text/plain": f"{name}: {value}"}, raw=True)
+    data = as_json(value, computed=True)
+    show({RECORD_TYPE: {name: data}, "text/plain": f"{name}: {data}"}, raw=True)
 
 
 def recorded(notebook: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol
 
 from k2lab.chat import Request, decoded
 from k2lab.errors import UnsupportedError
@@ -26,6 +27,18 @@ EMPTY_PART = "[{'type': 'text', 'text': ''}]"
 """What an empty content becomes when it is promoted to parts and printed."""
 
 PART_LITERAL = re.compile(r"\[\{'type': 'text', 'text': .*?\}\]", re.DOTALL)
+
+
+class Served(Protocol):
+    """A server and the folder that it serves, opened."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The server."""
+
+    @property
+    def source(self) -> Source:
+        """The folder."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,14 +101,12 @@ def content_literals(endpoint: Endpoint, tokenizer: Tokenizer, request: Request,
     return _literals(found.ids, tokenizer)
 
 
-def generation_prompt_grid(
-    servers: Mapping[str, Mapping[bool, tuple[Endpoint, Source]]], request: Request
-) -> list[GridCell]:
+def generation_prompt_grid(servers: Mapping[tuple[str, bool], Served], request: Request) -> list[GridCell]:
     """Problem 1 measured for each engine: flag in the signature or not, in the template or not.
 
-    ``servers[engine][in_signature]`` is a server whose tokenizer appends the
-    generation prompt in Python, with the folder that it serves, opened. The template
-    that reads the flag, and the one that does not, are sent with each request.
+    ``servers[engine, in_signature]`` is a server whose tokenizer appends the
+    generation prompt in Python. The template that reads the flag, and the one that
+    does not, are sent with each request.
     """
     current = templates.read(templates.CURRENT)
     blind = templates.without_generation_block(current)
@@ -104,10 +115,11 @@ def generation_prompt_grid(
             engine=engine,
             in_signature=in_signature,
             in_template=in_template,
-            finding=generation_prompt(endpoint, source, request, chat_template=current if in_template else blind),
+            finding=generation_prompt(
+                server.endpoint, server.source, request, chat_template=current if in_template else blind
+            ),
         )
-        for engine, by_signature in servers.items()
-        for in_signature, (endpoint, source) in by_signature.items()
+        for (engine, in_signature), server in servers.items()
         for in_template in (False, True)
     ]
 

@@ -37,6 +37,9 @@ SEVERAL: Mapping[str, str] = {
 }
 """The view of a list, a tuple or a mapping whose values are all records of one type."""
 
+NAMED: Mapping[str, str] = {"k2lab.stats.Share": "shares"}
+"""The view of a mapping whose values are all records of one type, and whose names say what they are."""
+
 CONTAINERS = (list, tuple, dict)
 
 
@@ -105,7 +108,7 @@ def view(value: object) -> View | None:
     name = _view_name(value)
     if name is None:
         return None
-    items = list(value.values()) if isinstance(value, dict) else value
+    items = list(value.values()) if isinstance(value, dict) and name not in NAMED.values() else value
     try:
         made: View = getattr(import_module("k2lab.show.views"), name)(items)
     except Exception as fault:  # a broken record is still a record: its repr is shown in place of a view
@@ -119,7 +122,10 @@ def _view_name(value: object) -> str | None:
     if not isinstance(value, CONTAINERS):
         return ONE.get(_path(type(value)))
     kinds = {type(item) for item in (value.values() if isinstance(value, dict) else value)}
-    return SEVERAL.get(_path(kinds.pop())) if len(kinds) == 1 else None
+    if len(kinds) != 1:
+        return None
+    kind = _path(kinds.pop())
+    return SEVERAL.get(kind) or (NAMED.get(kind) if isinstance(value, dict) else None)
 
 
 def _path(kind: type) -> str:

@@ -17,6 +17,7 @@ from k2lab.server.probes import GridCell
 from k2lab.show.benchmarks import bench_comparison, bench_summaries, comparison, live, summary
 from k2lab.show.parts import View, escape, joined, line, note, table, text
 from k2lab.show.sides import side_by_side, token_table
+from k2lab.stats import Share
 from k2lab.wire import Parsed
 
 __all__ = [
@@ -57,6 +58,11 @@ YES = {True: "yes", False: "no"}
 def provenance(values: Mapping[str, object]) -> View:
     """What a result was made from, a line a fact."""
     return table([{"what": name, "value": value} for name, value in values.items()])
+
+
+def shares(values: Mapping[str, Share]) -> View:
+    """Shares by name, with their intervals."""
+    return table([{"": name, "share": str(share)} for name, share in values.items()])
 
 
 def request(value: Request, caption: str = "") -> View:

@@ -19,11 +19,9 @@ def test_notebook_1_holds_on_the_live_servers(servers, tmp_path):
     given = [("servers", json.dumps(wanted)), ("requests", "60")]
     made = report.run("1_generation_prompt", given, folder=NOTEBOOKS, out=tmp_path)
     assert made.ok, made.error
-    called = {name: figures for name, *figures in made.results["called"]}
-    count, total, low, high = called["0.11.0 legacy"]
-    assert total == 60 and count / total <= 0.10 and low <= count / total <= high
-    count, total, _, _ = called["0.32.0 current"]
-    assert total == 60 and count / total >= 0.90
+    lost, kept = made.results["called"]["0.11.0 legacy"], made.results["called"]["0.32.0 current"]
+    assert lost["total"] == kept["total"] == 60
+    assert lost["value"] <= 0.10 and lost["low"] <= lost["value"] <= lost["high"] and kept["value"] >= 0.90
     assert sum(state == "present" for *_, state in made.results["grid"]) == 1
     assert not page.OUTSIDE.search(made.html.read_text())
 
@@ -48,19 +46,18 @@ def test_notebook_2_holds_on_the_live_servers(servers, tmp_path):
     for name in ("0.11.0 current", "0.32.0 current"):
         assert empty[name, "old", "''"] == 1
         assert empty[name, "current", "''"] == empty[name, "old", "null (repaired)"] == 0
-    assert all(total == 30 for _, _, total, _, _ in results["exact"])
+    assert all(share["total"] == 30 for share in results["exact"].values())
 
 
 def test_notebook_3_holds_on_the_live_servers(servers, tmp_path):
     results = run_on(servers, "3_tool_call_ids", tmp_path, ("asks", "10"))
-    count, total = results["standard_ids"]["n calls, all foreign"][4]
-    assert count / total < 0.5
-    assert {column: count for column, count, _ in results["right"]}["wire"] == len(parsers.catalogue())
+    assert results["standard_ids"]["n calls, all foreign"][4]["value"] < 0.5
+    assert results["right"]["wire"]["count"] == len(parsers.catalogue())
 
 
 def test_notebook_4_holds_on_the_live_servers(servers, tmp_path):
     results = run_on(servers, "4_benchmark", tmp_path, ("requests", "150"))
-    successful = [count for _, count, total, *_ in results["successful"] if total == 150]
+    successful = [share["count"] for share in results["successful"].values() if share["total"] == 150]
     assert successful[0] == 0 and successful[1] > 20 and successful == sorted(successful)
     assert results["summaries"]["0.32.0"]["strict"]["call_faults"]["undeclared_tool"] > 0
 

@@ -11,13 +11,9 @@ from k2lab.show import views
 
 
 def test_the_grid_of_problem_1(servers, talk):
-    def by_signature(engine):
-        return {
-            False: (Endpoint(servers[f"{engine} legacy"]), open_source(folders.assemble("legacy"))),
-            True: (Endpoint(servers[f"{engine} declared"]), open_source(folders.assemble("declared"))),
-        }
-
-    cells = probes.generation_prompt_grid({e: by_signature(e) for e in ("0.11.0", "0.32.0")}, talk)
+    names = [f"{engine} {variant}" for engine in ("0.11.0", "0.32.0") for variant in ("legacy", "declared")]
+    subjects = connect({name: servers[name] for name in names}).values()
+    cells = probes.generation_prompt_grid({(s.engine, s.variant == "declared"): s for s in subjects}, talk)
     states = {(c.engine, c.in_signature, c.in_template): c.finding.state for c in cells}
     assert len(states) == 8
     assert [case for case, state in states.items() if state == "present"] == [("0.11.0", False, False)]

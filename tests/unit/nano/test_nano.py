@@ -22,7 +22,7 @@ def dialogues():
 
 def test_the_stream_is_fixed_by_its_seed():
     first, again, other = (
-        [d.conversation for d in itertools.islice(synth.dialogues("train", seed), 20)] for seed in (1, 1, 2)
+        [d.request for d in itertools.islice(synth.dialogues("train", seed), 20)] for seed in (1, 1, 2)
     )
     assert first == again != other
 
@@ -30,7 +30,7 @@ def test_the_stream_is_fixed_by_its_seed():
 def test_pools_of_tool_names_do_not_overlap_and_nothing_of_one_is_said_in_the_other(dialogues):
     train, held_out = set(synth.tool_names("train")), set(synth.tool_names("held-out"))
     assert not train & held_out and len(train) > 3 * len(held_out)
-    text = json.dumps([d.conversation.to_json() for d in dialogues])
+    text = json.dumps([d.request.to_json() for d in dialogues])
     assert not [name for name in held_out if name in text]
     asked = {name.replace("_", f" {article} ") for name in held_out for article in ("a", "an", "the")}
     said = text.lower()
@@ -39,7 +39,7 @@ def test_pools_of_tool_names_do_not_overlap_and_nothing_of_one_is_said_in_the_ot
 
 def test_labels_are_what_the_messages_say(dialogues):
     for dialogue in dialogues:
-        messages, declared = dialogue.conversation.messages, dialogue.conversation.tool_names()
+        messages, declared = dialogue.request.messages, dialogue.request.tool_names()
         assert set(dialogue.labels) == {i for i, m in enumerate(messages) if m["role"] == "assistant"}
         for index, label in dialogue.labels.items():
             calls = messages[index].get("tool_calls", [])
@@ -51,7 +51,7 @@ def test_labels_are_what_the_messages_say(dialogues):
 def test_arguments_follow_the_schema_of_their_tool(dialogues):
     jsonschema = pytest.importorskip("jsonschema")
     for dialogue in dialogues[:500]:
-        schemas = {t["function"]["name"]: t["function"]["parameters"] for t in dialogue.conversation.tools}
+        schemas = {t["function"]["name"]: t["function"]["parameters"] for t in dialogue.request.tools}
         for label in dialogue.labels.values():
             for name, arguments in label.calls:
                 jsonschema.validate(arguments, schemas[name])
@@ -60,7 +60,7 @@ def test_arguments_follow_the_schema_of_their_tool(dialogues):
 def test_ids_count_through_the_conversation_and_a_few_are_foreign(dialogues):
     foreign = 0
     for dialogue in dialogues:
-        ids = [c["id"] for m in dialogue.conversation.messages for c in m.get("tool_calls", [])]
+        ids = [c["id"] for m in dialogue.request.messages for c in m.get("tool_calls", [])]
         assert [int(i.rsplit(":", 1)[1]) for i in ids] == list(range(len(ids)))
         foreign += any(not i.startswith("functions.") for i in ids)
     assert 0.02 < foreign / len(dialogues) < 0.08
@@ -73,7 +73,7 @@ def test_shares_are_the_stated_ones(dialogues):
 
 
 def test_all_kinds_of_parameters_occur(dialogues):
-    text = json.dumps([d.conversation.to_json()["tools"] for d in dialogues])
+    text = json.dumps([d.request.to_json()["tools"] for d in dialogues])
     for piece in ('"enum"', '"number"', '"integer"', '"boolean"', '"min"', '"required": []'):
         assert piece in text
 

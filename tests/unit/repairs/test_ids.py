@@ -177,8 +177,8 @@ def test_results_without_a_known_id_are_paired_only_where_one_way_is_left(result
 def test_histories_of_the_generator_need_new_ids_only_where_they_are_foreign():
     stream = synth.dialogues("held-out", 3, synth.Mix(foreign_ids=0.5))
     for dialogue, _ in zip(stream, range(200), strict=False):
-        found = list(ids(dialogue.conversation))
-        changed = [c for c in repairs.repair(dialogue.conversation).changes if c.field != "content"]
+        found = list(ids(dialogue.request))
+        changed = [c for c in repairs.repair(dialogue.request).changes if c.field != "content"]
         assert len(changed) == sum(not i.startswith("functions.") for i in found)
 
 
