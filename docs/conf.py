@@ -27,12 +27,14 @@ smartquotes = False  # --flag and '' are meant as they stand
 
 autodoc_member_order = "bysource"
 autodoc_mock_imports = ["torch", "vllm"]  # an engine's interpreter has them, this one does not
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!k2lab\.).*")]  # other projects' names: their indexes are not on this machine
 
 html_theme = "furo"
 html_title = f"k2lab {release}"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_copy_source = False
 html_show_sphinx = False
 
@@ -40,6 +42,12 @@ html_show_sphinx = False
 def setup(app):
     """What Sphinx calls first."""
     app.connect("missing-reference", by_another_name)
+    app.connect("autodoc-process-signature", with_a_default_that_parses)
+
+
+def with_a_default_that_parses(app, what, name, obj, options, signature, returns):
+    """A field made by a factory has a default that is no Python; with it no type of the signature would be a link."""
+    return (signature or "").replace("<factory>", "...") or None, returns
 
 
 def by_another_name(app, env, node, contnode):

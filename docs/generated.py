@@ -136,7 +136,8 @@ def _room_page(name: str) -> str:
 
 def _automodule(name: str, *, exported: str) -> str:
     """A module's docstring and members; of a package that re-exports, a list of links in place of the members."""
-    return f"```{{eval-rst}}\n.. automodule:: {name}\n   :ignore-module-all:\n{exported}```"
+    shown = ":show-inheritance:" if name == "k2lab.errors" else ":ignore-module-all:"
+    return f"```{{eval-rst}}\n.. automodule:: {name}\n   {shown}\n{exported}```"
 
 
 def _exported(package: ModuleType) -> str:
