@@ -113,3 +113,12 @@ def test_no_function_or_class_has_the_name_of_a_module():
         shared |= {str(path.relative_to(ROOT)): found for found in [sorted(names & modules)] if found}
     commands = {name: found for name, found in shared.items() if not name.startswith("k2lab/cli/")}
     assert commands == {}
+
+
+def test_the_readmes_first_lines_run():
+    text = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    test = doctest.DocTestParser().get_doctest(text, {}, "README", None, None)
+    assert len(test.examples) == 6
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    runner.run(test)
+    assert runner.failures == 0
