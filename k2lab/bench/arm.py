@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from k2lab import enforcer, repairs
 from k2lab.bench.samples import Sample
-from k2lab.chat import CHAT_ONLY, Request, with_system_role
+from k2lab.chat import CHAT_ONLY, Request, Tool, with_system_role
 from k2lab.errors import InputError, UnsupportedError
 from k2lab.server.transport import checked_url
 
@@ -39,7 +39,7 @@ class Prepared:
     body: bytes
     stream: bool
     original: str | None = None
-    tools: Any = None
+    tools: Sequence[Tool] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +68,12 @@ class Arm:
     model: str
     stream: bool | None = None
     repair: Repair = ""
-    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    extra_body: Mapping[str, object] = field(default_factory=dict)
     source: Source | None = None
     serves: str = ""
     enforce: Enforce = "off"
     tag: enforcer.Options = enforcer.Options()  # noqa: RUF009 - frozen
-    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    template_kwargs: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         checked_url(self.base_url)
@@ -89,7 +89,7 @@ class Arm:
         """Where requests are posted."""
         return f"{self.base_url.rstrip('/')}/{'completions' if self.source else 'chat/completions'}"
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, object]:
         """All that shapes the answer beside the request, as JSON data."""
         return {
             "preparation": PREPARATION,
@@ -183,7 +183,7 @@ class Arm:
             parameters.pop("stream_options", None)
         return replace(request, parameters=parameters)
 
-    def _by_hand(self, source: Source, request: Request) -> dict[str, Any]:
+    def _by_hand(self, source: Source, request: Request) -> dict[str, object]:
         from k2lab.prompt.rendering import prompt_of
 
         prompt = prompt_of(source, request)
@@ -203,24 +203,24 @@ class Arm:
             logging.getLogger(__name__).warning(note)
 
 
-def digest_of(value: Any) -> str:
+def digest_of(value: object) -> str:
     """sha256 of JSON data, the order of keys aside."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _json(value: Any) -> bytes:
+def _json(value: object) -> bytes:
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:  # a lone surrogate has no UTF-8, but an escape
         return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _in_order(request: Request, fields: Mapping[str, Any]) -> dict[str, Any]:
+def _in_order(request: Request, fields: Mapping[str, object]) -> dict[str, object]:
     """A request as JSON data, its messages and tools where they stand among ``fields``, of which it was made.
 
     Tools that are ``null`` or an empty list stay what they are.
     """
-    made: dict[str, Any] = {}
+    made: dict[str, object] = {}
     rest = dict(request.parameters)
     for name, value in fields.items():
         if name == "messages":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from k2lab import wire
 from k2lab.server.transport import Failure, FailureKind
@@ -23,7 +22,7 @@ class Failed(Exception):
         return cls(Failure(kind=kind, detail=detail))
 
 
-def json_object(text: str) -> dict[str, Any]:
+def json_object(text: str) -> dict[str, object]:
     """The JSON object that a text is; raises :class:`Failed` where it is none."""
     try:
         data = json.loads(text)
@@ -34,7 +33,7 @@ def json_object(text: str) -> dict[str, Any]:
     return data
 
 
-def first_choice(data: Mapping[str, Any]) -> Mapping[str, Any]:
+def first_choice(data: Mapping[str, object]) -> Mapping[str, object]:
     """The answer's first choice; raises :class:`Failed` where there is none."""
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
@@ -42,7 +41,7 @@ def first_choice(data: Mapping[str, Any]) -> Mapping[str, Any]:
     return choices[0]
 
 
-def finish_reason(data: Mapping[str, Any]) -> str:
+def finish_reason(data: Mapping[str, object]) -> str:
     """How a chat answer ended; raises :class:`Failed` where it has no message or does not say so."""
     choice = first_choice(data)
     if not isinstance(choice.get("message"), dict):
@@ -53,7 +52,7 @@ def finish_reason(data: Mapping[str, Any]) -> str:
     return reason
 
 
-def as_chat(answer: Mapping[str, Any], tools: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+def as_chat(answer: Mapping[str, object], tools: Sequence[Mapping[str, object]] | None) -> dict[str, object]:
     """A plain completion read as the chat answer that a server with a tolerant parser makes of it.
 
     A call that names a tool and has arguments is a call, right or wrong; what is
@@ -73,14 +72,14 @@ def as_chat(answer: Mapping[str, Any], tools: Sequence[Mapping[str, Any]] | None
             calls.append(_as_call(call))
         elif call.status != "truncated" or finish != "length":
             content += call.raw
-    message: dict[str, Any] = {"role": "assistant", "content": content or None, "tool_calls": calls or None}
+    message: dict[str, object] = {"role": "assistant", "content": content or None, "tool_calls": calls or None}
     if parsed.reasoning:
         message["reasoning_content"] = parsed.reasoning
     finish = "tool_calls" if calls and finish == "stop" else finish
     return {**answer, "choices": [{"index": 0, "message": message, "finish_reason": finish, "completion": text}]}
 
 
-def _as_call(call: wire.Call) -> dict[str, Any]:
+def _as_call(call: wire.Call) -> dict[str, object]:
     mended = call.status == "repaired" and call.arguments is not None
     arguments = wire.arguments_text(call.arguments or {}) if mended else call.arguments_raw
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
