@@ -34,7 +34,7 @@ ORDER = (
     ),
     *("enforcer", "bench", "nano", "show", "notebook", "cli", "__main__"),
 )
-STANDARD_LIBRARY_ONLY = ("errors", "stats", "chat", "families", "wire", "repairs")
+STANDARD_LIBRARY_ONLY = ("errors", "jsonable", "stats", "chat", "families", "wire", "repairs")
 DISPLAY = {"matplotlib", "IPython", "ipywidgets"}
 MODULES = sorted((ROOT / "k2lab").rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -9,13 +9,12 @@ asks whether an answer calls where a reference does, by K2VV's formulas.
 from __future__ import annotations
 
 import json
-import math
 import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, get_args
+from dataclasses import dataclass
+from typing import get_args
 
 from k2lab.bench.verdicts import RAW, Judged
 from k2lab.errors import InputError
@@ -350,19 +349,6 @@ def same_as(reference: Mapping[int, Reference]) -> Callable[[Judged], bool]:
         return bool(wanted and ends_alike and result.answered and result.calls == wanted.calls)
 
     return right
-
-
-def to_json(value: Any) -> Any:
-    """A record with all its figures, those that it computes included, as JSON data; what is not a number is null."""
-    if is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in fields(value)]
-        names += [name for name, kind in vars(type(value)).items() if isinstance(kind, property) and name[0] != "_"]
-        return {name: to_json(getattr(value, name)) for name in names}
-    if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _check_asked(result: Judged, messages: str, otherwise: str) -> None:

@@ -225,7 +225,8 @@ def nano(out: Path | None, engine_name: str, conversations: int | None) -> None:
 
     recipe = build.Recipe() if conversations is None else build.Recipe(conversations=conversations)
     target = out or paths.data_dir() / "models" / "k2-nano"
-    build.build(target, engine_name=engine_name, recipe=recipe, say=click.echo)
+    with told():
+        build.build_model(target, engine_name=engine_name, recipe=recipe)
 
 
 for command in (*prompts.COMMANDS, *notebooks.COMMANDS, bench, repair, report_command):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from k2lab import jsonable
 from k2lab.cli.arms import Pinning, Sending, arm_of
 from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, TEMPLATE_KWARGS, THINKING, TRUST, as_record, print_json
 from k2lab.cli.progress import show_progress
@@ -137,7 +138,7 @@ def run_command(samples_file: Path, out: Path, sending: Sending, pinning: Pinnin
 @JSON
 def summary(run: Path, reference: str | None, as_json: bool) -> None:
     """Every arm of RUN: K2VV's numbers, the strict ones, and why calls are invalid."""
-    from k2lab.bench import metrics, store
+    from k2lab.bench import store
     from k2lab.bench.summary import summarise
     from k2lab.show import views
 
@@ -145,7 +146,7 @@ def summary(run: Path, reference: str | None, as_json: bool) -> None:
         known = _reference(file, reference)
         summaries = [summarise(file, arm, known) for arm in file.arms()]
     if as_json:
-        print_json([metrics.to_json(item) for item in summaries])
+        print_json(jsonable.as_json(summaries, computed=True))
     else:
         click.echo(views.bench_summaries(summaries).text)
 
@@ -169,7 +170,10 @@ def compare(run: Path, arm_a: str, arm_b: str, reference: str | None, flips: int
         first, second = (judge_all(file.results(one)) for one in runs)
         made = metrics.compare(first, second, metrics.same_as(known) if known else None)
     if as_json:
-        print_json({**metrics.to_json(made), "imported": [one.arm for one in runs if one.imported]})
+        imported = [one.arm for one in runs if one.imported]
+        data = jsonable.as_json(made, computed=True)
+        assert isinstance(data, dict)
+        print_json({**data, "imported": imported})
     else:
         names = [f"{one.arm} (imported)" if one.imported else one.arm for one in runs]
         click.echo(views.bench_comparison(names[0], names[1], made, flips).text)

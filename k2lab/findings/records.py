@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from k2lab.findings.catalogue import CATALOGUE, Layer
+from k2lab.findings.entries import CATALOGUE, Layer
 from k2lab.prompt.alignment import Diff
 
 State = Literal["present", "absent", "unknown"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from k2lab.nano import corpus, evaluate, folders, synth, tokenizer
 from k2lab.prompt import templates
 from k2lab.server.endpoint import Endpoint
 
-Say = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 EVALUATION_SEED = 7
 EVALUATION_TURNS = 1000
@@ -53,7 +53,7 @@ class Recipe:
     weight_decay: float = 0.05
 
 
-def build(out: Path, *, engine_name: str = "0.32.0", recipe: Recipe | None = None, say: Say = print) -> None:
+def build_model(out: Path, *, engine_name: str = "0.32.0", recipe: Recipe | None = None) -> None:
     """Train and evaluate; an interrupted call goes on where it was."""
     recipe = recipe or Recipe()
     python = engine.resolve(engine_name).python
@@ -61,30 +61,30 @@ def build(out: Path, *, engine_name: str = "0.32.0", recipe: Recipe | None = Non
         raise EngineError("training needs an interpreter that has torch, not a server: name a version")
     work = _work_dir(recipe)
     if not (work / "plan.json").exists():
-        prepare(work, recipe, say)
+        prepare(work, recipe)
     if not (work / "run.json").exists():
-        _train(python, work, say)
+        _train(python, work)
     install_weights(work, out)
-    say(f"evaluating on {EVALUATION_TURNS} held-out turns, vLLM {engine_name}")
+    log.info("evaluating on %d held-out turns, vLLM %s", EVALUATION_TURNS, engine_name)
     with engine.serve(engine_name, folders.assemble("current", out)) as base_url:
         scored = evaluate.run(Endpoint(base_url), evaluation_cases())
     write_card(out, json.loads((work / "run.json").read_text()), recipe, scored, engine_name)
-    say((out / "README.md").read_text())
+    log.info("%s", (out / "README.md").read_text())
 
 
-def prepare(work: Path, recipe: Recipe, say: Say = print) -> None:
+def prepare(work: Path, recipe: Recipe) -> None:
     """Write the corpus, the tokenizer and, last, the plan."""
     work.mkdir(parents=True, exist_ok=True)
-    say(f"rendering {recipe.conversations} conversations")
+    log.info("rendering %d conversations", recipe.conversations)
     texts = corpus.render_all(recipe.seed, recipe.conversations)
     made = corpus.train_tokenizer(texts)
-    data = corpus.build(texts, made)
+    data = corpus.tokenized(texts, made)
     data.save(work / "corpus.npz")
     made.save(str(work / "tokenizer.json"))
     ids = {key: made.token_to_id(text) for key, text in _SPECIAL.items()}
     plan = {key: value for key, value in asdict(recipe).items() if key != "conversations"}
     (work / "plan.json").write_text(json.dumps({**plan, "model": {**SHAPE, **ids}}))
-    say(f"{len(data.ids):,} tokens, {data.mask.mean():.0%} of them written by the assistant")
+    log.info("%d tokens, %.0f%% of them written by the assistant", len(data.ids), 100 * data.mask.mean())
 
 
 _SPECIAL = {"bos_token_id": BOS, "eos_token_id": END, "pad_token_id": PAD}
@@ -104,12 +104,12 @@ def _work_dir(recipe: Recipe) -> Path:
     return paths.cache_dir() / "nano" / digest.hexdigest()[:12]
 
 
-def _train(python: Path, work: Path, say: Say) -> None:
-    say(f"training in {paths.shown(work)}; an interrupted run goes on from its last checkpoint")
+def _train(python: Path, work: Path) -> None:
+    log.info("training in %s; an interrupted run goes on from its last checkpoint", paths.shown(work))
     command = [str(python), "-u", str(TRAINER), str(work), str(work)]
     for line in engine.lines_of(command, "training failed"):
         if line.startswith(("step", "going", "a checkpoint")):
-            say(line)
+            log.info("%s", line)
 
 
 def install_weights(work: Path, out: Path) -> None:

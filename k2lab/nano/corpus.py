@@ -40,7 +40,7 @@ def render_all(seed: int, count: int) -> list[str]:
     ]
 
 
-def build(texts: list[str], made: Tokenizer) -> Corpus:
+def tokenized(texts: list[str], made: Tokenizer) -> Corpus:
     """Tokenize, and mark the ids of assistant turns: after ``assistant<|im_middle|>`` up to ``<|im_end|>``."""
     encoded = [np.array(e.ids, dtype=np.uint16) for e in made.encode_batch(texts, add_special_tokens=False)]
     masks = [assistant_mask(ids, made) for ids in encoded]
@@ -64,4 +64,4 @@ def assistant_mask(ids: np.ndarray[Any, Any], made: Tokenizer) -> np.ndarray[Any
 def train_tokenizer(texts: list[str]) -> Tokenizer:
     """The tokenizer of these texts, markers cut out so that no merge spans one."""
     cut = [text.replace("<|", "\n").replace("|>", "\n") for text in texts[:TOKENIZER_SAMPLE]]
-    return tokenizer.train(cut)
+    return tokenizer.train_tokenizer(cut)

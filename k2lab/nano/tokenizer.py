@@ -33,7 +33,7 @@ PIECE = r"""\p{L}+|\d|[^\s\p{L}\d]+(?: ["{\[]+| (?=\d|true|false))?|\s"""
 """Words, digits, white space, and runs of punctuation; a run takes JSON's space along, as in ``": "``."""
 
 
-def train(texts: Iterable[str]) -> Tokenizer:
+def train_tokenizer(texts: Iterable[str]) -> Tokenizer:
     """A tokenizer of :data:`VOCABULARY_SIZE` entries, the markers last; deterministic for given texts."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -124,7 +124,7 @@ def optimisers(model: LlamaForCausalLM, plan: dict[str, Any]) -> list[torch.opti
     return [Muon(inner, plan["muon_lr"], plan["weight_decay"]), adamw]
 
 
-def schedule(step: int, steps: int, warmup: int) -> float:
+def rate(step: int, steps: int, warmup: int) -> float:
     """Linear warm-up, then a cosine down to a fiftieth."""
     if step < warmup:
         return (step + 1) / warmup
@@ -132,7 +132,7 @@ def schedule(step: int, steps: int, warmup: int) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def train(corpus_dir: Path, out_dir: Path) -> None:
+def fit(corpus_dir: Path, out_dir: Path) -> None:
     """Train to the end, from a checkpoint where there is one."""
     plan = json.loads((corpus_dir / "plan.json").read_text())
     corpus = Corpus(corpus_dir / "corpus.npz")
@@ -142,7 +142,7 @@ def train(corpus_dir: Path, out_dir: Path) -> None:
     model.train()
     batches = corpus.batches(plan["batch"], plan["epochs"], plan["seed"])[: plan.get("max_steps")]
     made = optimisers(model, plan)
-    schedulers = [LambdaLR(o, lambda s: schedule(s, len(batches), plan["warmup"])) for o in made]
+    schedulers = [LambdaLR(o, lambda s: rate(s, len(batches), plan["warmup"])) for o in made]
     checkpoint = out_dir / "checkpoint.pt"
     state: dict[str, Any] = {"step": 0, "seconds": 0.0, "tokens": 0, "plan": plan}
     parts = {
@@ -168,7 +168,7 @@ def train(corpus_dir: Path, out_dir: Path) -> None:
         losses.append(loss.item())
         state.update(step=step + 1, seconds=time.monotonic() - started, tokens=state["tokens"] + ids.numel())
         if (step + 1) % PROGRESS_EVERY_STEPS == 0 or step + 1 == len(batches):
-            progress(state, len(batches), losses)
+            tell(state, len(batches), losses)
             losses = []
         if time.monotonic() - saved > CHECKPOINT_EVERY_S:
             save(checkpoint, parts, state)
@@ -197,7 +197,7 @@ def save(path: Path, parts: dict[str, Any], state: dict[str, Any]) -> None:
     os.replace(fresh, path)
 
 
-def progress(state: dict[str, Any], steps: int, losses: list[float]) -> None:
+def tell(state: dict[str, Any], steps: int, losses: list[float]) -> None:
     """One line: step, loss, speed and time left."""
     speed = state["tokens"] / state["seconds"]
     left = state["seconds"] / state["step"] * (steps - state["step"])
@@ -229,4 +229,4 @@ def write(model: LlamaForCausalLM, out_dir: Path, state: dict[str, Any], device:
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), Path(sys.argv[2]))
+    fit(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass
 
 from k2lab.chat import Message, Request
+from k2lab.jsonable import as_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,8 @@ class Repaired:
         """``{"conversation", "changes", "problems"}``, the last two as lists of objects."""
         return {
             "conversation": self.request.to_json(),
-            "changes": [vars(change) for change in self.changes],
-            "problems": [vars(problem) for problem in self.problems],
+            "changes": as_json(self.changes),
+            "problems": as_json(self.problems),
         }
 
 

@@ -19,7 +19,7 @@ ANOTHERS_RESULTS = (
 )
 
 
-def summary(value: Summary) -> View:
+def arm_summary(value: Summary) -> View:
     """One arm."""
     return bench_summaries([value])
 

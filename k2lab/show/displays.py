@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ONE: Mapping[str, str] = {
     "k2lab.bench.metrics.Comparison": "comparison",
-    "k2lab.bench.summary.Summary": "summary",
+    "k2lab.bench.summary.Summary": "arm_summary",
     "k2lab.chat.answers.Answer": "answer",
     "k2lab.chat.exchanges.Exchange": "exchange",
     "k2lab.chat.requests.Request": "request",
@@ -30,7 +30,7 @@ ONE: Mapping[str, str] = {
 
 SEVERAL: Mapping[str, str] = {
     "k2lab.bench.summary.Summary": "bench_summaries",
-    "k2lab.findings.records.Finding": "findings",
+    "k2lab.findings.records.Finding": "finding_list",
     "k2lab.repairs.records.Change": "changes",
     "k2lab.server.parsers.Reading": "parser_matrix",
     "k2lab.server.probes.GridCell": "grid",

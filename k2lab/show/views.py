@@ -14,7 +14,7 @@ from k2lab.prompt.records import Prompt
 from k2lab.repairs import Change, Repaired
 from k2lab.server.parsers import Reading, matrix
 from k2lab.server.probes import GridCell
-from k2lab.show.benchmarks import bench_comparison, bench_summaries, comparison, live, summary
+from k2lab.show.benchmarks import arm_summary, bench_comparison, bench_summaries, comparison, live
 from k2lab.show.parts import View, escape, joined, line, note, table, text
 from k2lab.show.sides import side_by_side, token_table
 from k2lab.stats import Share
@@ -23,14 +23,16 @@ from k2lab.wire import Parsed
 __all__ = [
     "View",
     "answer",
+    "arm_summary",
     "bench_comparison",
     "bench_summaries",
     "changes",
     "comparison",
     "escape",
     "exchange",
+    "facts",
     "finding",
-    "findings",
+    "finding_list",
     "grid",
     "joined",
     "line",
@@ -39,11 +41,9 @@ __all__ = [
     "output",
     "parser_matrix",
     "prompt_text",
-    "provenance",
     "repaired",
     "request",
     "side_by_side",
-    "summary",
     "table",
     "text",
     "token_table",
@@ -55,7 +55,7 @@ PROMPT_SIGN = {"present": "✗ prompt dropped", "absent": "✓ prompt there", "u
 YES = {True: "yes", False: "no"}
 
 
-def provenance(values: Mapping[str, object]) -> View:
+def facts(values: Mapping[str, object]) -> View:
     """What a result was made from, a line a fact."""
     return table([{"what": name, "value": value} for name, value in values.items()])
 
@@ -78,7 +78,7 @@ def request(value: Request, caption: str = "") -> View:
         for calls in [[ToolCall.of(call) for call in message.get("tool_calls") or ()]]
     ]
     rest = {"tools": ", ".join(value.tool_names()) or "none", **value.parameters}
-    return joined(table(rows, caption), provenance(rest))
+    return joined(table(rows, caption), facts(rest))
 
 
 def answer(value: Answer, caption: str = "") -> View:
@@ -111,16 +111,16 @@ def output(value: Parsed) -> View:
         for call in value.calls
     ]
     said = {"content": repr(value.content), "reasoning": value.reasoning, "stray": value.stray, "notes": value.notes}
-    facts = {name: fact for name, fact in said.items() if name == "content" or fact}
-    return joined(*([table(rows)] if rows else []), provenance(facts))
+    told = {name: fact for name, fact in said.items() if name == "content" or fact}
+    return joined(*([table(rows)] if rows else []), facts(told))
 
 
 def prompt_text(value: Prompt, caption: str = "") -> View:
     """A prompt's text, how long it is, and what it was made from."""
     count = "no ids: the source has no tokenizer" if value.token_ids is None else f"{len(value.token_ids)} ids"
     made = value.provenance
-    facts = [f"{made.source}, {count}", *made.notes]
-    return joined(text(value.text, caption), note("\n".join(facts)))
+    under = [f"{made.source}, {count}", *made.notes]
+    return joined(text(value.text, caption), note("\n".join(under)))
 
 
 def changes(made: Sequence[Change]) -> View:
@@ -154,7 +154,7 @@ def finding(value: Finding) -> View:
     return View(html=shown, text="\n".join(lines))
 
 
-def findings(values: Iterable[Finding]) -> View:
+def finding_list(values: Iterable[Finding]) -> View:
     """Findings under each other."""
     shown = [finding(value) for value in values]
     return View(html="".join(view.html for view in shown), text="\n".join(view.text for view in shown))

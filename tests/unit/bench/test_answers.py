@@ -12,6 +12,7 @@ from k2lab.bench.records import Result
 from k2lab.bench.summary import summarise
 from k2lab.bench.verdicts import judge_all
 from k2lab.chat import CUT_SHORT, Exchange
+from k2lab.jsonable import as_json
 from k2lab.show import views
 
 SCHEMA = {"type": "object", "properties": {"river": {"type": "string"}}, "required": ["river"]}
@@ -336,7 +337,7 @@ def test_nothing_is_wrong_is_said_only_where_nothing_was_found_and_all_could_be_
         (tmp_path / name).mkdir()
         summary, view = shown(tmp_path / name, result(2, good), one)
         assert ("Nothing is wrong." in view.text) == (name == "good") and said in view.text and said in view.html
-        assert json.loads(json.dumps(metrics.to_json(summary)))["strict"]["sound"] >= 1
+        assert json.loads(json.dumps(as_json(summary, computed=True)))["strict"]["sound"] >= 1
     assert views.bench_summaries([]).text == "No arm has results."
 
 

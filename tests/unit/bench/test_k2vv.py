@@ -10,6 +10,7 @@ from k2lab.bench.records import Result
 from k2lab.bench.summary import summarise
 from k2lab.bench.verdicts import judge_all
 from k2lab.errors import InputError
+from k2lab.jsonable import as_json
 from k2lab.show import views
 
 SCHEMA = {"type": "object", "properties": {"river": {"type": "string"}}, "required": ["river"]}
@@ -95,7 +96,7 @@ def test_k2vvs_own_output_comes_out_equal_in_every_field(shared, tmp_path):
     assert loaded.note == "" and loaded.results == len(given) == 289
     lines, again = exported(tmp_path)
     assert same(lines, given) and same(again, summary)
-    assert metrics.to_json(summed.k2vv).items() >= {name: summary[name] for name in k2vv.SUMMARY_FIELDS}.items()
+    assert as_json(summed.k2vv, computed=True).items() >= {name: summary[name] for name in k2vv.SUMMARY_FIELDS}.items()
     assert summed.usage == summary["usage"] == {"prompt_tokens": 1539, "completion_tokens": 765, "total_tokens": 2316}
 
 
@@ -238,7 +239,7 @@ def test_the_latest_line_of_a_request_counts_as_in_k2vv(tmp_path):
 
 def test_an_imported_arm_is_marked_and_its_durations_too(tmp_path, k2lab):
     _, summed = taken(tmp_path, LINES)
-    assert metrics.to_json(summed)["imported"] is True
+    assert as_json(summed, computed=True)["imported"] is True
     text = views.bench_summaries([summed]).text
     assert "theirs (imported)" in text and "2000 / 2000 *" in text and "Do not set them beside k2lab's." in text
     compared = k2lab("bench", "compare", tmp_path / "r.db", "theirs", "theirs")

@@ -96,7 +96,7 @@ def test_the_tokenizer_loses_nothing():
 def test_the_loss_is_on_assistant_turns_alone():
     made = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
     text = corpus.render_all(1, 2)[1]
-    data = corpus.build([text], made)
+    data = corpus.tokenized([text], made)
     kept = made.decode([int(i) for i, m in zip(data.ids, data.mask, strict=True) if m], skip_special_tokens=False)
     turns = text.split("<|im_assistant|>assistant<|im_middle|>")[1:]
     assert kept == "".join(turn.split("<|im_end|>")[0] + "<|im_end|>" for turn in turns)

@@ -108,7 +108,7 @@ def test_the_view_folds_shows_and_escapes(source, history):
 
 @given(st.text(max_size=60))
 def test_views_never_raise_and_never_let_markup_through(value):
-    for view in (views.text(value, value), views.table([{value: value}], value), views.provenance({value: value})):
+    for view in (views.text(value, value), views.table([{value: value}], value), views.facts({value: value})):
         inside = view.html
         for tag in ("<b", "<script", "<img"):
             assert tag not in inside
