@@ -183,8 +183,3 @@ def test_what_the_package_reads_at_run_time_is_packaged():
     pictures = {path for path in shipped if path.startswith("data/pictures/")}
     assert pictures and not (ROOT / "k2lab" / "_shipped").exists()
     assert wheel == {path: path for path in files_below("k2lab")} | {p: shipped[p] for p in shipped.keys() - pictures}
-
-
-def test_ci_runs_the_readmes_test_command():
-    assert re.search(r"^make test$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
-    assert "make test" in (ROOT / "README.md").read_text()
