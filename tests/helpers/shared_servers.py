@@ -7,6 +7,7 @@ the tests are collected, so that they come up while other tests run.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,9 @@ MANY = 20
 """Tests that need servers; fewer than these start only what they ask for."""
 STARTING_S = 570
 """Half a minute for a server alone, many times that where all start beside tests on a loaded machine."""
+
+ENDING_S = 120
+"""Seconds for all of them, again many times that on a loaded machine."""
 
 
 class Servers(Mapping[str, str]):
@@ -92,7 +96,9 @@ class SharedServers:
     def pytest_unconfigure(self) -> None:
         if self.process is not None:
             self.process.stdin.close()
-            self.process.wait(60)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(ENDING_S)
+            self.process.kill()  # in case; what is left then ends as the servers' supervisors miss their parent
         if self.owner:
             shutil.rmtree(self.folder, ignore_errors=True)
 
