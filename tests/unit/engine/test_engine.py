@@ -261,14 +261,17 @@ class TestInstall:
         done = subprocess.run([str(made.python), "-c", probe], capture_output=True, text=True, check=True)
         assert done.stdout.split() == ["0.0.1+cpu", SMALL.version]
         caplog.set_level("INFO", "k2lab")
+        caplog.clear()  # another test may have left the level so that the first time is here
         assert environments.install("0.0.1") == made and caplog.messages == []
 
+    @pytest.mark.slow
     def test_a_file_with_another_hash_is_not_installed(self, monkeypatch):
         self.install_only(monkeypatch, replace(SMALL, hashes=("0" * 64,)))
         with pytest.raises(EngineError, match="pip failed"):
             self.make()
         assert not environments.find("0.0.1").ready
 
+    @pytest.mark.slow
     def test_a_half_made_environment_is_made_anew(self, cache, caplog):
         caplog.set_level("INFO", "k2lab")
         rest = cache / "engines" / "0.0.1"
@@ -284,6 +287,7 @@ class TestInstall:
             self.make()
         assert not (cache / "engines" / "0.0.1").exists()
 
+    @pytest.mark.slow
     def test_pip_that_fails_leaves_no_engine(self, monkeypatch):
         self.install_only(monkeypatch, locks.Pin(name="no-such-package-of-ours", version="1.0", hashes=SMALL.hashes))
         with pytest.raises(EngineError, match="pip failed; its last lines:\n"):
