@@ -90,8 +90,16 @@ def canonical(calls: Iterable[ToolCall]) -> str:
     >>> canonical([one]) == canonical([two])
     True
     """
-    said = [[call.name, call.arguments if call.problem else _numbered(call.value)] for call in calls]
-    return json.dumps(said, sort_keys=True) if said else ""
+    said = [_one_form(call) for call in calls]
+    return f"[{', '.join(said)}]" if said else ""
+
+
+def _one_form(call: ToolCall) -> str:
+    """Arguments that are nested deeper than Python goes stand as the text that they are."""
+    try:
+        return json.dumps([call.name, call.arguments if call.problem else _numbered(call.value)], sort_keys=True)
+    except RecursionError:
+        return json.dumps([call.name, call.arguments if isinstance(call.arguments, str) else None])
 
 
 def function_of(item: object) -> Mapping[str, object]:
