@@ -162,10 +162,9 @@ def engine_list() -> None:
 @click.argument("versions", nargs=-1, required=True)
 def engine_install(versions: tuple[str, ...]) -> None:
     """Make the environments of vLLM VERSIONS; one that stands is left alone."""
+    with told():
+        engine.install_all([version for version in dict.fromkeys(versions) if not engine.is_installed(version)])
     for version in versions:
-        if not engine.is_installed(version):
-            with told():
-                engine.install(version)
         click.echo(f"vLLM {version} is installed")
 
 

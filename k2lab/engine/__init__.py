@@ -6,7 +6,7 @@ base URL of a server that runs already.
 """
 
 from k2lab.engine.child import lines_of
-from k2lab.engine.environments import Installed, install
+from k2lab.engine.environments import Installed, install, install_all
 from k2lab.engine.locks import versions
 from k2lab.engine.names import Engine, available, is_installed, launch, resolve, serve
 from k2lab.engine.server import Server, get, running, serving, start, stop, tail
@@ -18,6 +18,7 @@ __all__ = [
     "available",
     "get",
     "install",
+    "install_all",
     "is_installed",
     "launch",
     "lines_of",

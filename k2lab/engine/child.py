@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,12 @@ from collections.abc import Iterator, Sequence
 from k2lab.errors import EngineError
 
 LAST_LINES = 15
+
+_running: set[subprocess.Popen[str]] = set()
+
+
+class Ended(EngineError):
+    """The command did not fail: it was ended from here."""
 
 
 def lines_of(command: Sequence[str], failure: str) -> Iterator[str]:
@@ -23,13 +30,27 @@ def lines_of(command: Sequence[str], failure: str) -> Iterator[str]:
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
     )
     assert process.stdout is not None
+    _running.add(process)
     try:
         for line in process.stdout:
             tail = [*tail[-LAST_LINES:], line.rstrip()]
             yield line.rstrip()
         if process.wait() != 0:
-            raise EngineError(f"{failure}; its last lines:\n" + "\n".join(tail))
+            kind = Ended if process.returncode == -signal.SIGTERM else EngineError
+            raise kind(f"{failure}; its last lines:\n" + "\n".join(tail))
     finally:
-        if process.poll() is None:
+        _end(process)
+        _running.discard(process)
+
+
+def end_all() -> None:
+    """End every command that is read now, in whichever thread."""
+    for process in list(_running):
+        _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
+        process.wait()

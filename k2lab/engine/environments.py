@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from k2lab import paths
-from k2lab.engine import locks
-from k2lab.engine.child import lines_of
+from k2lab.engine import installers, locks
+from k2lab.engine.child import Ended, end_all, lines_of
 from k2lab.errors import EngineError
 
 PYTHON = (3, 11)
@@ -89,6 +90,21 @@ def install(version: str) -> Installed:
     return find(version)
 
 
+def install_all(versions: Sequence[str]) -> list[Installed]:
+    """Make the environments of several releases side by side; one that fails ends the others.
+
+    One waits for the network while the other unpacks. Raises as :func:`install`.
+    """
+    with ThreadPoolExecutor(max(1, len(versions))) as pool:
+        futures = [pool.submit(install, version) for version in versions]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            while wait(futures, timeout=0.2).not_done:  # a command may begin just after the others were ended
+                end_all()
+            raise
+
+
 def _make(lock: locks.Lock, target: Installed) -> None:
     started = time.monotonic()
     base = _interpreter()
@@ -98,7 +114,7 @@ def _make(lock: locks.Lock, target: Installed) -> None:
     torch, extra = _choose_torch(pip, lock)
     pins = lock.pins_for(torch)
     log.info("vLLM %s: %d packages, torch %s", lock.version, len(pins), torch.version)
-    _pip_install(pip, extra, pins, target.folder / "requirements.txt")
+    _pip_install(pip, extra, pins, target.folder / "requirements.txt", f"vLLM {lock.version}")
     _name_as_vllm(target, lock.version)
     stamp = {"version": lock.version, "lock_sha256": lock.sha256, "torch": torch.version}
     (target.folder / STAMP).write_text(json.dumps(stamp, indent=2) + "\n")
@@ -177,17 +193,44 @@ def _exclusive(path: Path, version: str) -> Iterator[None]:
         raise EngineError(f"another process has been installing vLLM {version} for an hour: see {path}") from None
 
 
-def _pip_install(pip: Sequence[str], extra: Sequence[str], pins: Sequence[locks.Pin], file: Path) -> None:
-    """Install exactly these files, with a line of progress each; pip ends with us when interrupted."""
+def _pip_install(pip: Sequence[str], extra: Sequence[str], pins: Sequence[locks.Pin], file: Path, name: str) -> None:
+    """Install exactly these files, with a line of progress each, by uv where it is there and can."""
     file.write_text("".join(f"{pin.requirement}\n" for pin in pins))
-    command = [*pip, "install", "--no-deps", "--require-hashes", "--progress-bar", "off", *extra, "-r", str(file)]
+    faster = installers.uv_command(pip, extra, file)
+    if faster is not None:
+        try:
+            _follow_uv(faster, name)
+            return
+        except Ended:
+            raise
+        except EngineError as error:
+            log.info("%s: uv cannot install it (%s): going on with pip", name, str(error).splitlines()[-1].strip())
+    options = ["--no-deps", "--require-hashes", "--progress-bar", "off"]
+    _follow_pip([*pip, "install", *options, *extra, "-r", str(file)], pins, name)
+
+
+def _follow_uv(command: Sequence[str], name: str) -> None:
+    """Run uv, which names the large files alone; it ends with us when interrupted."""
+    wanted = done = 0
+    for line in lines_of(command, "uv failed"):
+        word, _, rest = line.strip().partition(" ")
+        wanted += word == "Downloading"
+        if word == "Downloaded":
+            done += 1
+            log.info("%s: large file %d/%d, %s", name, done, wanted, rest)
+        elif word == "Installed":
+            log.info("%s: installed %s", name, rest)
+
+
+def _follow_pip(command: Sequence[str], pins: Sequence[locks.Pin], name: str) -> None:
+    """Run pip, which names each package; it ends with us when interrupted."""
     for line in lines_of(command, "pip failed"):
         place = REQUIREMENT_LINE.match(line)
         if place:
             number = int(place[1])
-            log.info("  %d/%d %s==%s", number, len(pins), pins[number - 1].name, pins[number - 1].version)
+            log.info("%s: %d/%d %s==%s", name, number, len(pins), pins[number - 1].name, pins[number - 1].version)
         elif line.startswith("Installing collected"):
-            log.info("  unpacking")
+            log.info("%s: unpacking", name)
 
 
 def _run(command: Sequence[str], what: str) -> None:

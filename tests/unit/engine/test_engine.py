@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from k2lab import engine
-from k2lab.engine import environments, locks
+from k2lab.engine import environments, installers, locks
 from k2lab.errors import EngineError
 from tests.conftest import ROOT
 
@@ -251,11 +252,15 @@ class TestInstall:
     def make(self):
         return environments.install("0.0.1")
 
-    def test_it_installs_says_so_and_does_nothing_the_second_time(self, caplog, k2lab):
+    @pytest.mark.parametrize("by", ["uv", "pip"])
+    def test_it_installs_says_so_and_does_nothing_the_second_time(self, caplog, k2lab, monkeypatch, by):
+        if by == "pip":
+            monkeypatch.setattr(installers, "uv", lambda: None)
         done = k2lab("engine", "install", "0.0.1")
         made = environments.find("0.0.1")
         assert done.returncode == 0 and made.ready and made.python.exists()
-        assert f"  1/1 idna=={SMALL.version}\n" in done.stdout and " GB free" in done.stdout
+        said = {"uv": "vLLM 0.0.1: installed 1 package", "pip": f"vLLM 0.0.1: 1/1 idna=={SMALL.version}\n"}[by]
+        assert said in done.stdout and " GB free" in done.stdout
         assert not logging.getLogger("k2lab").handlers
         probe = "import importlib.metadata as m; print(m.version('vllm'), m.version('idna'))"
         done = subprocess.run([str(made.python), "-c", probe], capture_output=True, text=True, check=True)
@@ -288,6 +293,32 @@ class TestInstall:
         assert not (cache / "engines" / "0.0.1").exists()
 
     @pytest.mark.slow
+    def test_several_are_made_side_by_side_and_each_line_says_whose_it_is(self, monkeypatch, caplog):
+        caplog.set_level("INFO", "k2lab")
+        real = locks.read("")
+        monkeypatch.setattr(locks, "read", lambda version: replace(real, version=version))
+        first, second = environments.install_all(["0.0.1", "0.0.2"])
+        assert first.ready and second.ready and first.folder != second.folder
+        assert all(said.startswith(("vLLM 0.0.1:", "vLLM 0.0.2:")) for said in caplog.messages)
+
+    @pytest.mark.slow
+    def test_an_interrupt_ends_every_install_that_runs(self, monkeypatch, caplog):
+        slow = [sys.executable, "-c", "import time; print('Downloaded x', flush=True); time.sleep(60)"]
+        monkeypatch.setattr(installers, "uv_command", lambda *_: slow)
+
+        class Interrupt(logging.Handler):
+            def emit(self, record):
+                if "large file" in record.getMessage():
+                    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+        caplog.set_level("INFO", "k2lab")
+        monkeypatch.setattr(environments.log, "handlers", [Interrupt()])
+        with pytest.raises(KeyboardInterrupt):
+            environments.install_all(["0.0.1", "0.0.2"])
+        assert not any("pip" in said for said in caplog.messages) and not environments.find("0.0.1").ready
+        assert slow not in [process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]
+
+    @pytest.mark.slow
     def test_pip_that_fails_leaves_no_engine(self, monkeypatch):
         self.install_only(monkeypatch, locks.Pin(name="no-such-package-of-ours", version="1.0", hashes=SMALL.hashes))
         with pytest.raises(EngineError, match="pip failed; its last lines:\n"):
@@ -301,3 +332,25 @@ def test_no_registry_is_one_clear_line(cache, k2lab):
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "no package registry is reached" in done.stderr.strip().splitlines()[-1]
     assert not environments.find("0.32.0").ready
+
+
+def test_uv_installs_from_where_pip_would(tmp_path):
+    listing = "\n".join(
+        [
+            ":env:.find-links='/wheels'",
+            "global.cert='/certificates.pem'",
+            "global.extra-index-url='https://a.example/simple https://b.example/simple'",
+            "global.find-links='/others'",
+            "install.index-url='https://c.example/simple'",
+            "list.format='columns'",
+        ]
+    )
+    pip = tmp_path / "pip"
+    pip.write_text(f"#!/bin/sh\ncat <<'END'\n{listing}\nEND\n")
+    pip.chmod(0o755)
+    command = installers.uv_command([str(pip)], ["--extra-index-url", "https://d.example"], tmp_path / "pins.txt")
+    assert command[:2] == ["env", "SSL_CERT_FILE=/certificates.pem"]
+    wanted = ["--default-index", "https://c.example/simple"]
+    wanted += ["--index", "https://a.example/simple", "--index", "https://b.example/simple"]
+    wanted += ["--find-links", "/wheels", "--extra-index-url", "https://d.example", "-r", str(tmp_path / "pins.txt")]
+    assert command[-len(wanted) :] == wanted

@@ -1,0 +1,74 @@
+"""The command that installs pinned packages side by side: uv, with the settings that pip has on this machine."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+SETTING = re.compile(r"^(?P<place>[\w:-]+)\.(?P<name>[\w-]+)='(?P<value>.*)'$")
+"""A line of ``pip config list``, such as ``:env:.find-links='/opt/wheels'``."""
+
+OPTIONS = {
+    "index-url": "--default-index",
+    "extra-index-url": "--index",
+    "find-links": "--find-links",
+    "trusted-host": "--allow-insecure-host",
+}
+"""What pip's settings are to uv, which does not read them itself."""
+
+
+def uv() -> str | None:
+    """The program, out of its package or from the PATH; ``None`` where there is none."""
+    if find_spec("uv") is not None:
+        from uv import find_uv_bin
+
+        return str(find_uv_bin())
+    return shutil.which("uv")
+
+
+def uv_command(pip: Sequence[str], extra: Sequence[str], requirements: Path) -> list[str] | None:
+    """What installs a file of pins as ``pip install --no-deps`` would, several downloads at a time.
+
+    ``None`` where uv is not there. uv installs into the environment of ``pip``.
+    """
+    program = uv()
+    if program is None:
+        return None
+    options, certificates = _settings(pip)
+    command = [
+        program,
+        "pip",
+        "install",
+        "--no-deps",
+        "--require-hashes",
+        "--python",
+        pip[0],
+        "--index-strategy",
+        "unsafe-best-match",
+    ]
+    place = ["env", f"SSL_CERT_FILE={certificates}"] if certificates else []
+    return [*place, *command, *options, *extra, "-r", str(requirements)]
+
+
+def _settings(pip: Sequence[str]) -> tuple[list[str], str]:
+    """Options for uv out of pip's configuration, and the file of certificates."""
+    done = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False)
+    settings = dict(_in_order(done.stdout))
+    options = [
+        word
+        for name, option in OPTIONS.items()
+        for value in settings.get(name, "").replace("\\n", " ").split()
+        for word in (option, value)
+    ]
+    return options, settings.get("cert", "")
+
+
+def _in_order(listing: str) -> Iterator[tuple[str, str]]:
+    """Settings that bear on installing; those of the environment last, which overrule the files."""
+    found = [match for line in listing.splitlines() if (match := SETTING.match(line))]
+    for place in ("global", "install", ":env:"):
+        yield from ((match["name"], match["value"]) for match in found if match["place"] == place)
