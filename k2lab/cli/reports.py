@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from k2lab.cli.progress import Tell, show_progress
 
 if TYPE_CHECKING:
     from k2lab.notebook.report import Progress, Report
@@ -29,14 +33,19 @@ def report_command(
     """Run notebooks (all, where none is named) and write reports; exits with 1 when one fails."""
     from k2lab.notebook import report
 
-    reports = report.run_report(names, parameters, folder=folder, out=out, watch=_tell)
+    with show_progress() as tell:
+        reports = report.run_report(names, parameters, folder=folder, out=out, watch=partial(_show, tell))
     if not all(made.ok for made in reports):
         raise click.exceptions.Exit(1)
 
 
-def _tell(progress: Progress) -> None:
-    """A line for each thing that happens."""
-    click.echo(f"[{progress.number}/{progress.of}] {progress.notebook}: {_state(progress)}")
+def _show(tell: Tell, progress: Progress) -> None:
+    """What a notebook waits for or takes, as progress; what became of it, as a line of output."""
+    line = f"[{progress.number}/{progress.of}] {progress.notebook}: {_state(progress)}"
+    if progress.state == "done":
+        click.echo(line)
+    else:
+        tell(line, done=progress.number - 1, of=progress.of, now=True)
 
 
 def _state(progress: Progress) -> str:
@@ -45,8 +54,15 @@ def _state(progress: Progress) -> str:
     if progress.state == "waiting":
         return f"waiting for {', '.join(progress.waiting_for)}"
     usual = "" if progress.usual_s is None else f", {_span(progress.usual_s)} the last time"
-    left = "" if progress.left_s is None else f"; about {_span(progress.left_s)} to the end of all"
-    return f"running{usual}{left}"
+    return f"running{usual}{_end(progress.left_s)}"
+
+
+def _end(left_s: float | None) -> str:
+    """When all is done, by the clock, which stays true while nothing is printed."""
+    if left_s is None:
+        return ""
+    end = datetime.now() + timedelta(seconds=left_s)
+    return f"; all of them until about {end:%H:%M}"
 
 
 def _ended(made: Report) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,16 +41,17 @@ def execute(notebook: Any, parameters: Mapping[str, Any], target: Path, source: 
     nbformat.write(notebook, prepared)
     target.unlink(missing_ok=True)
     try:
-        papermill.execute_notebook(
-            str(prepared),
-            str(target),
-            parameters=dict(parameters),
-            cwd=str(source.parent.resolve()),
-            progress_bar=False,
-            execution_timeout=CELL_TIMEOUT_S,
-            kernel_name="python3",
-            config=_kernel_config(),
-        )
+        with tempfile.TemporaryDirectory(prefix="k2lab-") as sockets:
+            papermill.execute_notebook(
+                str(prepared),
+                str(target),
+                parameters=dict(parameters),
+                cwd=str(source.parent.resolve()),
+                progress_bar=False,
+                execution_timeout=CELL_TIMEOUT_S,
+                kernel_name="python3",
+                config=_kernel_config(sockets),
+            )
         return ""
     except PapermillExecutionError as error:
         return f"cell {error.exec_count} raised {error.ename}: {error.evalue}"
@@ -63,11 +65,12 @@ def execute(notebook: Any, parameters: Mapping[str, Any], target: Path, source: 
             _strip(target)
 
 
-def _kernel_config() -> Any:
-    """Talk to the kernel through files of this user, not over TCP, where the system can."""
+def _kernel_config(folder: str) -> Any:
+    """Talk to the kernel through sockets in a folder of this user, not over TCP, where the system can."""
     from traitlets.config import Config
 
-    return Config({"KernelManager": {"transport": "ipc"}} if os.name == "posix" else {})
+    sockets = {"transport": "ipc", "ip": str(Path(folder) / "kernel")}
+    return Config({"KernelManager": sockets} if os.name == "posix" else {})
 
 
 def _strip(path: Path) -> None:

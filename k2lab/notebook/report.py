@@ -16,7 +16,7 @@ from typing import Any, Literal
 import psutil
 
 from k2lab import paths
-from k2lab.errors import EngineError, InputError, first_line
+from k2lab.errors import EngineError, InputError, ReportError, first_line
 from k2lab.notebook import execution, outcome, page, parameters, subjects, summary
 from k2lab.notebook.fleet import Fleet
 from k2lab.notebook.schedule import Step, plan
@@ -165,6 +165,7 @@ def _take(step: Step, job: _Job, fleet: Fleet, out: Path, watch: Watch, place: P
     """One step of the plan: its servers up, its notebook run, what nobody needs any more ended."""
     fleet.begin(step.starts)
     began = time.monotonic()
+    (out / f"{job.name}.ipynb").unlink(missing_ok=True)
     try:
         urls = fleet.urls(step.needs, lambda names: watch(replace(place, waiting_for=names)))
         error = ""
@@ -175,7 +176,7 @@ def _take(step: Step, job: _Job, fleet: Fleet, out: Path, watch: Watch, place: P
     if not error:
         watch(replace(place, state="running"))
         error = _executed(job, urls, out)
-    else:
+    if not (out / f"{job.name}.ipynb").exists():
         execution.keep_unexecuted(job.notebook, out / f"{job.name}.ipynb")
     fleet.end(step.ends)
     made = _report(job, error, out, seconds=time.monotonic() - ready, waited_s=ready - began)
@@ -187,7 +188,10 @@ def _executed(job: _Job, urls: Mapping[str, str], out: Path) -> str:
     values = dict(job.parameters)
     if urls:
         values["servers"] = {**values["servers"], **urls}
-    return execution.execute(job.notebook, values, out / f"{job.name}.ipynb", job.path)
+    try:
+        return execution.execute(job.notebook, values, out / f"{job.name}.ipynb", job.path)
+    except ReportError as failed:
+        return first_line(failed)
 
 
 def _report(job: _Job, error: str, out: Path, *, seconds: float, waited_s: float) -> Report:
