@@ -116,7 +116,7 @@ def test_published_reports_may_be_published():
 
 
 def test_the_readmes_picture_is_drawn_from_a_reports_figures(tmp_path):
-    called = [["0.11.0 legacy", 1, 60, 0.0, 0.1], ["0.32.0 current", 60, 60, 0.9, 1.0]]
+    called = {"0.11.0 legacy": {"count": 1, "total": 60}, "0.32.0 current": {"count": 60, "total": 60}}
     summary = tmp_path / "summary.json"
     summary.write_text(json.dumps({"reports": {"1_generation_prompt": {"results": {"called": called}}}}))
     drawn = script("picture").write(summary, tmp_path)
