@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shlex
@@ -242,7 +243,7 @@ def _start_on(port: int, start: _Start) -> Server:
     log, pid_file = folder / f"{server_id}.log", folder / f"{server_id}.pid"
     command = [str(start.python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(start.model)]
     command += ["--served-model-name", start.name, "--host", HOST, "--port", str(port), *BASE_FLAGS, *start.flags]
-    shown = " ".join([*(f"{k}={v}" for k, v in {**_tuning(), **ENVIRONMENT}.items()), shlex.join(command)])
+    shown = " ".join([*(f"{k}={v}" for k, v in {**_tuning(start.engine), **ENVIRONMENT}.items()), shlex.join(command)])
     supervisor = Path(__file__).with_name("supervisor.py")
     process = subprocess.Popen(
         [
@@ -256,7 +257,7 @@ def _start_on(port: int, start: _Start) -> Server:
         stdin=subprocess.PIPE if start.watch_parent else subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**_tuning(), **os.environ, **ENVIRONMENT},
+        env={**_tuning(start.engine), **os.environ, **ENVIRONMENT},
         start_new_session=True,
     )
     if process.stdin is not None:
@@ -310,10 +311,18 @@ def _failed(server: Server, what: str) -> EngineError:
     return kind(f"engine {server.engine} {what}; the end of its log:\n{lines}\nto repeat: {server.command}")
 
 
-def _tuning() -> dict[str, str]:
-    """What of the tuning this machine bears: 0.11.0 refuses to leave the only core to others."""
+def _tuning(engine: str) -> dict[str, str]:
+    """What of the tuning this machine bears, and a cache for each engine.
+
+    0.11.0 refuses to leave the only core to others. Releases that share vLLM's
+    cache overwrite each other's note on the model's class, and then look at it
+    in a third process that imports all of vLLM again: 7 s of a start.
+    """
+    place = engine if "/" not in engine else hashlib.sha256(engine.encode()).hexdigest()[:12]
+    cache = {"VLLM_CACHE_ROOT": str(paths.cache_dir() / "vllm" / place)}
     cores = min(psutil.cpu_count(logical=False) or 1, len(os.sched_getaffinity(0)))
-    return {name: value for name, value in TUNING.items() if cores > 1 or name != "VLLM_CPU_NUM_OF_RESERVED_CPU"}
+    some = {name: value for name, value in TUNING.items() if cores > 1 or name != "VLLM_CPU_NUM_OF_RESERVED_CPU"}
+    return some | cache
 
 
 def _check_port(port: int) -> None:
