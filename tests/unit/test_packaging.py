@@ -166,8 +166,8 @@ def test_the_notebook_extra_opens_the_notebooks_and_makes_reports_of_them(enviro
     good(call("k2lab", "notebooks", tmp_path / "mine"))
     assert good(call("k2lab", "lab", tmp_path / "mine", "--version")).strip().startswith("4.")
     code = (
-        "import nbformat, sys; from k2lab.notebook import report; "
-        "print(report.to_html(nbformat.read(sys.argv[1], as_version=4), 'one'))"
+        "import nbformat, sys; from k2lab.notebook import page; "
+        "print(page.to_html(nbformat.read(sys.argv[1], as_version=4), 'one'))"
     )
     page = good(call("python", "-c", code, tmp_path / "mine" / "2_empty_content.ipynb"))
     assert "k2lab-status" in page and "Problem 2" in page
