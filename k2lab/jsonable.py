@@ -9,12 +9,12 @@ from dataclasses import fields, is_dataclass
 JSON = dict[str, "JSON"] | list["JSON"] | str | int | float | bool | None
 
 
-def as_json(value: object, *, computed: bool = False) -> JSON:
+def as_json(value: object, *, computed: bool = False, brief: bool = False) -> JSON:
     """A record by its fields, or by its own ``to_json``; what is in it likewise.
 
     ``computed``: with what a record computes, its public properties, whatever its
-    ``to_json`` says. What is not a number is null, a path its text; other objects
-    are a text, too.
+    ``to_json`` says. ``brief``: without the fields that a record's ``repr`` leaves
+    out. What is not a number is null, a path its text; other objects are a text, too.
 
     >>> from k2lab.stats import share
     >>> as_json({"right": share(1, 2)}, computed=True)["right"]["value"]
@@ -24,12 +24,13 @@ def as_json(value: object, *, computed: bool = False) -> JSON:
     if callable(own):
         return as_json(own())
     if is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in fields(value)] + (_computed(type(value)) if computed else [])
-        return {name: as_json(getattr(value, name), computed=computed) for name in names}
+        names = [field.name for field in fields(value) if field.repr or not brief]
+        names += _computed(type(value)) if computed else []
+        return {name: as_json(getattr(value, name), computed=computed, brief=brief) for name in names}
     if isinstance(value, Mapping):
-        return {str(key): as_json(item, computed=computed) for key, item in value.items()}
+        return {str(key): as_json(item, computed=computed, brief=brief) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [as_json(item, computed=computed) for item in value]
+        return [as_json(item, computed=computed, brief=brief) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, str | int) else str(value)

@@ -13,7 +13,7 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
 from k2lab.bench.verdicts import RAW, Judged
@@ -55,6 +55,10 @@ class K2vv:
     def success_rate(self) -> Share:
         """success_count of all requests."""
         return share(self.success_count, self.success_count + self.failure_count)
+
+    def finish_reasons(self) -> dict[str, int]:
+        """How often each finish reason occurs."""
+        return {"tool_calls": self.finish_tool_calls, "stop": self.finish_stop, **self.finish_others_detail}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +174,7 @@ class Comparison:
     first: Share
     second: Share
     test: McNemar
-    flips: tuple[Flip, ...]
+    flips: tuple[Flip, ...] = field(repr=False)
 
 
 def count_as_k2vv(results: Iterable[Judged]) -> K2vv:

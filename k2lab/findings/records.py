@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from k2lab.findings.entries import CATALOGUE, Layer
@@ -32,7 +32,7 @@ class Finding:
     place: str = ""
     fix: str = ""
     sources: tuple[str, ...] = ()
-    diff: Diff | None = None
+    diff: Diff | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, code: str, state: State, evidence: str, *, place: str = "", diff: Diff | None = None) -> Finding:

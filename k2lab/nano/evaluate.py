@@ -14,7 +14,7 @@ from k2lab.prompt.rendering import prompt_of
 from k2lab.prompt.source import Source
 from k2lab.server.endpoint import Endpoint, in_parallel
 from k2lab.server.parsers import Failure
-from k2lab.stats import Share, share
+from k2lab.stats import McNemar, Share, mcnemar, share
 
 Outcome = Literal[
     "exact",
@@ -72,12 +72,17 @@ def ends_right(cases: Sequence[Case], answers: Sequence[Answer]) -> Share:
     return share(sum(right), len(right))
 
 
-def flips(cases: Sequence[Case], before: Sequence[Answer], after: Sequence[Answer]) -> tuple[int, int]:
-    """``(gained, lost)``: cases that are exact in ``after`` alone, and in ``before`` alone."""
+def outcomes(cases: Sequence[Case], answers: Sequence[Answer]) -> dict[str, int]:
+    """How often each outcome occurs, the most common first."""
+    return dict(Counter[str](score(case, answer) for case, answer in zip(cases, answers, strict=True)).most_common())
+
+
+def flips(cases: Sequence[Case], before: Sequence[Answer], after: Sequence[Answer]) -> McNemar:
+    """Cases that are exact in ``after`` alone (gained) and in ``before`` alone (lost)."""
     pairs = [
         (score(case, a) == "exact", score(case, b) == "exact") for case, a, b in zip(cases, before, after, strict=True)
     ]
-    return pairs.count((False, True)), pairs.count((True, False))
+    return mcnemar(gained=pairs.count((False, True)), lost=pairs.count((True, False)))
 
 
 def standard_ids(answers: Iterable[Answer]) -> Share:
@@ -96,6 +101,11 @@ def called(answers: Iterable[Answer]) -> Share:
     """Share of the chats that end as a tool call."""
     found = [answer.finish_reason == "tool_calls" for answer in answers]
     return share(sum(found), len(found))
+
+
+def without_call(cases: Sequence[Case], answers: Sequence[Answer]) -> list[Case]:
+    """The cases whose chat does not end as a tool call."""
+    return [case for case, answer in zip(cases, answers, strict=True) if answer.finish_reason != "tool_calls"]
 
 
 def opened(answers: Iterable[Answer]) -> Share:

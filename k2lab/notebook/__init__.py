@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 from k2lab.lazy import loader
 
 if TYPE_CHECKING:
-    from k2lab import enforcer, paths, repairs, wire
-    from k2lab.bench import k2vv, metrics, runner, samples
-    from k2lab.bench.arm import Arm
-    from k2lab.chat import Request
+    from k2lab import enforcer, repairs, wire
+    from k2lab.bench import metrics
+    from k2lab.chat import Exchange, Request
     from k2lab.enforcer import ask
-    from k2lab.nano import benchmark, evaluate, folders, synth
-    from k2lab.notebook import ladder
+    from k2lab.nano import benchmark, evaluate, folders, histories, synth
+    from k2lab.notebook import ladder, published
     from k2lab.notebook.examples import conversation
     from k2lab.notebook.outcome import record
     from k2lab.notebook.provenance import origins
+    from k2lab.notebook.questions import Questions
     from k2lab.notebook.servers import connect, log_lines
     from k2lab.prompt import templates
     from k2lab.prompt.alignment import diff
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from k2lab.show import plots, views
 
 __all__ = [
-    "Arm",
     "Endpoint",
+    "Exchange",
+    "Questions",
     "Request",
     "ask",
     "benchmark",
@@ -37,22 +38,20 @@ __all__ = [
     "enforcer",
     "evaluate",
     "folders",
-    "k2vv",
+    "histories",
     "ladder",
     "log_lines",
     "metrics",
     "open_source",
     "origins",
     "parsers",
-    "paths",
     "plots",
     "probe",
     "probes",
+    "published",
     "record",
     "render",
     "repairs",
-    "runner",
-    "samples",
     "synth",
     "templates",
     "views",
@@ -60,8 +59,9 @@ __all__ = [
 ]
 
 _PLACES = {
-    "Arm": "k2lab.bench.arm:Arm",
     "Endpoint": "k2lab.server.endpoint:Endpoint",
+    "Exchange": "k2lab.chat:Exchange",
+    "Questions": "k2lab.notebook.questions:Questions",
     "Request": "k2lab.chat:Request",
     "ask": "k2lab.enforcer.ask",
     "benchmark": "k2lab.nano.benchmark",
@@ -71,22 +71,20 @@ _PLACES = {
     "enforcer": "k2lab.enforcer",
     "evaluate": "k2lab.nano.evaluate",
     "folders": "k2lab.nano.folders",
-    "k2vv": "k2lab.bench.k2vv",
+    "histories": "k2lab.nano.histories",
     "ladder": "k2lab.notebook.ladder",
     "log_lines": "k2lab.notebook.servers:log_lines",
     "metrics": "k2lab.bench.metrics",
     "open_source": "k2lab.prompt.source:open_source",
     "origins": "k2lab.notebook.provenance:origins",
     "parsers": "k2lab.server.parsers",
-    "paths": "k2lab.paths",
     "plots": "k2lab.show.plots",
     "probe": "k2lab.server.probes:probe",
     "probes": "k2lab.server.probes",
+    "published": "k2lab.notebook.published",
     "record": "k2lab.notebook.outcome:record",
     "render": "k2lab.prompt.rendering:render",
     "repairs": "k2lab.repairs",
-    "runner": "k2lab.bench.runner",
-    "samples": "k2lab.bench.samples",
     "synth": "k2lab.nano.synth",
     "templates": "k2lab.prompt.templates",
     "views": "k2lab.show.views",

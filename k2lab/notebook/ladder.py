@@ -9,26 +9,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
-from k2lab.bench import store
+from k2lab.bench import metrics, store
 from k2lab.bench.arm import Arm, Enforce, Repair
 from k2lab.bench.limits import Limits
-from k2lab.bench.metrics import Reference
+from k2lab.bench.metrics import Comparison, Flip
 from k2lab.bench.progress import Progress
 from k2lab.bench.runner import run_benchmark
-from k2lab.bench.samples import Samples
 from k2lab.bench.summary import Summary, summarise
 from k2lab.bench.verdicts import Judged, judge_all
-from k2lab.enforcer import Options
+from k2lab.enforcer import Options, ask
+from k2lab.notebook.questions import Questions
 from k2lab.notebook.subjects import Subject
 from k2lab.prompt import templates
 from k2lab.prompt.source import open_source
+from k2lab.server.endpoint import Endpoint
+from k2lab.show import views
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rung:
     """One arm: its server, what is done to a request, and what differs from the rung before."""
 
@@ -45,19 +46,54 @@ class Rung:
     """In place of what the requests ask for."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Climbed:
+    """What became of the arms of one file, by name."""
+
+    went: Mapping[str, Progress]
+    summaries: Mapping[str, Summary]
+    judged: Mapping[str, Sequence[Judged]] = field(repr=False)
+
+    def compared(self, steps: Sequence[tuple[str, str]]) -> dict[str, Comparison]:
+        """Pairs of arms on the same requests, each known as ``FIRST → SECOND``."""
+        judged = self.judged
+        return {f"{first} → {second}": metrics.compare(judged[first], judged[second]) for first, second in steps}
+
+    def with_call_fault(self, arm: str, fault: str) -> list[Judged]:
+        """The answers of an arm of which a call has this fault."""
+        return [result for result in self.judged[arm] if any(call.fault == fault for call in result.verdict.calls)]
+
+
 RUNGS = (
-    Rung("all faults", "0.11.0 legacy", "the flag in **kwargs, the content fault, foreign ids", content_fault=True),
-    Rung("generation prompt", "0.11.0 declared", "the tokenizer declares add_generation_prompt", content_fault=True),
-    Rung("content", "0.11.0 declared", "the template without the content fault"),
-    Rung("ids renumbered", "0.11.0 declared", "history ids become functions.NAME:IDX", repair="ids"),
-    Rung("0.32.0", "0.32.0 declared", "the same folder and requests on vLLM 0.32.0", repair="ids"),
+    Rung(
+        name="all faults",
+        server="0.11.0 legacy",
+        change="the flag in **kwargs, the content fault, foreign ids",
+        content_fault=True,
+    ),
+    Rung(
+        name="generation prompt",
+        server="0.11.0 declared",
+        change="the tokenizer declares add_generation_prompt",
+        content_fault=True,
+    ),
+    Rung(name="content", server="0.11.0 declared", change="the template without the content fault"),
+    Rung(name="ids renumbered", server="0.11.0 declared", change="history ids become functions.NAME:IDX", repair="ids"),
+    Rung(name="0.32.0", server="0.32.0 declared", change="the same folder and requests on vLLM 0.32.0", repair="ids"),
 )
 """In order; the first is where the story begins."""
 
 PARSER = Rung(
-    "0.11.0, read by k2lab", "0.11.0 declared", "0.11.0's model output, read by k2lab's parser", "ids", by_hand=True
+    name="0.11.0, read by k2lab",
+    server="0.11.0 declared",
+    change="0.11.0's model output, read by k2lab's parser",
+    repair="ids",
+    by_hand=True,
 )
 """Beside the ladder: differs from the fourth rung in the parser alone."""
+
+LADDER = (*RUNGS, PARSER)
+"""All that notebook 4 asks."""
 
 BOUNDS = Options(max_calls=2, max_string=16)
 """What k2-nano's answers need: two calls at most, and strings of up to fifteen characters."""
@@ -65,18 +101,43 @@ BOUNDS = Options(max_calls=2, max_string=16)
 ROOM = 512
 """Tokens for an answer of the enforced arms: more than the longest that the pinned tag admits k2-nano to write."""
 
+_FREE = Rung(name="off", server="0.32.0 current", change="nothing is enforced", repair="ids", max_tokens=ROOM)
+_PINNED = replace(_FREE, name="pinned", change="k2lab's tag: names, arguments, the index", enforce="pinned")
+
 ENFORCED = (
-    Rung("off", "0.32.0 current", "nothing is enforced", "ids", max_tokens=ROOM),
-    Rung("server: function", "0.32.0 current strict-function", "vLLM holds the names", "ids",
-         enforce="server-function", max_tokens=ROOM),
-    Rung("server: parameter", "0.32.0 current strict-parameter", "vLLM holds names and arguments", "ids",
-         enforce="server-parameter", max_tokens=ROOM),
-    Rung("pinned", "0.32.0 current", "k2lab's tag: names, arguments, the index", "ids", enforce="pinned",
-         max_tokens=ROOM),
-    Rung("pinned, streamed", "0.32.0 current", "the same, streamed", "ids", enforce="pinned", stream=True,
-         max_tokens=ROOM),
-)  # fmt: skip
+    _FREE,
+    replace(
+        _FREE,
+        name="server: function",
+        server="0.32.0 current strict-function",
+        change="vLLM holds the names",
+        enforce="server-function",
+    ),
+    replace(
+        _FREE,
+        name="server: parameter",
+        server="0.32.0 current strict-parameter",
+        change="vLLM holds names and arguments",
+        enforce="server-parameter",
+    ),
+    _PINNED,
+    replace(_PINNED, name="pinned, streamed", change="the same, streamed", stream=True),
+)
 """The ladder's last rung under four kinds of enforcement, and the last of them streamed."""
+
+YOURS = "your server"
+
+REPAIRED = (
+    Rung(name="as sent", server=YOURS, change="nothing"),
+    Rung(name="history repaired", server=YOURS, change="the history is repaired", repair="history"),
+)
+"""For a reader's own server: what repairing the history brings."""
+
+PINNED = (
+    Rung(name="off", server=YOURS, change="history ids become functions.NAME:IDX", repair="ids"),
+    Rung(name="pinned", server=YOURS, change="k2lab's tag", repair="ids", enforce="pinned"),
+)
+"""For a reader's own server: what the tag brings."""
 
 STEPS = (
     *itertools.pairwise(rung.name for rung in RUNGS),
@@ -86,24 +147,43 @@ STEPS = (
 """Pairs of arms to compare: each rung with the one before, and the arm beside them with its neighbours."""
 
 
+Show = Callable[[str, Progress], None]
+
+
 def climb(
     rungs: Sequence[Rung],
     subjects: Mapping[str, Subject],
-    samples: Samples,
-    out: Path,
+    asked: Questions,
     *,
-    limit: int | None = None,
     concurrency: int = 32,
-    show: Callable[[str, Progress], None] = lambda name, progress: None,
-) -> dict[str, Progress]:
-    """Run every rung into one file, and how each went by name; what is there already is not asked again."""
-    ended: dict[str, Progress] = {}
-    for rung in rungs:
-        arm = arm_of(rung, subjects[rung.server])
-        limits = Limits(concurrency=concurrency)
-        told = partial(show, rung.name)
-        ended[rung.name] = run_benchmark(samples, arm, out, limits=limits, limit=limit, show=told)
-    return ended
+    show: Show | None = None,
+) -> Climbed:
+    """Run every rung into one file; what is there already is not asked again. A notebook shows where each stands."""
+    arms = [arm_of(rung, subjects[rung.server]) for rung in rungs]
+    return _run(arms, asked, concurrency, show or views.live())
+
+
+def climb_on(
+    endpoint: Endpoint, rungs: Sequence[Rung], asked: Questions, *, concurrency: int = 32, show: Show | None = None
+) -> Climbed:
+    """The same on a reader's own server; a tag has the form that it obeys, and loosens what no grammar holds.
+
+    Raises :class:`~k2lab.errors.UnsupportedError` for a server that takes no tag, where a rung sends one.
+    """
+    pinned = any(rung.enforce == "pinned" for rung in rungs)
+    tag = Options(form=ask.form_of(endpoint), loosen=True) if pinned else Options()
+    arms = [
+        Arm(
+            name=rung.name,
+            base_url=endpoint.base_url,
+            model=endpoint.model,
+            repair=rung.repair,
+            enforce=rung.enforce,
+            tag=tag,
+        )
+        for rung in rungs
+    ]
+    return _run(arms, asked, concurrency, show or views.live())
 
 
 def arm_of(rung: Rung, subject: Subject) -> Arm:
@@ -127,13 +207,38 @@ def arm_of(rung: Rung, subject: Subject) -> Arm:
     )
 
 
-def summaries(out: Path, reference: Mapping[int, Reference]) -> dict[str, Summary]:
-    """Every arm of a file summed up, by name."""
-    with store.reading(out) as file:
-        return {run.arm: summarise(file, run, reference) for run in file.arms()}
+def table_of(flips: Sequence[Flip], asked: Questions) -> views.View:
+    """Requests that flip, with how many calls the reference makes."""
+    known = asked.reference or {}
+    return views.table(
+        [
+            {
+                "data_index": flip.data_index,
+                "before": flip.before,
+                "after": flip.after,
+                "calls asked for": known[flip.data_index].count if flip.data_index in known else "not known",
+            }
+            for flip in flips
+        ]
+    )
 
 
-def judged(out: Path) -> dict[str, list[Judged]]:
-    """Every result of a file with its verdict, by arm."""
-    with store.reading(out) as file:
-        return {run.arm: list(judge_all(file.results(run))) for run in file.arms()}
+def _run(arms: Sequence[Arm], asked: Questions, concurrency: int, show: Show) -> Climbed:
+    went = {
+        arm.name: run_benchmark(
+            asked.samples,
+            arm,
+            asked.answers,
+            limits=Limits(concurrency=concurrency),
+            limit=asked.limit,
+            show=partial(show, arm.name),
+        )
+        for arm in arms
+    }
+    with store.reading(asked.answers) as kept:
+        runs = kept.arms()
+        return Climbed(
+            went=went,
+            summaries={run.arm: summarise(kept, run, asked.reference) for run in runs},
+            judged={run.arm: list(judge_all(kept.results(run))) for run in runs},
+        )

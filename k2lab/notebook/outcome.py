@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from k2lab.jsonable import as_json
 
 RECORD_TYPE = "application/vnd.k2lab.result+json"
 """The MIME type under which a notebook leaves a result."""
 
+Value = TypeVar("Value")
 
-def record(name: str, value: object) -> None:
-    """Leave a result for the report's ``summary.json``; ``value`` is JSON data, or records.
 
-    >>> k2lab.record("called", [3, 4])
+def record(name: str, value: Value) -> Value:
+    """Leave a result for the report's ``summary.json`` and give it back, so that it can end the cell.
+
+    ``value`` is JSON data, or records: with what they compute, and without what
+    their ``repr`` leaves out.
+
+    >>> called = k2lab.record("called", [3, 4])
     {...'called: [3, 4]'}
+    >>> called
+    [3, 4]
     """
     from IPython.display import display
 
     show: Callable[..., None] = display
-    data = as_json(value, computed=True)
+    data = as_json(value, computed=True, brief=True)
     show({RECORD_TYPE: {name: data}, "text/plain": f"{name}: {data}"}, raw=True)
+    return value
 
 
 def recorded(notebook: Any) -> dict[str, Any]:

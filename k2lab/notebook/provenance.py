@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -14,8 +15,15 @@ from k2lab.nano import folders
 from k2lab.notebook.subjects import Subject
 
 
-def origins(subjects: Mapping[str, Subject]) -> dict[str, str]:
-    """The facts by name: of k2lab and this machine, and of each server."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origins:
+    """What results were made with, fact by fact."""
+
+    facts: Mapping[str, str]
+
+
+def origins(subjects: Mapping[str, Subject], more: Mapping[str, str] | None = None) -> Origins:
+    """Of k2lab and this machine, of each server, and ``more`` that the notebook knows."""
     weights = hashlib.sha256((paths.data_dir() / "models" / "k2-nano" / "model.safetensors").read_bytes()).hexdigest()
     facts = {
         "k2lab": version("k2lab"),
@@ -24,7 +32,8 @@ def origins(subjects: Mapping[str, Subject]) -> dict[str, str]:
         "hardware": f"{os.cpu_count()} CPU threads, {platform.machine()}, Python {platform.python_version()}",
         "time": datetime.now(UTC).isoformat(timespec="minutes"),
     }
-    return facts | {f"server {subject.name}": _served(subject) for subject in subjects.values()}
+    served = {f"server {subject.name}": _served(subject) for subject in subjects.values()}
+    return Origins(facts={**facts, **served, **(more or {})})
 
 
 def _served(subject: Subject) -> str:

@@ -51,6 +51,17 @@ class GridCell:
     finding: Finding
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LiteralCell:
+    """How many content parts a server's prompt prints as Python lists, for one template and one request."""
+
+    server: str
+    template: str
+    request: str
+    empty: int
+    other: int
+
+
 def probe(endpoint: Endpoint, source: Source, request: Request, **params: object) -> tuple[Finding, ...]:
     """Every probe on one request, which the server is sent once.
 
@@ -121,6 +132,22 @@ def generation_prompt_grid(servers: Mapping[tuple[str, bool], Served], request: 
         )
         for (engine, in_signature), server in servers.items()
         for in_template in (False, True)
+    ]
+
+
+def content_literal_grid(
+    servers: Mapping[str, Served], templates: Mapping[str, str], requests: Mapping[str, Request]
+) -> list[LiteralCell]:
+    """Problem 2 measured for each server with each template (sent with the request) and request, all by name.
+
+    Raises :class:`UnsupportedError` where a prompt cannot be known.
+    """
+    return [
+        LiteralCell(server=server, template=template, request=name, empty=empty, other=other)
+        for server, served in servers.items()
+        for template, text in templates.items()
+        for name, request in requests.items()
+        for empty, other in [_printed(served, request, text)]
     ]
 
 
@@ -232,6 +259,13 @@ def _same_prompt(compared: _Compared) -> Finding:
 
 
 _CHECKS = (_generation_prompt, _empty_content, _same_prompt)
+
+
+def _printed(served: Served, request: Request, template: str) -> tuple[int, int]:
+    tokenizer = served.source.tokenizer
+    if tokenizer is None:
+        raise UnsupportedError(f"{served.source.spec} has no tokenizer: without it a prompt's ids cannot be read")
+    return content_literals(served.endpoint, tokenizer, request, chat_template=template)
 
 
 def _ids(prompt: Prompt) -> tuple[int, ...]:

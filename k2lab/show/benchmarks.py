@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from k2lab.bench import answers
@@ -57,6 +57,36 @@ def bench_comparison(first: str, second: str, made: Comparison, flips: int = 10)
 def comparison(value: Comparison) -> View:
     """Two arms, which the record does not name."""
     return bench_comparison("first", "second", value)
+
+
+def step_table(values: Mapping[str, Comparison]) -> View:
+    """Several comparisons by name, without the requests that differ."""
+    return table(
+        [
+            {
+                "step": name,
+                "before": str(made.first),
+                "after": str(made.second),
+                "paired": f"{made.test} (McNemar, exact)",
+            }
+            for name, made in values.items()
+        ]
+    )
+
+
+def costs(went: Mapping[str, Progress], summaries: Mapping[str, Summary]) -> View:
+    """What each arm cost: how fast it went, its tokens, its times."""
+    return table(
+        [
+            {
+                "arm": name,
+                "requests/s": f"{went[name].rate:.1f}" if name in went else "not run",
+                "completion tokens": item.usage["completion_tokens"],
+                **{f"ms {part}": f"{item.durations_ms[part]:.0f}" for part in ("median", "p95") if item.durations_ms},
+            }
+            for name, item in summaries.items()
+        ]
+    )
 
 
 def live() -> Callable[[str, Progress], None]:

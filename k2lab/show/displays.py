@@ -20,7 +20,10 @@ ONE: Mapping[str, str] = {
     "k2lab.chat.answers.Answer": "answer",
     "k2lab.chat.exchanges.Exchange": "exchange",
     "k2lab.chat.requests.Request": "request",
+    "k2lab.enforcer.enforcement.Enforcement": "grammar_text",
     "k2lab.findings.records.Finding": "finding",
+    "k2lab.notebook.provenance.Origins": "told",
+    "k2lab.notebook.questions.Questions": "told",
     "k2lab.prompt.alignment.Diff": "side_by_side",
     "k2lab.prompt.records.Prompt": "prompt_text",
     "k2lab.repairs.records.Repaired": "repaired",
@@ -30,14 +33,21 @@ ONE: Mapping[str, str] = {
 
 SEVERAL: Mapping[str, str] = {
     "k2lab.bench.summary.Summary": "bench_summaries",
+    "k2lab.enforcer.enforcement.ToolLimit": "tool_limits",
     "k2lab.findings.records.Finding": "finding_list",
+    "k2lab.notebook.ladder.Rung": "arm_table",
     "k2lab.repairs.records.Change": "changes",
     "k2lab.server.parsers.Reading": "parser_matrix",
     "k2lab.server.probes.GridCell": "grid",
+    "k2lab.server.probes.LiteralCell": "literal_grid",
 }
 """The view of a list, a tuple or a mapping whose values are all records of one type."""
 
-NAMED: Mapping[str, str] = {"k2lab.stats.Share": "shares"}
+NAMED: Mapping[str, str] = {
+    "k2lab.bench.metrics.Comparison": "step_table",
+    "k2lab.stats.McNemar": "flip_counts",
+    "k2lab.stats.Share": "shares",
+}
 """The view of a mapping whose values are all records of one type, and whose names say what they are."""
 
 CONTAINERS = (list, tuple, dict)

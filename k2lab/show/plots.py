@@ -10,6 +10,8 @@ from k2lab.stats import Share
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from k2lab.bench.summary import Summary
+
 BLUE, ORANGE, GREY, PALE = "#2c6fd1", "#e6820f", "#9a9a9a", "#d9d9d9"
 PART_STYLES = ((ORANGE, "//"), (BLUE, ""), (GREY, ".."), ("#f2c07d", "xx"), ("#8db4ec", "\\\\"), ("#5b5b5b", "++"))
 FINISH_STYLE = {"tool_calls": (BLUE, ""), "stop": (ORANGE, "//"), "length": (GREY, "..")}
@@ -101,6 +103,23 @@ def share_pairs(values: Mapping[str, Mapping[str, Share]], ax: Axes | None = Non
     names = [name for name in dict.fromkeys(name for arm in values.values() for name in arm) if name in found]
     ax.legend([found[name] for name in names], names, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     return ax
+
+
+def triggers(summaries: Mapping[str, Summary], *names: str) -> Axes:
+    """Figures of each arm against its reference, such as ``precision``; see :class:`k2lab.bench.metrics.Trigger`."""
+    return share_pairs(
+        {
+            arm: {name.replace("_", " "): getattr(item.trigger, name) for name in names}
+            for arm, item in summaries.items()
+            if item.trigger
+        }
+    )
+
+
+def call_faults(summaries: Mapping[str, Summary]) -> Axes:
+    """Why the calls of each arm are invalid."""
+    counts = {arm: item.strict.call_faults for arm, item in summaries.items()}
+    return stacked(counts, xlabel="calls with a fault, by the first one")
 
 
 def share_curves(

@@ -7,35 +7,42 @@ what it says in HTML, so that it is readable in a terminal and in greyscale.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from k2lab.chat import Answer, Exchange, Request, ToolCall, text_of
+from k2lab.enforcer import Enforcement, ToolLimit
 from k2lab.findings import Finding
 from k2lab.prompt.records import Prompt
 from k2lab.repairs import Change, Repaired
 from k2lab.server.parsers import Reading, matrix
-from k2lab.server.probes import GridCell
-from k2lab.show.benchmarks import arm_summary, bench_comparison, bench_summaries, comparison, live
+from k2lab.server.probes import GridCell, LiteralCell
+from k2lab.show.benchmarks import arm_summary, bench_comparison, bench_summaries, comparison, costs, live, step_table
 from k2lab.show.parts import View, escape, joined, line, note, table, text
 from k2lab.show.sides import side_by_side, token_table
-from k2lab.stats import Share
+from k2lab.stats import McNemar, Share
 from k2lab.wire import Parsed
 
 __all__ = [
     "View",
     "answer",
     "arm_summary",
+    "arm_table",
     "bench_comparison",
     "bench_summaries",
     "changes",
     "comparison",
+    "costs",
     "escape",
     "exchange",
     "facts",
     "finding",
     "finding_list",
+    "flip_counts",
+    "grammar_text",
     "grid",
     "joined",
     "line",
+    "literal_grid",
     "live",
     "note",
     "output",
@@ -43,10 +50,15 @@ __all__ = [
     "prompt_text",
     "repaired",
     "request",
+    "share_table",
+    "shares",
     "side_by_side",
+    "step_table",
     "table",
     "text",
     "token_table",
+    "told",
+    "tool_limits",
 ]
 
 STATE_SIGN = {"present": "✗", "absent": "✓", "unknown": "?"}
@@ -55,14 +67,61 @@ PROMPT_SIGN = {"present": "✗ prompt dropped", "absent": "✓ prompt there", "u
 YES = {True: "yes", False: "no"}
 
 
+class Told(Protocol):
+    """What consists of facts."""
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """By name."""
+
+
+class Step(Protocol):
+    """One arm of an experiment."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def server(self) -> str:
+        """What is asked."""
+
+    @property
+    def change(self) -> str:
+        """What differs from the one before."""
+
+
 def facts(values: Mapping[str, object]) -> View:
     """What a result was made from, a line a fact."""
     return table([{"what": name, "value": value} for name, value in values.items()])
 
 
+def told(value: Told) -> View:
+    """What consists of facts."""
+    return facts(value.facts)
+
+
+def arm_table(values: Iterable[Step]) -> View:
+    """The arms of an experiment: each with its server and what differs."""
+    return table([{"arm": item.name, "server": item.server, "what differs": item.change} for item in values])
+
+
+def flip_counts(values: Mapping[str, McNemar]) -> View:
+    """Pairs of which one side alone is right, by what was changed."""
+    return table([{"": name, "flips": f"{test} (McNemar, exact)"} for name, test in values.items()])
+
+
 def shares(values: Mapping[str, Share]) -> View:
     """Shares by name, with their intervals."""
     return table([{"": name, "share": str(share)} for name, share in values.items()])
+
+
+def share_table(curves: Mapping[str, Sequence[Share]], counted: str) -> View:
+    """Shares over a number from 0, a column for each curve; ``counted`` says what the number counts."""
+    places = range(max(map(len, curves.values()), default=0))
+    return table(
+        [{counted: n, **{name: str(curve[n]) for name, curve in curves.items() if n < len(curve)}} for n in places]
+    )
 
 
 def request(value: Request, caption: str = "") -> View:
@@ -171,6 +230,33 @@ def grid(cells: Iterable[GridCell]) -> View:
         for (signature, template), states in by_case.items()
     ]
     return table(rows)
+
+
+def literal_grid(cells: Iterable[LiteralCell]) -> View:
+    """The grid of problem 2: a row for each server, template and content that was sent."""
+    return table(
+        [
+            {
+                "server": cell.server,
+                "template": cell.template,
+                "content sent": cell.request,
+                "empty literals": cell.empty,
+                "other literals": cell.other,
+            }
+            for cell in cells
+        ]
+    )
+
+
+def grammar_text(value: Enforcement) -> View:
+    """A grammar as it is sent, and the parts of schemas that it does not hold."""
+    how = f"first index {value.first_index}, calls at most {value.max_calls}, form {value.form}"
+    return joined(text(value.grammar, how), *([tool_limits(value.limits)] if value.limits else []))
+
+
+def tool_limits(values: Sequence[ToolLimit]) -> View:
+    """Parts of tools' schemas that a grammar does not hold."""
+    return table([item.to_json() for item in values], "not held by the grammar")
 
 
 def parser_matrix(readings: Iterable[Reading]) -> View:

@@ -22,7 +22,7 @@ def test_notebook_1_holds_on_the_live_servers(servers, tmp_path):
     lost, kept = made.results["called"]["0.11.0 legacy"], made.results["called"]["0.32.0 current"]
     assert lost["total"] == kept["total"] == 60
     assert lost["value"] <= 0.10 and lost["low"] <= lost["value"] <= lost["high"] and kept["value"] >= 0.90
-    assert sum(state == "present" for *_, state in made.results["grid"]) == 1
+    assert sum(cell["finding"]["state"] == "present" for cell in made.results["grid"]) == 1
     assert not page.OUTSIDE.search(made.html.read_text())
 
 
@@ -42,7 +42,7 @@ def run_on(servers, name, tmp_path, *given):
 
 def test_notebook_2_holds_on_the_live_servers(servers, tmp_path):
     results = run_on(servers, "2_empty_content", tmp_path, ("requests", "30"))
-    empty = {tuple(case): number for *case, number, _ in results["literals"]}
+    empty = {(cell["server"], cell["template"], cell["request"]): cell["empty"] for cell in results["literals"]}
     for name in ("0.11.0 current", "0.32.0 current"):
         assert empty[name, "old", "''"] == 1
         assert empty[name, "current", "''"] == empty[name, "old", "null (repaired)"] == 0
@@ -60,6 +60,8 @@ def test_notebook_4_holds_on_the_live_servers(servers, tmp_path):
     successful = [share["count"] for share in results["successful"].values() if share["total"] == 150]
     assert successful[0] == 0 and successful[1] > 20 and successful == sorted(successful)
     assert results["summaries"]["0.32.0"]["strict"]["call_faults"]["undeclared_tool"] > 0
+    step = results["steps"]["all faults → generation prompt"]
+    assert step["test"]["gained"] > 20 and "flips" not in step and results["flips"] >= 0
 
 
 def test_notebook_5_holds_on_the_live_servers(servers, tmp_path):

@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k2lab.bench.metrics import Comparison, Flip
 from k2lab.chat import ToolCall
 from k2lab.findings import Finding
 from k2lab.jsonable import as_json
 from k2lab.server.endpoint import PromptIds
-from k2lab.stats import share
+from k2lab.stats import mcnemar, share
+
+FLIP = Flip(data_index=1, before="stop", after="tool_calls")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,12 @@ def test_a_record_is_its_fields_or_what_it_says_itself(value, data):
 def test_what_a_record_computes_comes_along_where_it_is_asked_for():
     assert as_json(share(1, 2)).keys() == {"count", "total", "low", "high"}
     assert as_json({"x": share(0, 0)}, computed=True)["x"]["value"] is None
+
+
+def test_what_its_repr_leaves_out_is_left_out_where_it_is_to_be_brief():
+    made = Comparison(first=share(1, 2), second=share(2, 2), test=mcnemar(gained=1, lost=0), flips=(FLIP,))
+    assert as_json(made)["flips"] == [{"data_index": 1, "before": "stop", "after": "tool_calls"}]
+    assert as_json({"a step": [made]}, brief=True)["a step"][0].keys() == {"first", "second", "test"}
 
 
 @given(

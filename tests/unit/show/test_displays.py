@@ -11,11 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from IPython.core.formatters import DisplayFormatter
 
-from k2lab import repairs, wire
+from k2lab import enforcer, repairs, wire
 from k2lab.bench.metrics import Comparison
 from k2lab.chat import Answer, Exchange, Request
 from k2lab.findings import Finding
 from k2lab.nano import folders
+from k2lab.notebook import ladder
+from k2lab.notebook.provenance import origins
+from k2lab.notebook.questions import Questions
 from k2lab.prompt.alignment import diff
 from k2lab.prompt.rendering import render
 from k2lab.prompt.source import open_source
@@ -30,6 +33,11 @@ HISTORY = Request.of([*REQUEST.messages, {"role": "assistant", "content": "", "t
 FINDING = Finding.of("content_printed_as_list", "present", "1 content part <", place="messages[1]")
 CELL = probes.GridCell(engine="0.11.0", in_signature=False, in_template=True, finding=FINDING)
 READING = parsers.Reading(case_id="a case", column="wire", outcome="leaked")
+LITERALS = probes.LiteralCell(server="0.11.0 <old>", template="old", request="''", empty=1, other=2)
+COMPARED = Comparison(first=share(1, 2), second=share(2, 2), test=McNemar(gained=1, lost=0, p_value=1.0), flips=())
+TAGS = {"type": "object", "properties": {"tags": {"type": "array", "uniqueItems": True}}}
+LABEL = Request.of(REQUEST.messages, [{"type": "function", "function": {"name": "label", "parameters": TAGS}}])
+ENFORCED = enforcer.enforce(LABEL, options=enforcer.Options(loosen=True))
 OUTPUT = "Well.<|tool_calls_section_begin|><|tool_call_begin|>f:0<|tool_call_argument_begin|>{}<|tool_call_end|>"
 
 
@@ -49,10 +57,10 @@ def shown(value):
         (FINDING, "Fix: serve a template"),
         (repairs.repair(HISTORY), "what the repair changed"),
         (wire.parse(OUTPUT), "functions."),
-        (
-            Comparison(first=share(1, 2), second=share(2, 2), test=McNemar(gained=1, lost=0, p_value=1.0), flips=()),
-            "McNemar",
-        ),
+        (COMPARED, "McNemar"),
+        (ENFORCED, "first index 0, calls at most 8"),
+        (ENFORCED, "uniqueItems"),
+        (origins({}, {"old template": "<sha>"}), "<sha>"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -71,11 +79,29 @@ def test_a_record_that_ends_a_cell_shows_itself_as_html_and_as_text(value, said)
         (repairs.repair(HISTORY).changes, "what the repair changed"),
         ([READING], "✗ leaked"),
         ([CELL], "✗ prompt dropped"),
+        ([LITERALS], "empty literals"),
+        (ENFORCED.limits, "not held by the grammar"),
+        (ladder.RUNGS, "history ids become functions.NAME:IDX"),
+        ({"before → after": COMPARED}, "before → after"),
+        ({"before → after": COMPARED}, "1 gained, 0 lost"),
+        ({"the fault put in": McNemar(gained=3, lost=1, p_value=0.6)}, "3 gained, 1 lost"),
+        ({"called": share(1, 2)}, "1 of 2"),
     ],
 )
 def test_several_of_one_type_are_shown_together(values, said):
     data = shown(values)
     assert said in data["text/html"] and said in data["text/plain"]
+
+
+def test_what_is_asked_shows_its_count_its_digest_and_the_kinds_of_right_answers(tmp_path):
+    asked = Questions.of("4_benchmark", out=str(tmp_path), requests=20)
+    said = shown(asked)["text/plain"]
+    assert "right answer: call" in said and asked.samples.sha256 in said and "20" in said
+
+
+def test_shares_along_a_number_are_a_table_with_a_row_for_each():
+    shown_table = views.share_table({"a": [share(1, 2), share(2, 2)], "b": [share(0, 2)]}, "foreign ids").text
+    assert [line.split()[0] for line in shown_table.splitlines()] == ["foreign", "0", "1"]
 
 
 def test_a_diff_shows_the_pieces_of_both_sides():
@@ -127,7 +153,7 @@ def test_what_a_model_writes_is_escaped_once(content, name):
     assert html.escape(repr(content)) in plain and html.escape(f"{name}({content})") in plain
 
 
-@pytest.mark.parametrize(("table", "needed"), [(displays.ONE, 1), (displays.SEVERAL, 2)])
+@pytest.mark.parametrize(("table", "needed"), [(displays.ONE, 1), (displays.SEVERAL, 2), (displays.NAMED, 2)])
 def test_each_registered_name_is_a_record_that_is_there_and_each_view_one_that_is(table, needed):
     for path, view in table.items():
         module, _, name = path.rpartition(".")
