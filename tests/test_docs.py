@@ -74,7 +74,9 @@ def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
     """The command that a line names, and the words behind its name."""
     command: click.Command = root
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        command, words = command.commands[words[0]], words[1:]
+        member = command.get_command(click.Context(command), words[0])
+        assert member is not None, words
+        command, words = member, words[1:]
     return command, words
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import click
-
 from k2lab.cli.common import json_object
+from k2lab.cli.printing import note
 from k2lab.errors import InputError
 
 if TYPE_CHECKING:
     from k2lab.bench.arm import Arm, Enforce
-    from k2lab.enforcer import Form, Thinking
+    from k2lab.enforcer import Form, Options, Thinking
     from k2lab.server.endpoint import Endpoint
 
 
@@ -42,11 +41,22 @@ class Pinning:
     loosen: bool
     thinking: Thinking
 
+    def options(self, form: Form) -> Options:
+        """The enforcer's own options, for a server that takes ``form``."""
+        from k2lab.enforcer import Options
+
+        return Options(
+            form=form,
+            max_calls=self.max_calls,
+            max_string=self.max_string,
+            loosen=self.loosen,
+            thinking=self.thinking,
+        )
+
 
 def arm_of(sending: Sending, pinning: Pinning) -> Arm:
     """The arm that the options ask for; asks the server what they leave open."""
     from k2lab.bench.arm import Arm
-    from k2lab.enforcer import Options
     from k2lab.prompt.source import open_source
     from k2lab.server.endpoint import Endpoint
 
@@ -65,13 +75,7 @@ def arm_of(sending: Sending, pinning: Pinning) -> Arm:
         extra_body=json_object("--extra-body", sending.extra_body),
         source=open_source(source, trust_remote_code=sending.trust_remote_code) if source else None,
         enforce=sending.enforce,
-        tag=Options(
-            form=_form(pinning.form, endpoint) if sending.enforce == "pinned" else "vllm",
-            max_calls=pinning.max_calls,
-            max_string=pinning.max_string,
-            loosen=pinning.loosen,
-            thinking=pinning.thinking,
-        ),
+        tag=pinning.options(_form(pinning.form, endpoint) if sending.enforce == "pinned" else "vllm"),
         template_kwargs=json_object("--template-kwargs", sending.template_kwargs),
     )
 
@@ -93,7 +97,8 @@ def _check_level(wanted: Enforce, endpoint: Endpoint) -> None:
     ours = [server for server in engine.running() if server.base_url == endpoint.base_url]
     if ours and level not in ours[0].flags:
         raise InputError(
-            f"{endpoint.base_url} does not run with that level: start it with -- --tool-strict-level {level}"
+            f"the server at {endpoint.base_url} does not enforce level {level!r}:"
+            f" start it with -- --tool-strict-level {level}"
         )
     if not ours:
-        click.echo(f"k2lab: {endpoint.base_url} was not started by k2lab, its level is not known", err=True)
+        note(f"{endpoint.base_url} was not started by k2lab, so its level is unknown")

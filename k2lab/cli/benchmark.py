@@ -11,6 +11,7 @@ import click
 from k2lab import jsonable
 from k2lab.cli.arms import Pinning, Sending, arm_of
 from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, TEMPLATE_KWARGS, THINKING, TRUST, as_record, print_json
+from k2lab.cli.printing import note, print_text
 from k2lab.cli.progress import show_progress
 from k2lab.errors import InputError
 
@@ -40,16 +41,16 @@ class Running:
     retries: int
 
 
-@click.group()
-def bench() -> None:
+@click.group(name="bench")
+def bench_group() -> None:
     """K2-Vendor-Verifier's measure: a server calls tools when it should, or not, and rightly, or not."""
 
 
-@bench.command()
+@bench_group.command(name="samples")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--count", type=click.IntRange(min=1), default=4000, show_default=True)
 @click.option("--seed", default=2025, show_default=True)
-def samples(folder: Path, count: int, seed: int) -> None:
+def samples_command(folder: Path, count: int, seed: int) -> None:
     """Write k2-nano's own benchmark set into FOLDER: samples.jsonl, and labels.jsonl as its reference."""
     from k2lab.nano import benchmark
 
@@ -61,7 +62,7 @@ def samples(folder: Path, count: int, seed: int) -> None:
         click.echo(path)
 
 
-@bench.command(name="run")
+@bench_group.command(name="run")
 @click.argument("samples_file", metavar="SAMPLES", type=FILE)
 @BASE_URL
 @MODEL
@@ -127,16 +128,16 @@ def run_command(samples_file: Path, out: Path, sending: Sending, pinning: Pinnin
             show=lambda stand: tell(str(stand), done=stand.had + stand.got, of=stand.wanted),
         )
     if final.ended:
-        click.echo(f"k2lab: ended early ({final.ended}): run the same command again to go on", err=True)
+        note(f"ended early ({final.ended}): run the same command again to go on")
         raise click.exceptions.Exit(130 if final.ended == "interrupted" else 1)
     click.echo(f"{arm.name}: {final.had + final.got} results in {out}; next: k2lab bench summary {out}")
 
 
-@bench.command()
+@bench_group.command(name="summary")
 @RUN
 @REFERENCE
 @JSON
-def summary(run: Path, reference: str | None, as_json: bool) -> None:
+def summary_command(run: Path, reference: str | None, as_json: bool) -> None:
     """Every arm of RUN: K2VV's numbers, the strict ones, and why calls are invalid."""
     from k2lab.bench import store
     from k2lab.bench.summary import summarise
@@ -148,17 +149,17 @@ def summary(run: Path, reference: str | None, as_json: bool) -> None:
     if as_json:
         print_json(jsonable.as_json(summaries, computed=True))
     else:
-        click.echo(views.bench_summaries(summaries).text)
+        print_text(views.bench_summaries(summaries).text)
 
 
-@bench.command()
+@bench_group.command(name="compare")
 @RUN
 @click.argument("arm_a")
 @click.argument("arm_b")
 @REFERENCE
 @click.option("--flips", default=10, show_default=True, help="How many requests that differ are shown.")
 @JSON
-def compare(run: Path, arm_a: str, arm_b: str, reference: str | None, flips: int, as_json: bool) -> None:
+def compare_command(run: Path, arm_a: str, arm_b: str, reference: str | None, flips: int, as_json: bool) -> None:
     """Two arms of RUN on the same requests: what each gains and loses, and whether that is chance (McNemar)."""
     from k2lab.bench import metrics, store
     from k2lab.bench.verdicts import judge_all
@@ -176,15 +177,15 @@ def compare(run: Path, arm_a: str, arm_b: str, reference: str | None, flips: int
         print_json({**data, "imported": imported})
     else:
         names = [f"{one.arm} (imported)" if one.imported else one.arm for one in runs]
-        click.echo(views.bench_comparison(names[0], names[1], made, flips).text)
+        print_text(views.bench_comparison(names[0], names[1], made, flips).text)
 
 
-@bench.command()
+@bench_group.command(name="export")
 @RUN
 @click.option("--k2vv", "folder", required=True, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--arm", default=None, help="The one to write; RUN's only one where left out.")
 @click.option("--trial", type=click.IntRange(min=0), default=0, show_default=True)
-def export(run: Path, folder: Path, arm: str | None, trial: int) -> None:
+def export_command(run: Path, folder: Path, arm: str | None, trial: int) -> None:
     """Write an arm in K2VV's form: results.jsonl and summary.json."""
     from k2lab.bench import k2vv, store
 
@@ -193,7 +194,7 @@ def export(run: Path, folder: Path, arm: str | None, trial: int) -> None:
             click.echo(path)
 
 
-@bench.command(name="import")
+@bench_group.command(name="import")
 @RUN
 @click.argument("results", type=FILE)
 @click.option("--arm", required=True, help="What to call it in RUN.")
@@ -209,7 +210,7 @@ def import_command(run: Path, results: Path, arm: str, summary: Path | None) -> 
     with store.writing(run) as file:
         taken = k2vv.load(file, results, arm, summary)
     if taken.note:
-        click.echo(f"k2lab: {taken.note}", err=True)
+        note(taken.note)
     click.echo(f"{arm}: {taken.results} results in {run}")
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from k2lab import chat
 from k2lab.errors import InputError
+
+if TYPE_CHECKING:
+    from k2lab import chat
 
 BASE_URL = click.option(
     "--base-url", required=True, help="Of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1."
@@ -49,10 +50,12 @@ FLAG = click.option("--no-generation-prompt", is_flag=True, help="Render without
 
 def conversation_of(path: Path, template_kwargs: str) -> chat.Request:
     """A conversation file with the template's variables that were given beside it."""
+    from k2lab import chat
+
     return chat.load(path).with_template_kwargs(json_object("--template-kwargs", template_kwargs))
 
 
-def json_object(name: str, text: str) -> dict[str, Any]:
+def json_object(name: str, text: str) -> dict[str, object]:
     """The value of an option that takes a JSON object."""
     try:
         value = json.loads(text)
@@ -61,25 +64,6 @@ def json_object(name: str, text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{name} must be a JSON object, not {text[:80]!r}")
     return value
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """What the library logs, a line each on standard output, for the length of the block."""
-    logger, handler = logging.getLogger("k2lab"), _Echo()
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-
-
-class _Echo(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        click.echo(self.format(record))
 
 
 def as_record(name: str, kind: type[object]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -96,17 +80,13 @@ def as_record(name: str, kind: type[object]) -> Callable[[Callable[..., None]], 
     return changed
 
 
-def print_notes(notes: Iterable[str]) -> None:
-    """What a person should know of a result, on standard error."""
-    for note in dict.fromkeys(notes):
-        click.echo(f"k2lab: note: {note}", err=True)
+def print_json(value: object) -> None:
+    """JSON for a person and for a program; what would move a terminal's cursor is escaped."""
+    from k2lab.cli.printing import UNSAFE
 
-
-def print_json(value: Any) -> None:
-    """JSON for a person and for a program."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate has no UTF-8
-        text = json.dumps(value, indent=2)
-    click.echo(text)
+    click.echo("\n".join(UNSAFE.sub(_escaped, line) for line in text.split("\n")))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"

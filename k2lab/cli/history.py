@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from k2lab.cli.common import TEMPLATE_KWARGS, conversation_of, print_json
+from k2lab.cli.printing import note
 
 
-@click.command()
+@click.command(name="repair")
 @click.argument("conversation", type=click.Path(path_type=Path))
 @click.option(
     "--model",
@@ -18,16 +19,16 @@ from k2lab.cli.common import TEMPLATE_KWARGS, conversation_of, print_json
     " the request's own, or kimi-k2, where left out.",
 )
 @TEMPLATE_KWARGS
-def repair(conversation: Path, model: str | None, template_kwargs: str) -> None:
+def repair_command(conversation: Path, model: str | None, template_kwargs: str) -> None:
     """Repair a history where there is one right way: prints the conversation, the changes, and the problems left.
 
     Exits with 1 when problems are left; each is a line on standard error, too.
     """
-    from k2lab.repairs import repair as repair_request
+    from k2lab.repairs import repair
 
-    repaired = repair_request(conversation_of(conversation, template_kwargs), model=model)
+    repaired = repair(conversation_of(conversation, template_kwargs), model=model)
     print_json(repaired.to_json())
     for problem in repaired.problems:
-        click.echo(f"k2lab: problem: {problem}", err=True)
+        note(f"problem: {problem}")
     if repaired.problems:
         raise click.exceptions.Exit(1)

@@ -13,9 +13,9 @@ from k2lab import paths
 from k2lab.errors import InputError
 
 
-@click.command()
+@click.command(name="notebooks")
 @click.argument("folder", type=click.Path(path_type=Path), required=False, metavar="[DIR]")
-def notebooks(folder: Path | None) -> None:
+def notebooks_command(folder: Path | None) -> None:
     """Copy the notebooks to DIR, to edit them; without DIR, say which there are.
 
     What is in DIR stays: nothing is overwritten.
@@ -31,9 +31,9 @@ def notebooks(folder: Path | None) -> None:
     click.echo(f"to open them: k2lab lab {folder}; to run them: k2lab report --notebooks {folder}", err=True)
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(name="lab", context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[DIR] [FLAGS]...")
-def lab(words: tuple[str, ...]) -> None:
+def lab_command(words: tuple[str, ...]) -> None:
     """Start JupyterLab on the notebooks of DIR; of the clone, where left out.
 
     FLAGS, such as --no-browser, go to JupyterLab.
@@ -48,6 +48,3 @@ def lab(words: tuple[str, ...]) -> None:
     if find_spec("jupyterlab") is None:
         raise ModuleNotFoundError("JupyterLab is not installed", name="jupyterlab")
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={place.resolve()}", *flags])
-
-
-COMMANDS = (notebooks, lab)

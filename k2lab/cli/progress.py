@@ -15,6 +15,8 @@ from typing import Protocol
 
 import click
 
+from k2lab.cli.printing import print_text
+
 PLAIN_EVERY_S = 10.0
 """Where nobody watches a terminal, progress is a line now and then."""
 
@@ -36,14 +38,14 @@ def show_progress() -> Iterator[Tell]:
     >>> with show_progress() as tell:
     ...     tell("1 of 2", done=1, of=2)
     """
-    with _bar() if _is_terminal() else _lines() as tell:
+    with _nothing() if _is_quiet() else _bar() if _is_terminal() else _lines() as tell:
         yield tell
 
 
 def print_table(rows: Sequence[Mapping[str, object]], title: str = "", *, otherwise: str) -> None:
     """Rows as a table of rich's where standard output is a terminal, else the text that stands for it."""
     if not (sys.stdout.isatty() and rows):
-        click.echo(otherwise)
+        print_text(otherwise)
         return
     from rich.console import Console
     from rich.table import Table
@@ -70,6 +72,16 @@ def printable(value: object) -> str:
 
 def _is_terminal() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _is_quiet() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.find_root().params.get("quiet"))
+
+
+@contextlib.contextmanager
+def _nothing() -> Iterator[Tell]:
+    yield lambda line, *, done=0, of=None, now=False: None
 
 
 @contextlib.contextmanager

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from k2lab import chat
 from k2lab.cli.common import (
     BASE_URL,
     CONVERSATION,
@@ -18,13 +18,15 @@ from k2lab.cli.common import (
     SOURCE_HELP,
     TEMPLATE_KWARGS,
     TRUST,
+    as_record,
     conversation_of,
     print_json,
-    print_notes,
 )
+from k2lab.cli.printing import print_notes, print_text
 from k2lab.errors import SourceError, UnsupportedError
 
 if TYPE_CHECKING:
+    from k2lab.chat import Request
     from k2lab.prompt.records import Prompt
     from k2lab.prompt.source import Source
     from k2lab.prompt.tokenizers import Tokenizer
@@ -40,34 +42,61 @@ MAX_TOKENS = click.option(
 )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerOptions:
+    """Which server is asked, for which of its models."""
+
+    base_url: str
+    model: str | None
+
+    def endpoint(self) -> Endpoint:
+        """The server, ready to be asked."""
+        from k2lab.server.endpoint import Endpoint
+
+        return Endpoint(self.base_url, self.model)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceOptions:
+    """Where template and tokenizer come from, and whether code that lies there may run."""
+
+    source: str
+    trust_remote_code: bool
+
+    def opened(self) -> Source:
+        """The source, read."""
+        from k2lab.prompt.source import open_source
+
+        return open_source(self.source, trust_remote_code=self.trust_remote_code)
+
+
 def takes_request(command: Callable[..., None]) -> Callable[..., None]:
     """The options that name a conversation; the command gets it as ``request``."""
 
     @CONVERSATION
     @TEMPLATE_KWARGS
     @wraps(command)
-    def run(conversation: Path, template_kwargs: str, **options: Any) -> None:
+    def run(conversation: Path, template_kwargs: str, **options: object) -> None:
         command(request=conversation_of(conversation, template_kwargs), **options)
 
     return run
 
 
-@click.command()
+@click.command(name="render")
 @takes_request
 @SOURCE
 @click.option("--tokenizer", default=None, help="A source whose tokenizer gives the ids, for a source that has none.")
 @FLAG
 @TRUST
-def render(
-    request: chat.Request, source: str, tokenizer: str | None, no_generation_prompt: bool, trust_remote_code: bool
-) -> None:
+@as_record("source", SourceOptions)
+def render_command(request: Request, source: SourceOptions, tokenizer: str | None, no_generation_prompt: bool) -> None:
     """Render a conversation outside a server, as the model's own tokenizer prepares it.
 
     Prints text, token ids and provenance as JSON, and what of the request was not used on standard error.
     """
-    opened = _opened(source, trust_remote_code)
-    ids_by = _opened(tokenizer, trust_remote_code).tokenizer if tokenizer else None
-    print_json(_prompt(opened, request, no_generation_prompt=no_generation_prompt, tokenizer=ids_by).to_json())
+    ids_by = replace(source, source=tokenizer).opened().tokenizer if tokenizer else None
+    prompt = _prompt(source.opened(), request, no_generation_prompt=no_generation_prompt, tokenizer=ids_by)
+    print_json(prompt.to_json())
 
 
 @click.command(name="chat")
@@ -75,12 +104,13 @@ def render(
 @BASE_URL
 @MODEL
 @MAX_TOKENS
-def chat_command(request: chat.Request, base_url: str, model: str | None, max_tokens: int | None) -> None:
+@as_record("server", ServerOptions)
+def chat_command(request: Request, server: ServerOptions, max_tokens: int | None) -> None:
     """Send a conversation to /chat/completions; prints the server's answer as JSON."""
-    print_json(_endpoint(base_url, model).chat(request, **_sampling(request, max_tokens)).raw)
+    print_json(server.endpoint().chat(request, **_sampling(request, max_tokens)).raw)
 
 
-@click.command()
+@click.command(name="complete")
 @takes_request
 @BASE_URL
 @MODEL
@@ -88,19 +118,17 @@ def chat_command(request: chat.Request, base_url: str, model: str | None, max_to
 @FLAG
 @TRUST
 @MAX_TOKENS
-def complete(
-    request: chat.Request,
-    base_url: str,
-    model: str | None,
-    source: str,
-    no_generation_prompt: bool,
-    trust_remote_code: bool,
-    max_tokens: int | None,
+@as_record("server", ServerOptions)
+@as_record("source", SourceOptions)
+def complete_command(
+    request: Request, server: ServerOptions, source: SourceOptions, no_generation_prompt: bool, max_tokens: int | None
 ) -> None:
-    """Render by hand and send to /completions; prints the server's answer as JSON."""
-    prompt = _prompt(_opened(source, trust_remote_code), request, no_generation_prompt=no_generation_prompt)
-    kept = {key: value for key, value in request.parameters.items() if key not in chat.CHAT_ONLY and key != "model"}
-    endpoint = _endpoint(base_url, model or request.model)
+    """Render a conversation here and send the text to /completions; prints the server's answer as JSON."""
+    from k2lab.chat import CHAT_ONLY
+
+    prompt = _prompt(source.opened(), request, no_generation_prompt=no_generation_prompt)
+    kept = {key: value for key, value in request.parameters.items() if key not in CHAT_ONLY and key != "model"}
+    endpoint = replace(server, model=server.model or request.model).endpoint()
     print_json(endpoint.complete(prompt.text, **{**kept, **_sampling(request, max_tokens)}).raw)
 
 
@@ -108,21 +136,22 @@ def complete(
 @takes_request
 @BASE_URL
 @MODEL
-def prompt_ids(request: chat.Request, base_url: str, model: str | None) -> None:
-    """The token ids of the prompt that the server itself makes, as JSON."""
-    found = _endpoint(base_url, model).prompt_ids(request)
+@as_record("server", ServerOptions)
+def prompt_ids_command(request: Request, server: ServerOptions) -> None:
+    """Print the token ids of the prompt that the server itself makes, as JSON."""
+    found = server.endpoint().prompt_ids(request)
     print_json({"token_ids": None if found.ids is None else list(found.ids), "how": found.how})
 
 
-@click.command()
+@click.command(name="diff")
 @click.argument("left")
 @click.argument("right")
 @takes_request
 @MODEL
 @TRUST
 @click.option("--context", default=3, show_default=True, help="Equal tokens shown around a difference.")
-def diff(
-    request: chat.Request, left: str, right: str, model: str | None, trust_remote_code: bool, context: int
+def diff_command(
+    request: Request, left: str, right: str, model: str | None, trust_remote_code: bool, context: int
 ) -> None:
     """Compare the prompts of two sources token by token; LEFT may be the URL of a server.
 
@@ -131,60 +160,57 @@ def diff(
     from k2lab.prompt import alignment
     from k2lab.show import views
 
-    source = _opened(right, trust_remote_code)
+    source = SourceOptions(source=right, trust_remote_code=trust_remote_code).opened()
     if source.tokenizer is None:
         raise SourceError(f"{right} has no tokenizer: give a folder or hub:REPO@SHA on the right")
     right_side = _silent(source, request)
     if left.startswith(("http://", "https://")):
         print_notes(right_side.provenance.notes)
-        compared = alignment.diff(_ids_at(left, model, request), right_side)
+        compared = alignment.diff(_ids_at(ServerOptions(base_url=left, model=model), request), right_side)
     else:
-        left_side = _silent(_opened(left, trust_remote_code), request, tokenizer=source.tokenizer)
+        other = SourceOptions(source=left, trust_remote_code=trust_remote_code).opened()
+        left_side = _silent(other, request, tokenizer=source.tokenizer)
         print_notes(left_side.provenance.notes + right_side.provenance.notes)
         compared = alignment.diff(left_side, right_side)
-    click.echo(views.side_by_side(compared, source.tokenizer, left, right, context=context).text)
+    print_text(views.side_by_side(compared, source.tokenizer, left, right, context=context).text)
     _exit_with_1_if(not compared.equal)
 
 
-@click.command()
+@click.command(name="probe")
 @takes_request
 @BASE_URL
 @MODEL
 @SOURCE
 @TRUST
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def probe(
-    request: chat.Request, base_url: str, model: str | None, source: str, trust_remote_code: bool, as_json: bool
-) -> None:
+@as_record("server", ServerOptions)
+@as_record("source", SourceOptions)
+def probe_command(request: Request, server: ServerOptions, source: SourceOptions, as_json: bool) -> None:
     """Ask a running server for the known problems of prompts; exits with 1 when one is present."""
     from k2lab.server import probes
     from k2lab.show import views
 
-    opened, endpoint = _opened(source, trust_remote_code), _endpoint(base_url, model)
+    opened, endpoint = source.opened(), server.endpoint()
     _prompt(opened, request)  # a source that cannot render fails here, and its notes are told once
     findings = probes.probe(endpoint, opened, request)
     if as_json:
         print_json({"findings": [finding.to_json() for finding in findings]})
     else:
-        click.echo("\n".join(views.finding(finding).text for finding in findings))
+        print_text("\n".join(views.finding(finding).text for finding in findings))
     _exit_with_1_if(any(finding.state == "present" for finding in findings))
 
 
-def _opened(spec: str, trust_remote_code: bool) -> Source:
-    from k2lab.prompt.source import open_source
-
-    return open_source(spec, trust_remote_code=trust_remote_code)
-
-
-def _prompt(source: Source, request: chat.Request, **options: Any) -> Prompt:
+def _prompt(
+    source: Source, request: Request, *, no_generation_prompt: bool = False, tokenizer: Tokenizer | None = None
+) -> Prompt:
     """The prompt; what a person should know of it goes to standard error."""
-    prompt = _silent(source, request, **options)
+    prompt = _silent(source, request, no_generation_prompt=no_generation_prompt, tokenizer=tokenizer)
     print_notes(prompt.provenance.notes)
     return prompt
 
 
 def _silent(
-    source: Source, request: chat.Request, *, no_generation_prompt: bool = False, tokenizer: Tokenizer | None = None
+    source: Source, request: Request, *, no_generation_prompt: bool = False, tokenizer: Tokenizer | None = None
 ) -> Prompt:
     from k2lab.prompt.rendering import prompt_of
 
@@ -192,23 +218,17 @@ def _silent(
     return prompt_of(source, request, add_generation_prompt=flag, tokenizer=tokenizer)
 
 
-def _endpoint(base_url: str, model: str | None) -> Endpoint:
-    from k2lab.server.endpoint import Endpoint
-
-    return Endpoint(base_url, model)
-
-
-def _ids_at(base_url: str, model: str | None, request: chat.Request) -> tuple[int, ...]:
+def _ids_at(server: ServerOptions, request: Request) -> tuple[int, ...]:
     """The ids of the prompt that a server makes; raises :class:`UnsupportedError` where it does not say."""
-    found = _endpoint(base_url, model).prompt_ids(request)
+    found = server.endpoint().prompt_ids(request)
     if found.ids is None:
         raise UnsupportedError(found.how)
     return found.ids
 
 
-def _sampling(request: chat.Request, max_tokens: int | None) -> dict[str, Any]:
+def _sampling(request: Request, max_tokens: int | None) -> dict[str, object]:
     """Greedy and short, but for what the request itself says."""
-    defaults: dict[str, Any] = {} if "temperature" in request.parameters else {"temperature": 0}
+    defaults: dict[str, object] = {} if "temperature" in request.parameters else {"temperature": 0}
     if max_tokens is not None or not {"max_tokens", "max_completion_tokens"} & request.parameters.keys():
         defaults["max_tokens"] = DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens
     return defaults
@@ -217,6 +237,3 @@ def _sampling(request: chat.Request, max_tokens: int | None) -> dict[str, Any]:
 def _exit_with_1_if(bad: bool) -> None:
     if bad:
         raise click.exceptions.Exit(1)
-
-
-COMMANDS = (render, chat_command, complete, prompt_ids, diff, probe)

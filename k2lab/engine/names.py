@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,10 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from k2lab import paths
 from k2lab.engine import environments, locks
 from k2lab.engine.locks import versions
 from k2lab.engine.server import Server, serving, start
 from k2lab.errors import EngineError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +89,7 @@ def launch(name: str, model: Path, *, port: int | None = None, flags: Sequence[s
     engine = resolve(name)
     if engine.python is None:
         raise EngineError(f"{name} is a running server: there is nothing to start")
+    log.info("%s: starting with the model in %s", name, paths.shown(model))
     return start(engine.python, engine.name, model, port=port, flags=[*engine.flags, *flags])
 
 

@@ -81,7 +81,7 @@ class _Job:
         return self.path.stem
 
 
-def notebooks(folder: Path) -> list[str]:
+def names_in(folder: Path) -> list[str]:
     """Names of the notebooks of a folder, in order."""
     return sorted(path.stem for path in folder.glob("*.ipynb"))
 
@@ -116,7 +116,7 @@ def run_report(
     k2lab.errors.InputError: 4_benchmark has no parameter 'asks': it has base_url, ...
     """
     place = folder or paths.notebooks_dir()
-    jobs = _jobs(names or notebooks(place), list(given), place)
+    jobs = _jobs(names or names_in(place), list(given), place)
     out.mkdir(parents=True, exist_ok=True)
     usual = summary.usual_seconds(out / summary.FILE, {job.name: job.parameters for job in jobs})
     steps = plan([(job.name, job.missing) for job in jobs], at_once=_room())
@@ -226,5 +226,5 @@ def _report(job: _Job, error: str, out: Path, *, seconds: float, waited_s: float
 def _find(name: str, folder: Path) -> Path:
     path = folder / f"{Path(name).name.removesuffix('.ipynb')}.ipynb"
     if not path.exists():
-        raise InputError(f"no notebook {name!r} in {folder}: there is {', '.join(notebooks(folder)) or 'none'}")
+        raise InputError(f"no notebook {name!r} in {folder}: there is {', '.join(names_in(folder)) or 'none'}")
     return path

@@ -16,7 +16,7 @@ from typing import Any
 from k2lab import engine
 from k2lab.errors import InputError
 from k2lab.notebook.fleet import Fleet, Waiting
-from k2lab.notebook.subjects import Subject, identity, subject_at
+from k2lab.notebook.subjects import Subject, parts_of, subject_at
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 """Colours in a log."""
@@ -33,7 +33,7 @@ def connect(servers: Mapping[str, str]) -> dict[str, Subject]:
     """
     missing = [name for name, url in servers.items() if not url]
     running = {(s.engine, s.model, s.flags): s.base_url for s in engine.running()}
-    found = {name: running.get(identity(name), "") for name in missing}
+    found = {name: running.get(parts_of(name), "") for name in missing}
     started = _started([name for name in missing if not found[name]])
     urls = {**servers, **found, **started}
     return {name: subject_at(name, urls[name]) for name in servers}

@@ -72,7 +72,7 @@ def check(name: str) -> None:
         raise InputError(f"{name!r}: give the URL as the value, not as the name")
 
 
-def identity(name: str) -> tuple[str, str, tuple[str, ...]]:
+def parts_of(name: str) -> tuple[str, str, tuple[str, ...]]:
     """Engine, folder and flags: what a running server must agree in to be the one that is named."""
     release, variant, flags = parse(name)
     return release, str(folders.assemble(variant)), (*engine.resolve(release).flags, *flags)
@@ -81,7 +81,7 @@ def identity(name: str) -> tuple[str, str, tuple[str, ...]]:
 def start(name: str, cancel: Event | None = None) -> Server:
     """Start the server that is named and wait until it answers; it ends with this process."""
     check(name)
-    release, folder, flags = identity(name)
+    release, folder, flags = parts_of(name)
     python = engine.resolve(release).python
     assert python is not None
     return engine.start(python, release, Path(folder), flags=flags, watch_parent=True, cancel=cancel)

@@ -144,7 +144,7 @@ def test_notebooks_share_a_server_and_a_failing_one_does_not_stop_the_others(fol
     served(folder, "2_second", [current])
     place = served(folder, "3_third", [declared])
     told = []
-    made = report.run_report(report.notebooks(place), folder=place, out=tmp_path / "out", watch=told.append)
+    made = report.run_report(report.names_in(place), folder=place, out=tmp_path / "out", watch=told.append)
     assert [one.ok for one in made] == [False, True, True] and running() == []
     first, second, third = (one.results for one in made)
     assert second["urls"] == first["urls"][1:]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2lab import cli, wire
+from k2lab.cli.commands import COMMANDS
 from tests.unit.wire.test_reader import OWN, RECORDED, hostile
 
 ANSWER = {"id": "x", "object": "chat.completion", "choices": [{"message": {"role": "assistant", "content": "Hi"}}]}
@@ -60,10 +61,10 @@ def test_another_form_is_one_clear_line_and_names_only_commands_that_are_there(t
     assert said in line and "\n" not in line
     for words in line.split("k2lab ")[1:]:
         command = words.split()[0].strip(":,;)")
-        assert command in cli.root.commands, command
+        assert command in COMMANDS, command
     done = k2lab_refused(text)
     assert done.returncode == 1 and done.stdout == b""
-    assert done.stderr.decode() == f"k2lab: this is no raw output but {line}\n"
+    assert done.stderr.decode() == f"k2lab: this is not a raw output but {line}\n"
 
 
 @pytest.fixture

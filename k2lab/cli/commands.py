@@ -1,0 +1,54 @@
+"""Which commands there are: where each lives, and its line of ``k2lab --help``.
+
+A command's module is imported when the command is called: the list must not
+cost what all of them need.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+COMMANDS = {
+    "bench": ("benchmark:bench_group", "Measure how well a server calls tools, and compare two runs."),
+    "chat": ("prompts:chat_command", "Send a conversation to /chat/completions."),
+    "complete": ("prompts:complete_command", "Render a conversation and send it to /completions."),
+    "diff": ("prompts:diff_command", "Compare two prompts token by token."),
+    "enforce": ("enforcement:enforce_command", "Print the grammar that holds an answer to its tools."),
+    "engine": ("engines:engine_group", "Install, start and stop real vLLM releases."),
+    "lab": ("notebooks:lab_command", "Start JupyterLab on the notebooks."),
+    "model": ("engines:model_command", "Write a model folder of k2-nano and print its path."),
+    "nano": ("engines:nano_command", "Train k2-nano again and evaluate it."),
+    "notebooks": ("notebooks:notebooks_command", "List the notebooks, or copy them to a folder."),
+    "parse": ("outputs:parse_command", "Read the tool calls in a raw output."),
+    "parsers": ("outputs:parsers_command", "Compare what each parser reads in recorded failures."),
+    "probe": ("prompts:probe_command", "Check a running server for known prompt problems."),
+    "prompt-ids": ("prompts:prompt_ids_command", "Print the token ids of a server's own prompt."),
+    "render": ("prompts:render_command", "Render a conversation to text and token ids."),
+    "repair": ("history:repair_command", "Repair the tool calls of a conversation's history."),
+    "report": ("reports:report_command", "Run the notebooks and write reports."),
+}
+"""Name -> (module of this room and the command in it, its line of help)."""
+
+
+class LazyGroup(click.Group):
+    """The commands of :data:`COMMANDS`, each loaded when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command itself; ``None`` where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(f"k2lab.cli.{module}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])

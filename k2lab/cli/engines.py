@@ -1,0 +1,110 @@
+"""Commands on real vLLM releases, and on the small model that they serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from k2lab import engine, paths
+from k2lab.cli.printing import note, print_text
+from k2lab.errors import InputError
+
+
+@click.group(name="engine")
+def engine_group() -> None:
+    """Install, start and stop real vLLM releases, each in an environment of its own."""
+
+
+@engine_group.command(name="list")
+def engine_list() -> None:
+    """List the engines that can be named, and the servers that run."""
+    for name, state in engine.available():
+        click.echo(f"{name:10} {state}")
+    for server in engine.running():
+        click.echo(f"running    {server.server_id}  {server.base_url}  {paths.shown(server.model)}")
+
+
+@engine_group.command(name="install")
+@click.argument("versions", nargs=-1, required=True)
+def engine_install(versions: tuple[str, ...]) -> None:
+    """Install vLLM VERSIONS, each in an environment of its own; a complete one is left as it is."""
+    engine.install_all([version for version in dict.fromkeys(versions) if not engine.is_installed(version)])
+    for version in versions:
+        click.echo(f"vLLM {version} is installed")
+
+
+@engine_group.command(name="serve")
+@click.argument("name")
+@click.option("--model", default="current", show_default=True, help="A variant of k2-nano, or a model folder.")
+@click.option("--port", type=int, default=None, help="The port to listen on; by default one that is free.")
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED)
+def engine_serve(name: str, model: str, port: int | None, flags: tuple[str, ...]) -> None:
+    """Start an engine on 127.0.0.1 and leave it running; FLAGS after -- go to vLLM."""
+    engine.resolve(name)
+    server = engine.launch(name, _model_folder(model), port=port, flags=flags)
+    click.echo(f"{server.server_id}  {server.base_url}")
+    note(f"to stop it: k2lab engine stop {server.server_id}")
+
+
+@engine_group.command(name="stop")
+@click.argument("server_ids", nargs=-1, required=True)
+def engine_stop(server_ids: tuple[str, ...]) -> None:
+    """End servers that `engine serve` started."""
+    for server in [engine.get(server_id) for server_id in server_ids]:
+        engine.stop(server)
+        click.echo(f"{server.server_id} has ended")
+
+
+@engine_group.command(name="logs")
+@click.argument("server_id")
+@click.option("--lines", default=50, show_default=True, help="How many lines.")
+def engine_logs(server_id: str, lines: int) -> None:
+    """Print the last lines of a running server's log."""
+    print_text(engine.get(server_id).log_tail(lines))
+
+
+@click.command(name="model")
+@click.argument("variant")
+def model_command(variant: str) -> None:
+    """Write a model folder of k2-nano with the template of VARIANT, and print its path."""
+    from k2lab.nano import folders
+
+    click.echo(folders.assemble(variant))
+
+
+@click.command(name="nano")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Folder of the new model; by default the clone's data/models/k2-nano.",
+)
+@click.option(
+    "--engine",
+    "engine_name",
+    default="0.32.0",
+    show_default=True,
+    help="The engine whose torch trains and whose vLLM evaluates.",
+)
+@click.option(
+    "--conversations",
+    default=None,
+    type=click.IntRange(min=5000),
+    help="Train on this many conversations, fewer than the recipe's, for a trial.",
+)
+def nano_command(out: Path | None, engine_name: str, conversations: int | None) -> None:
+    """Train k2-nano again and evaluate it; an interrupted training goes on from its last checkpoint."""
+    if out is None and paths.is_shipped(paths.data_dir()):
+        raise InputError("there is no clone of k2lab here to write the new model to: name a folder with --out")
+    from k2lab.nano import build
+
+    recipe = build.Recipe() if conversations is None else build.Recipe(conversations=conversations)
+    target = out or paths.data_dir() / "models" / "k2-nano"
+    build.build_model(target, engine_name=engine_name, recipe=recipe)
+
+
+def _model_folder(model: str) -> Path:
+    from k2lab.nano import folders
+
+    return folders.assemble(model) if model in folders.VARIANTS else Path(model).expanduser()
