@@ -18,11 +18,11 @@ TABLE, MODEL = "k2vv-2025-11-15", "0905"
 
 def blog() -> pd.DataFrame:
     """The blog's counts, a row a run."""
-    rows = _rows()
+    rows = _rows().fillna({"setting": ""})
     wanted = rows[(rows.source == "blog") & rows.metric.isin(COUNTS)]
     index = ["provider", "model", "setting"]
-    wide = wanted.pivot_table(index=index, columns="metric", values="value", sort=False, dropna=False)
-    return wide.dropna(how="all")[COUNTS]
+    wide = wanted.pivot_table(index=index, columns="metric", values="value", sort=False)
+    return wide[COUNTS].astype("Int64")
 
 
 def vendors() -> pd.DataFrame:
