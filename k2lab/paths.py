@@ -48,7 +48,7 @@ def _top_folder(name: str, variable: str) -> Path:
     folder = Path(given).expanduser() if given else own / name
     if not folder.is_dir():
         next_step = f"set it to a folder, or unset it for k2lab's own {name}" if given else "install k2lab anew"
-        raise InputError(f"{f'{variable}={given}' if given else folder} is no folder: {next_step}")
+        raise InputError(f"{f'{variable}={given}' if given else folder} is not a folder: {next_step}")
     return folder
 
 

@@ -252,7 +252,7 @@ class _Gunzip:
             try:
                 yield self._unzip.decompress(part, PIECE_BYTES)
             except zlib.error as error:
-                raise Failed.of("garbage", f"an answer that is no gzip: {error}") from None
+                raise Failed.of("garbage", f"an answer that is not gzip: {error}") from None
             part = self._unzip.unconsumed_tail
             if self._unzip.eof:  # another member may follow
                 part, self._unzip = self._unzip.unused_data, zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)

@@ -64,6 +64,6 @@ def _check(path: Path, number: int, line: bytes) -> None:
         raise InputError(f"samples {path}, line {number} is not JSON: {error}") from None
     messages = request.get("messages") if isinstance(request, dict) else None
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages) or not messages:
-        raise InputError(f"samples {path}, line {number} is no chat request: it has no list of messages")
+        raise InputError(f"samples {path}, line {number} is not a chat request: it has no list of messages")
     if not isinstance(request.get("tools") or [], list):
         raise InputError(f"samples {path}, line {number}: tools must be a list")

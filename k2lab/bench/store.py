@@ -252,7 +252,7 @@ def _loaded_row(run: Run, result: Result) -> dict[str, object]:
 def reading(path: Path) -> Iterator[Store]:
     """The file for reading, also while a run writes to it; raises :class:`InputError` for what is no such file."""
     if not path.is_file():
-        raise InputError(f"no benchmark file {path}: make one with k2lab bench run")
+        raise InputError(f"there is no benchmark file {path}: create one with k2lab bench run")
     with contextlib.closing(tables.connect(path, make=False)) as connection:
         yield Store(connection)
 

@@ -69,7 +69,7 @@ def connect(path: Path, *, make: bool) -> sqlite3.Connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
         except sqlite3.Error as error:
-            raise InputError(f"{path} is no benchmark file of k2lab: {error}") from None
+            raise InputError(f"{path} is not a benchmark file of k2lab: {error}") from None
         opened.pop_all()
     return connection
 
@@ -89,7 +89,7 @@ def _check(path: Path, connection: sqlite3.Connection, make: bool) -> None:
             f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;"
         )
     elif known != APPLICATION_ID:
-        raise InputError(f"{path} is an SQLite file, but no benchmark file of k2lab")
+        raise InputError(f"{path} is an SQLite file, but not a benchmark file of k2lab")
     elif not 1 <= made <= FORMAT:
         raise InputError(f"{path} has format {made}, this k2lab reads up to {FORMAT}: use the k2lab that wrote it")
     elif make and made < FORMAT:

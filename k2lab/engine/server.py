@@ -146,7 +146,7 @@ def start(
     if not model.is_dir():
         raise EngineError(f"model folder {model} is not there: give a folder with config.json and weights")
     if not (model / "config.json").exists():
-        raise EngineError(f"{model} is no model folder: it has no config.json")
+        raise EngineError(f"{model} is not a model folder: it has no config.json")
     if any(flag.split("=")[0] == "--api-key" for flag in flags):
         raise EngineError("--api-key would stand in logs and process lists: set VLLM_API_KEY instead")
     if port is not None:

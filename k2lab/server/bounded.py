@@ -125,4 +125,4 @@ def _gunzipped(parts: httpx2.SyncByteStream) -> Iterator[bytes]:
                 if unzip.eof and unzip.unused_data:
                     rest, unzip = unzip.unused_data, zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     except zlib.error as error:
-        raise httpx2.DecodingError(f"an answer that is no gzip: {error}") from None
+        raise httpx2.DecodingError(f"an answer that is not gzip: {error}") from None

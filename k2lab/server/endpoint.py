@@ -180,7 +180,7 @@ class Endpoint:
         try:
             content = json.dumps(body).encode()
         except (TypeError, ValueError, RecursionError) as error:
-            raise InputError(f"this request cannot be sent, it is no JSON: {first_line(error)}") from None
+            raise InputError(f"this request cannot be sent, as it is not JSON: {first_line(error)}") from None
         return self._sent(url, content)
 
     def _sent(self, url: str, content: bytes | None) -> dict[str, object]:

@@ -275,9 +275,9 @@ def _object(line: bytes) -> Mapping[str, Any]:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON: {error.msg} at column {error.colno}") from None
+        raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from None
     except (UnicodeDecodeError, RecursionError):
-        raise ValueError("no JSON in UTF-8 that could be read") from None
+        raise ValueError("not JSON in UTF-8, or nested too deeply") from None
     if not isinstance(row, Mapping):
         raise ValueError(f"a JSON object is wanted, not {line[:40].decode(errors='replace')!r}")
     return row
@@ -293,16 +293,16 @@ def _field(row: Mapping[str, Any], name: str, kind: Any, said: str, inside: str 
 
 def _tool(tool: object) -> Mapping[str, Any]:
     if not isinstance(tool, Mapping) or name_of(tool) is None:
-        raise ValueError(f"tools holds what is no tool of OpenAI's form: {json.dumps(tool)[:60]}")
+        raise ValueError(f"tools has an entry that is not a tool in OpenAI's form: {json.dumps(tool)[:60]}")
     return tool
 
 
 def _call(call: object) -> ToolCall:
     if not isinstance(call, Mapping) or not isinstance(call.get("name"), str) or "arguments" not in call:
-        raise ValueError(f"expected.calls holds what has no name and arguments: {json.dumps(call)[:60]}")
+        raise ValueError(f"expected.calls has an entry without name and arguments: {json.dumps(call)[:60]}")
     return ToolCall(name=call["name"], arguments=call["arguments"])
 
 
 def _refuse_twice(case_id: str, failures: Mapping[str, Failure]) -> None:
     if case_id in failures:
-        raise ValueError(f"the id {case_id!r} stands a second time: answers are matched by it")
+        raise ValueError(f"the id {case_id!r} occurs twice: answers are matched by id, so give each its own")

@@ -96,7 +96,7 @@ def checked_url(base_url: str) -> str:
     except ValueError:  # brackets that do not close, a port or a host that there cannot be
         usable = False
     if not usable or not base_url.isprintable() or " " in base_url:
-        raise InputError(f"{base_url!r} is no base URL: it looks like http://127.0.0.1:8000/v1")
+        raise InputError(f"{base_url!r} is not a base URL: one looks like http://127.0.0.1:8000/v1")
     if parts.username or parts.password:
         raise InputError(f"keep keys out of the base URL: set {KEY_VARIABLE} instead")
     if parts.query or parts.fragment:

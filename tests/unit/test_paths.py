@@ -19,5 +19,5 @@ def test_a_folder_of_ones_own_goes_first_and_must_be_there(variable, find, tmp_p
     monkeypatch.setenv(variable, str(tmp_path))
     assert find() == tmp_path
     monkeypatch.setenv(variable, str(tmp_path / "nowhere"))
-    with pytest.raises(InputError, match=rf"^{variable}=.*nowhere is no folder: set it to a folder, or unset it"):
+    with pytest.raises(InputError, match=rf"^{variable}=.*nowhere is not a folder: set it to a folder, or unset it"):
         find()

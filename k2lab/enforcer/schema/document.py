@@ -105,7 +105,9 @@ class Document:
         try:
             self._class.check_schema(schema, format_checker=None)  # an odd $id does no harm
         except SchemaError as error:
-            raise InputError(f"the schema is none: {error.json_path}: {error.message[:200]}") from None
+            raise InputError(
+                f"the schema is not a valid JSON Schema: {error.json_path}: {error.message[:200]}"
+            ) from None
 
     @cached_property
     def _validator(self) -> Drafted:
@@ -174,9 +176,9 @@ def _checked(root: object) -> Node:
         elif isinstance(item, str):
             _check_text(item)
         elif isinstance(item, float) and not math.isfinite(item):
-            raise InputError(f"the schema is no JSON: it has the number {item}")
+            raise InputError(f"the schema is not JSON: it has the number {item}")
         elif not isinstance(item, int | float | None):
-            raise InputError(f"the schema is no JSON: it has a {type(item).__name__}")
+            raise InputError(f"the schema is not JSON: it has a {type(item).__name__}")
     return root
 
 
@@ -184,7 +186,7 @@ def _check_text(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InputError(f"the schema has a text that is no Unicode: {text[:80]!r}") from None
+        raise InputError(f"the schema has a text that is not valid Unicode: {text[:80]!r}") from None
 
 
 def _validator_class(root: Node) -> Drafted:

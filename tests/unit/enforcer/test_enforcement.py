@@ -18,7 +18,7 @@ from tests.helpers.offered import CITY, NAMED, TALK, TOOLS, enforced, many, stri
     [
         ([tool("a"), tool("a")], {}, "two tools are called 'a'"),
         ([tool("get weather")], {}, "tool name 'get weather' cannot stand in an id"),
-        ([tool("a", {"type": "sting"})], {}, "tool 'a': the schema is none"),
+        ([tool("a", {"type": "sting"})], {}, "tool 'a': the schema is not a valid JSON Schema"),
         ([tool("a", 3)], {}, "tool 'a': parameters must be a JSON Schema"),
         ([tool("a")], {"tool_choice": {"function": {"name": "b"}}}, "tool_choice names 'b', which is not declared: a"),
         ([tool("a")], {"tool_choice": "maybe"}, "tool_choice must be auto, required, none or a named tool"),
@@ -167,7 +167,7 @@ def test_the_tag_is_printed_by_the_command_line(k2lab, tmp_path):
         carried = k2lab("enforce", "--tools", tools, "--form", form, "--no-parallel")
         assert json.loads(carried.stdout) == enforced(TOOLS, form=form, parallel=False).fields
         assert list(json.loads(carried.stdout)) == [field]
-    assert "no string or key can hold <|tool_call or <|im_" in carried.stderr
+    assert "no string or key can contain <|tool_call or <|im_" in carried.stderr
     for command in (("enforce",), ("bench", "run")):
         assert f"[{'|'.join(enforcer.FORMS)}]" in k2lab(*command, "--help").stdout
     refused = k2lab("enforce", "--tools", tools, "--tool-choice", "nothing")
@@ -175,7 +175,7 @@ def test_the_tag_is_printed_by_the_command_line(k2lab, tmp_path):
     tools.write_text(json.dumps([tool("label", {"properties": {"x": {"not": {}}}})]))
     assert "label: /properties/x not" in k2lab("enforce", "--tools", tools).stderr
     tools.write_text(json.dumps(many(120, 3)))
-    assert "more than 2 keys have them in their schema's order" in k2lab("enforce", "--tools", tools).stderr
+    assert "more than 2 keys must write them in their schema's order" in k2lab("enforce", "--tools", tools).stderr
     tools.write_text(json.dumps(string_tool(maxLength=50)))
     assert "narrowed: write: /properties/text: a string of at most 50" in k2lab("enforce", "--tools", tools).stderr
     tools.write_text(json.dumps([tool("label", {"properties": {"x": {"not": {}}}})]))

@@ -29,5 +29,5 @@ def test_two_notebooks_with_one_folder_keep_their_answers_apart(tmp_path):
 
 def test_a_file_that_is_none_is_refused(tmp_path):
     (tmp_path / "samples.jsonl").write_text(json.dumps({"no": "messages"}))
-    with pytest.raises(InputError, match="line 1 is no chat request"):
+    with pytest.raises(InputError, match="line 1 is not a chat request"):
         Questions.of("own", out=str(tmp_path), requests=1, samples_file=str(tmp_path / "samples.jsonl"))

@@ -81,7 +81,7 @@ def test_nobody_answers(talk):
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://x/v1", "", "http://"])
 def test_what_is_no_url_is_refused(url):
-    with pytest.raises(InputError, match="is no base URL"):
+    with pytest.raises(InputError, match="is not a base URL"):
         Endpoint(url)
 
 

@@ -37,17 +37,17 @@ SHORT = (
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
-        ("{nope", "no JSON: Expecting property name enclosed in double quotes at column 2"),
-        (SHORT[:60], "no JSON: "),
+        ("{nope", "not JSON: Expecting property name enclosed in double quotes at column 2"),
+        (SHORT[:60], "not JSON: "),
         ("[]", "a JSON object is wanted, not '[]'"),
         ('{"id": "x"}', "expected is missing"),
         ('{"id": 1, "expected": 2}', "expected is to be an object, not 2"),
         (SHORT.replace('"ID"', "7"), "id is to be a text, not 7"),
         (SHORT.replace('"raw_output"', '"raw"'), "raw_output is missing"),
-        (SHORT.replace('[{"function": {"name": "f"}}]', '[{"name": "f"}]'), "tools holds what is no tool"),
-        (SHORT.replace('[{"name": "f", "arguments": {}}]', '["f"]'), "expected.calls holds what has no name"),
+        (SHORT.replace('[{"function": {"name": "f"}}]', '[{"name": "f"}]'), "tools has an entry that is not a tool"),
+        (SHORT.replace('[{"name": "f", "arguments": {}}]', '["f"]'), "expected.calls has an entry without name"),
         (SHORT.replace('"content": null', '"content": 3'), "expected.content is to be a text or null, not 3"),
-        (SHORT.replace("ID", "first"), "the id 'first' stands a second time"),
+        (SHORT.replace("ID", "first"), "the id 'first' occurs twice"),
     ],
 )
 def test_a_catalogue_of_another_form_is_refused_with_line_and_cause(tmp_path, k2lab, text, cause):
@@ -62,7 +62,7 @@ def test_a_catalogue_of_another_form_is_refused_with_line_and_cause(tmp_path, k2
 
 def test_a_catalogue_that_is_empty_or_not_there_is_refused(tmp_path):
     (tmp_path / "c.jsonl").write_bytes(b"\xff")
-    with pytest.raises(InputError, match="line 1: no JSON in UTF-8"):
+    with pytest.raises(InputError, match="line 1: not JSON in UTF-8"):
         parsers.catalogue(tmp_path / "c.jsonl")
     (tmp_path / "c.jsonl").write_text("\n")
     with pytest.raises(InputError, match="is empty"):

@@ -101,8 +101,8 @@ def test_the_key_stays_in_an_answer_and_leaves_an_error(talk):
 
 @pytest.mark.parametrize(
     ("url", "said"),
-    [("http://h/v1?key=abc", "leave out"), ("http://h/v1#abc", "leave out"), ("http://a..abc/v1", "no base URL"),
-     ("http://h h/v1", "no base URL"), ("http://h:99999/v1", "no base URL"), ("http://[::1/v1", "no base URL")],
+    [("http://h/v1?key=abc", "leave out"), ("http://h/v1#abc", "leave out"), ("http://a..abc/v1", "a base URL"),
+     ("http://h h/v1", "a base URL"), ("http://h:99999/v1", "a base URL"), ("http://[::1/v1", "a base URL")],
 )  # fmt: skip
 def test_more_that_is_no_base_url(url, said):
     with pytest.raises(InputError, match=said):
@@ -134,7 +134,7 @@ def test_a_compressed_answer_is_read(talk):
         ("gzip", NULLS, "an answer of more than 64 MiB"),
         ("gzip, gzip", gzip.compress(NULLS), "an answer in the encoding 'gzip, gzip', which was not asked for"),
         ("br", b"x", "an answer in the encoding 'br'"),
-        ("gzip", b"no gzip at all", "an answer that is no gzip"),
+        ("gzip", b"no gzip at all", "an answer that is not gzip"),
         ("identity", bytes(65 << 20), "an answer of more than 64 MiB"),
     ],
 )
@@ -176,7 +176,7 @@ def test_a_deep_answer_is_refused_and_an_odd_text_is_sent(talk, plain_server):
     with pytest.raises(EndpointError, match="not JSON"):
         Endpoint(plain_server.url, "m").chat(odd)
     assert plain_server.received[-1]["messages"] == list(odd.messages)
-    with pytest.raises(InputError, match="cannot be sent, it is no JSON: Object of type set"):
+    with pytest.raises(InputError, match="cannot be sent, as it is not JSON: Object of type set"):
         Endpoint(plain_server.url, "m").chat(talk, stop={1})
 
 

@@ -48,12 +48,12 @@ def pairs_of_references(wrap, levels=25):
 
 
 REFUSED = {
-    "type dict": (p({"type": "dict"}), "the schema is none: .*'dict'"),
+    "type dict": (p({"type": "dict"}), "the schema is not a valid JSON Schema: .*'dict'"),
     "no schema": ([1], "must be an object or a boolean, not list"),
     "$ref missing": (p(ref("x")), r"/properties/p \$ref: '#/\$defs/x' is not there"),
     "$ref remote": (p({"$ref": "https://example.com/x"}), "only references within the schema"),
-    "$ref to a list": (p({"$ref": "#/required"}), "the schema is none"),
-    "$ref to no schema": ({**p({"$ref": "#/x-y"}), "x-y": {"type": 5}}, "the schema is none"),
+    "$ref to a list": (p({"$ref": "#/required"}), "the schema is not a valid JSON Schema"),
+    "$ref to no schema": ({**p({"$ref": "#/x-y"}), "x-y": {"type": 5}}, "the schema is not a valid JSON Schema"),
     "$ref to itself": (defined(ref("a"), a=ref("a")), "refers to itself"),
     "$ref circular": (
         defined(ref("a"), a={**ref("b"), "minimum": 1}, b={**ref("a"), "maximum": 2}),
@@ -77,9 +77,9 @@ REFUSED = {
     "required beyond maxProperties": (obj({"a": I}, ["a"], maxProperties=0), "no object is within"),
     "types apart": (p({"allOf": [I, S]}), "admits no type"),
     "draft 3": ({"$schema": "http://json-schema.org/draft-03/schema#", "type": "object"}, "too old"),
-    "not a number": (p({"enum": [math.nan]}), "no JSON: it has the number nan"),
-    "infinite": (p({"maximum": math.inf}), "no JSON"),
-    "surrogate": (p({"enum": ["\ud800"]}), "no Unicode"),
+    "not a number": (p({"enum": [math.nan]}), "not JSON: it has the number nan"),
+    "infinite": (p({"maximum": math.inf}), "not JSON"),
+    "surrogate": (p({"enum": ["\ud800"]}), "not valid Unicode"),
     "tuple": (p({"enum": (1,)}), "has a tuple"),
     "$id within": (defined({"$id": "https://example.com/x", "items": ref("x")}, x=I), "'#/.*/x' is not there"),
     "deep 200": (deep(200, lambda s: obj({"x": s}, ["x"])), "80 levels"),
