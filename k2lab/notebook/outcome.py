@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from k2lab.jsonable import as_json
 
 RECORD_TYPE = "application/vnd.k2lab.result+json"
-"""The MIME type under which a notebook leaves a result."""
+"""The MIME type under which a notebook leaves a result, as a JSON text: a notebook's file sorts the keys of data."""
 
 Value = TypeVar("Value")
 
@@ -28,7 +29,7 @@ def record(name: str, value: Value) -> Value:
 
     show: Callable[..., None] = display
     data = as_json(value, computed=True, brief=True)
-    show({RECORD_TYPE: {name: data}, "text/plain": f"{name}: {data}"}, raw=True)
+    show({RECORD_TYPE: {"json": json.dumps({name: data})}, "text/plain": f"{name}: {data}"}, raw=True)
     return value
 
 
@@ -37,5 +38,5 @@ def recorded(notebook: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
-            found.update(output.get("data", {}).get(RECORD_TYPE, {}))
+            found.update(json.loads(output.get("data", {}).get(RECORD_TYPE, {"json": "{}"})["json"]))
     return found

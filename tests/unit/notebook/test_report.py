@@ -61,6 +61,16 @@ def test_a_passing_notebook_leaves_report_notebook_and_summary(folder, tmp_path)
     assert str(tmp_path) not in page + made.notebook.read_text()
 
 
+def test_what_is_recorded_comes_back_as_it_is_and_keeps_the_order_of_its_names_in_the_summary(folder, tmp_path):
+    imports = "from k2lab.notebook.outcome import record\nfrom k2lab.stats import share\n"
+    cell = "called = record('called', {'b': share(1, 2), 'a': share(0, 2)})\nassert called['b'] == share(1, 2)"
+    made = report.run("good", folder=folder("good", imports + cell), out=tmp_path / "out")
+    assert made.ok, made.error
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    for results in (made.results, summary["reports"]["good"]["results"]):
+        assert [(name, item["value"]) for name, item in results["called"].items()] == [("b", 0.5), ("a", 0)]
+
+
 def test_a_failing_cell_leaves_the_notebook_and_a_report_marked_as_failed(folder, tmp_path):
     place = folder("bad", "print('before the fault')", "raise ValueError('<b>the fault</b>')", "print('never')")
     made = report.run("bad", folder=place, out=tmp_path / "out")
