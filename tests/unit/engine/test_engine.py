@@ -227,6 +227,7 @@ def test_a_lock_that_does_not_say_enough_is_refused(text, said):
         locks.parsed("1", text)
 
 
+@pytest.mark.slow
 class TestInstall:
     """The installer itself, with real pip and a lock of one small package."""
 
@@ -326,6 +327,7 @@ class TestInstall:
         assert not environments.find("0.0.1").ready
 
 
+@pytest.mark.slow
 def test_no_registry_is_one_clear_line(cache, k2lab):
     dark = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_CONFIG_FILE": os.devnull, "K2LAB_CACHE": str(cache)}
     done = k2lab("engine", "install", "0.32.0", env=dark)
