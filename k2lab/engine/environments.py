@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import platform
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,9 +101,17 @@ def install_all(versions: Sequence[str]) -> list[Installed]:
         try:
             return [future.result() for future in futures]
         except BaseException:
-            while wait(futures, timeout=0.2).not_done:  # a command may begin just after the others were ended
-                end_all()
+            _end(futures)
             raise
+
+
+def _end(futures: Sequence[Future[Installed]]) -> None:
+    """End what runs until nothing does: a command may begin just after the others were ended, a user may ask twice."""
+    while True:
+        with contextlib.suppress(KeyboardInterrupt):
+            end_all()
+            if not wait(futures, timeout=0.2).not_done:
+                return
 
 
 def _make(lock: locks.Lock, target: Installed) -> None:

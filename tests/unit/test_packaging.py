@@ -150,7 +150,7 @@ class TestCore:
 
     def test_what_needs_a_clone_says_so(self, call):
         assert "`k2lab notebooks DIR`" in call("k2lab", "lab").stderr
-        assert "--out FOLDER" in call("k2lab", "nano").stderr
+        assert "name a folder with --out" in call("k2lab", "nano").stderr
 
 
 def test_the_bench_extra_runs_a_benchmark(environment, plain_server, tmp_path):

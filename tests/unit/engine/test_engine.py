@@ -303,7 +303,7 @@ class TestInstall:
         assert all(said.startswith(("vLLM 0.0.1:", "vLLM 0.0.2:")) for said in caplog.messages)
 
     @pytest.mark.slow
-    def test_an_interrupt_ends_every_install_that_runs(self, monkeypatch, caplog):
+    def test_interrupts_end_every_install_that_runs(self, monkeypatch, caplog):
         slow = [sys.executable, "-c", "import time; print('Downloaded x', flush=True); time.sleep(60)"]
         monkeypatch.setattr(installers, "uv_command", lambda *_: slow)
 
@@ -313,7 +313,7 @@ class TestInstall:
                     signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
         caplog.set_level("INFO", "k2lab")
-        monkeypatch.setattr(environments.log, "handlers", [Interrupt()])
+        monkeypatch.setattr(logging.getLogger("k2lab"), "handlers", [Interrupt()])
         with pytest.raises(KeyboardInterrupt):
             environments.install_all(["0.0.1", "0.0.2"])
         assert not any("pip" in said for said in caplog.messages) and not environments.find("0.0.1").ready
