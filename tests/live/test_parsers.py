@@ -14,7 +14,7 @@ from tests.helpers.calls import called
 FAILURES = parsers.catalogue()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # tests of other modules run in between
 def engines_answers(k2lab):
     """Both engines' answers, by the command."""
     done = k2lab("parsers", "--engine", "0.11.0", "--engine", "0.32.0", "--json")
