@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 SETTING = re.compile(r"^(?P<place>[\w:-]+)\.(?P<name>[\w-]+)='(?P<value>.*)'$")
-"""A line of ``pip config list``, such as ``:env:.find-links='/opt/wheels'``."""
+"""A line of ``pip config list``, such as ``:env:.find-links='/srv/wheels'``."""
 
 OPTIONS = {
     "index-url": "--default-index",
