@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 
@@ -47,13 +47,3 @@ def _starts(waiting: Sequence[str], own: Collection[str], alive: int, at_once: i
     """The next of those that wait, in order of first use: a step's own, and as many more as there is room for."""
     must = sum(server in own for server in waiting)
     return tuple(waiting[: max(must, at_once - alive)])
-
-
-def servers_at_once(steps: Sequence[Step]) -> Mapping[str, int]:
-    """How many servers are alive while each notebook runs."""
-    counts, alive = {}, 0
-    for step in steps:
-        alive += len(step.starts)
-        counts[step.notebook] = alive
-        alive -= len(step.ends)
-    return counts

@@ -92,15 +92,6 @@ def empty_content(endpoint: Endpoint, source: Source, request: Request, **params
     return _empty_content(_Compared(endpoint, source, request, params))
 
 
-def same_prompt(endpoint: Endpoint, source: Source, request: Request, **params: object) -> Finding:
-    """Whether the server's prompt differs anywhere from the source's, and where first.
-
-    A missing generation prompt alone is :func:`generation_prompt`'s to tell.
-    ``params`` are as for :func:`probe`.
-    """
-    return _same_prompt(_Compared(endpoint, source, request, params))
-
-
 def content_literals(endpoint: Endpoint, tokenizer: Tokenizer, request: Request, **params: object) -> tuple[int, int]:
     """``(empty, other)``: how many content parts the server's prompt prints as Python lists.
 

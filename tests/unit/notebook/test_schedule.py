@@ -1,10 +1,20 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2lab.notebook.schedule import plan, servers_at_once
+from k2lab.notebook.schedule import plan
 
 SERVERS = st.lists(st.sampled_from("abcdefg"), unique=True, max_size=5)
 NEEDS = st.lists(SERVERS, max_size=7).map(lambda sets: [(f"notebook {i}", servers) for i, servers in enumerate(sets)])
+
+
+def servers_at_once(steps):
+    """How many servers are alive while each notebook runs."""
+    counts, alive = {}, 0
+    for step in steps:
+        alive += len(step.starts)
+        counts[step.notebook] = alive
+        alive -= len(step.ends)
+    return counts
 
 
 def kept(needs, place):
