@@ -22,6 +22,7 @@ ORDER = (
         "errors",
         "paths",
         "jsonable",
+        "jsonread",
         "stats",
         "chat",
         "families",
@@ -34,7 +35,7 @@ ORDER = (
     ),
     *("enforcer", "bench", "nano", "show", "notebook", "cli", "__main__"),
 )
-STANDARD_LIBRARY_ONLY = ("errors", "jsonable", "stats", "chat", "families", "wire", "repairs")
+STANDARD_LIBRARY_ONLY = ("errors", "jsonable", "jsonread", "stats", "chat", "families", "wire", "repairs")
 DISPLAY = {"matplotlib", "IPython", "ipywidgets"}
 MODULES = sorted((ROOT / "k2lab").rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

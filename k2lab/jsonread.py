@@ -1,0 +1,84 @@
+"""JSON that others wrote: a value that every room can bear, or the reason in a few words."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import NoReturn
+
+from k2lab.errors import first_line
+
+MOST_LEVELS = 100
+"""Python's stack bears a thousand calls, and what walks through a value takes up to four a level."""
+
+MOST_PARTS = 4_000_000
+"""Values in a text, counted by their commas and brackets: each takes up to twenty times its text in memory."""
+
+
+class NotJSON(ValueError):
+    """Why a text is not JSON, or not JSON that can be worked with, in a few words."""
+
+
+def read_json(data: str | bytes) -> object:
+    r"""The value of a JSON text: UTF-8, finite numbers, at most :data:`MOST_LEVELS` deep.
+
+    Lone surrogates are let through, as JSON has them (``"\\ud800"``). Raises
+    :class:`NotJSON`, a ``ValueError``.
+
+    >>> read_json(b'{"a": [1]}')
+    {'a': [1]}
+    >>> read_json("[NaN]")
+    Traceback (most recent call last):
+    k2lab.jsonread.NotJSON: NaN is not a number of JSON
+    """
+    try:
+        text = data if isinstance(data, str) else str(data, "utf-8")
+        containers = text.count("[") + text.count("{")
+        if containers + text.count(",") > MOST_PARTS:
+            raise NotJSON(f"more than {MOST_PARTS:,} values")
+        value: object = _DECODER.decode(text.removeprefix("\ufeff"))
+    except UnicodeDecodeError as error:
+        raise NotJSON(f"not UTF-8 at byte {error.start + 1}") from None
+    except RecursionError:
+        raise NotJSON(f"nested deeper than {MOST_LEVELS} levels") from None
+    except NotJSON:
+        raise
+    except json.JSONDecodeError as error:
+        where = f"column {error.colno}" if error.lineno == 1 else f"line {error.lineno}"
+        raise NotJSON(f"{error.msg} at {where}") from None
+    except ValueError as error:  # Python refuses integers of more than 4,300 digits
+        raise NotJSON(first_line(error, 60)) from None
+    if containers > MOST_LEVELS and is_deep(value):
+        raise NotJSON(f"nested deeper than {MOST_LEVELS} levels")
+    return value
+
+
+def is_deep(value: object) -> bool:
+    """Whether a value is nested deeper than :data:`MOST_LEVELS`."""
+    level: list[object] = [value]
+    for _ in range(MOST_LEVELS):
+        level = [inner for item in level for inner in _inside(item)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: object) -> Iterable[object]:
+    """The containers in a container."""
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return [item for item in items if isinstance(item, Mapping | list | tuple)]
+
+
+def _refused(name: str) -> NoReturn:
+    raise NotJSON(f"{name} is not a number of JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):  # too large for a float
+        _refused(text[:40])
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refused, parse_float=_finite)
