@@ -39,7 +39,7 @@ SHAPE: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
     """All that decides the weights, beside the hardware's rounding."""
 

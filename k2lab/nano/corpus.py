@@ -18,7 +18,7 @@ TOKENIZER_SAMPLE = 3000
 """Conversations from which the tokenizer is trained."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Corpus:
     """Request ``i`` is ``ids[offsets[i]:offsets[i + 1]]``; ``mask`` is true where the loss counts."""
 
@@ -45,7 +45,7 @@ def tokenized(texts: list[str], made: Tokenizer) -> Corpus:
     encoded = [np.array(e.ids, dtype=np.uint16) for e in made.encode_batch(texts, add_special_tokens=False)]
     masks = [assistant_mask(ids, made) for ids in encoded]
     offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in encoded])]).astype(np.int64)
-    return Corpus(np.concatenate(encoded), np.concatenate(masks), offsets)
+    return Corpus(ids=np.concatenate(encoded), mask=np.concatenate(masks), offsets=offsets)
 
 
 def assistant_mask(ids: np.ndarray[Any, Any], made: Tokenizer) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -24,7 +24,7 @@ CODE = Path(__file__).parent / "code"
 WEIGHT_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Variant:
     """How a folder differs from the others: its template, and the tokenizer class over it."""
 
@@ -54,13 +54,25 @@ KWARGS = "tokenization_kwargs.KwargsTokenizer"
 DECLARED = "tokenization_declared.DeclaredTokenizer"
 
 VARIANTS: Mapping[str, Variant] = {
-    "current": Variant("plain tokenizer, the real current template", _current),
-    "legacy": Variant("flag in **kwargs, template without the flag", _current_without_block, KWARGS),
-    "kwargs-template": Variant("flag in **kwargs, template reads the flag", _current, KWARGS),
-    "declared": Variant("flag in the signature, template without the flag", _current_without_block, DECLARED),
-    "declared-template": Variant("flag in the signature, template reads the flag", _current, DECLARED),
-    "content-fault": Variant("plain tokenizer, the current template with the old one's content fault", _content_fault),
-    "old": Variant("plain tokenizer, the real old template", _old),
+    "current": Variant(summary="plain tokenizer, the real current template", template=_current),
+    "legacy": Variant(
+        summary="flag in **kwargs, template without the flag", template=_current_without_block, tokenizer_class=KWARGS
+    ),
+    "kwargs-template": Variant(
+        summary="flag in **kwargs, template reads the flag", template=_current, tokenizer_class=KWARGS
+    ),
+    "declared": Variant(
+        summary="flag in the signature, template without the flag",
+        template=_current_without_block,
+        tokenizer_class=DECLARED,
+    ),
+    "declared-template": Variant(
+        summary="flag in the signature, template reads the flag", template=_current, tokenizer_class=DECLARED
+    ),
+    "content-fault": Variant(
+        summary="plain tokenizer, the current template with the old one's content fault", template=_content_fault
+    ),
+    "old": Variant(summary="plain tokenizer, the real old template", template=_old),
 }
 
 

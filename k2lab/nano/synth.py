@@ -75,7 +75,7 @@ ASK_FORMS: tuple[tuple[str, str], ...] = (
 """How an ask is put, and the text that stands before its calls."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Parameter:
     """One kind of tool parameter: its schema, how a value is drawn and how an ask says it."""
 
@@ -85,7 +85,7 @@ class Parameter:
     phrase: Callable[[Any], str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Label:
     """What the right assistant turn is: its exact text, and its calls as ``(name, arguments)`` in order."""
 
@@ -94,7 +94,7 @@ class Label:
     content: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Dialogue:
     """A conversation with the label of each assistant turn, by message index."""
 
@@ -102,7 +102,7 @@ class Dialogue:
     labels: Mapping[int, Label]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
     """A request whose next assistant turn is known: ``request`` ends before that turn."""
 
@@ -111,7 +111,7 @@ class Case:
     label: Label
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Mix:
     """Shares from which conversations are drawn; the defaults are those of the training set."""
 
@@ -152,7 +152,13 @@ def cases(pool: Pool, seed: int, count: int, kinds: Sequence[Kind], mix: Mix | N
         places = [index for index, label in dialogue.labels.items() if label.kind in kinds]
         if places:
             place = random.Random(f"case/{seed}/{number}").choice(places)
-            found.append(Case(f"{pool}-{seed}-{number}", dialogue.request.prefix(place), dialogue.labels[place]))
+            found.append(
+                Case(
+                    case_id=f"{pool}-{seed}-{number}",
+                    request=dialogue.request.prefix(place),
+                    label=dialogue.labels[place],
+                )
+            )
         if len(found) == count:
             return found
     raise AssertionError("unreachable: the stream is endless")
@@ -166,7 +172,9 @@ def deep_cases(pool: Pool, seed: int, count: int, earlier_calls: int) -> list[Ca
         asks = [index for index, label in dialogue.labels.items() if label.kind == "call"]
         if len(asks) == earlier_calls + 1:
             conversation = dialogue.request.prefix(asks[-1])
-            found.append(Case(f"{pool}-{seed}-{number}-deep", conversation, dialogue.labels[asks[-1]]))
+            found.append(
+                Case(case_id=f"{pool}-{seed}-{number}-deep", request=conversation, label=dialogue.labels[asks[-1]])
+            )
         if len(found) == count:
             return found
     raise AssertionError("unreachable: the stream is endless")
@@ -201,13 +209,19 @@ def _word(rng: random.Random, words: Sequence[str], *, capital: bool) -> str:
 
 def _string(name: str, words: Sequence[str], phrase: str, *, capital: bool) -> Parameter:
     return Parameter(
-        name, {"type": "string"}, lambda rng: _word(rng, words, capital=capital), lambda value: phrase.format(value)
+        name=name,
+        schema={"type": "string"},
+        draw=lambda rng: _word(rng, words, capital=capital),
+        phrase=lambda value: phrase.format(value),
     )
 
 
 def _enum(name: str, words: Sequence[str], phrase: str) -> Parameter:
     return Parameter(
-        name, {"type": "string", "enum": list(words)}, lambda rng: rng.choice(words), lambda value: phrase.format(value)
+        name=name,
+        schema={"type": "string", "enum": list(words)},
+        draw=lambda rng: rng.choice(words),
+        phrase=lambda value: phrase.format(value),
     )
 
 
@@ -226,38 +240,43 @@ PARAMETERS: tuple[Parameter, ...] = (
     _string("topic", WORDS["topics"], "about {}", capital=False),
     _string("day", WORDS["days"], "on {}", capital=False),
     Parameter(
-        "title",
-        {"type": "string"},
-        lambda rng: " ".join((rng.choice(WORDS["colours"]), rng.choice(WORDS["things"]))),
-        lambda value: f"called {value}",
+        name="title",
+        schema={"type": "string"},
+        draw=lambda rng: " ".join((rng.choice(WORDS["colours"]), rng.choice(WORDS["things"]))),
+        phrase=lambda value: f"called {value}",
     ),
-    Parameter("limit", {"type": "integer"}, lambda rng: rng.randint(1, 99), lambda value: f"with limit {value}"),
     Parameter(
-        "amount",
-        {"type": "number"},
-        lambda rng: rng.randint(1, 99) + rng.randint(1, 9) / 10,
-        lambda value: f"worth {value}",
+        name="limit",
+        schema={"type": "integer"},
+        draw=lambda rng: rng.randint(1, 99),
+        phrase=lambda value: f"with limit {value}",
+    ),
+    Parameter(
+        name="amount",
+        schema={"type": "number"},
+        draw=lambda rng: rng.randint(1, 99) + rng.randint(1, 9) / 10,
+        phrase=lambda value: f"worth {value}",
     ),
     _enum("unit", ("metric", "imperial"), "in {} units"),
     _enum("mode", ("fast", "slow", "quiet"), "in {} mode"),
-    Parameter("urgent", {"type": "boolean"}, lambda rng: True, lambda value: "as urgent"),
+    Parameter(name="urgent", schema={"type": "boolean"}, draw=lambda rng: True, phrase=lambda value: "as urgent"),
     Parameter(
-        "range",
-        _object("range", {"min": {"type": "integer"}, "max": {"type": "integer"}}),
-        _range,
-        lambda value: f"from {value['min']} to {value['max']}",
+        name="range",
+        schema=_object("range", {"min": {"type": "integer"}, "max": {"type": "integer"}}),
+        draw=_range,
+        phrase=lambda value: f"from {value['min']} to {value['max']}",
     ),
     Parameter(
-        "owner",
-        _object("owner", {"name": {"type": "string"}, "team": {"type": "string"}}),
-        lambda rng: {"name": _word(rng, WORDS["people"], capital=True), "team": rng.choice(WORDS["teams"])},
-        lambda value: f"owned by {value['name']} of {value['team']}",
+        name="owner",
+        schema=_object("owner", {"name": {"type": "string"}, "team": {"type": "string"}}),
+        draw=lambda rng: {"name": _word(rng, WORDS["people"], capital=True), "team": rng.choice(WORDS["teams"])},
+        phrase=lambda value: f"owned by {value['name']} of {value['team']}",
     ),
 )
 WEIGHTS = (5, 4, 4, 4, 2, 3, 2, 2, 2, 1, 1, 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Offer:
     """A tool as drawn: its parameters and which of them are required."""
 
@@ -299,7 +318,7 @@ class _Author:
         for _ in range(turns):
             self._exchange()
         conversation = Request.of(self.messages, [offer.tool() for offer in self.offers])
-        return Dialogue(conversation, self.labels)
+        return Dialogue(request=conversation, labels=self.labels)
 
     def _offers(self) -> list[_Offer]:
         names = self.rng.sample(tool_names(self.pool), self.rng.choices((0, 1, 2, 3), (0.03, 0.34, 0.39, 0.24))[0])
@@ -315,7 +334,7 @@ class _Author:
         required = frozenset(
             parameter.name for parameter in parameters if parameter.name != "urgent" and self.rng.random() < 0.8
         )
-        return _Offer(name, tuple(parameters), required)
+        return _Offer(name=name, parameters=tuple(parameters), required=required)
 
     def _exchange(self) -> None:
         drawn = self.rng.random()
@@ -333,18 +352,18 @@ class _Author:
         calls = tuple((name, arguments) for _, name, arguments in asked)
         ids = [self._next_id(name) for name, _ in calls]
         made = [_wire_call(call_id, *call) for call_id, call in zip(ids, calls, strict=True)]
-        self._assistant(Label("call", calls, content), made)
+        self._assistant(Label(kind="call", calls=calls, content=content), made)
         results = [self._result() for _ in ids]
         for call_id, (text, _) in zip(ids, results, strict=True):
             self.messages.append({"role": "tool", "tool_call_id": call_id, "content": text})
-        self._assistant(Label("answer", content=_closing([value for _, value in results])))
+        self._assistant(Label(kind="answer", content=_closing([value for _, value in results])))
 
     def _undeclared_exchange(self) -> None:
         declared = {offer.name for offer in self.offers}
         name = self.rng.choice([n for n in tool_names(self.pool) if n not in declared])
         text, _, _ = self._ask(self._offer(name))
         self._user(text)
-        self._assistant(Label("undeclared", content=REFUSAL))
+        self._assistant(Label(kind="undeclared", content=REFUSAL))
 
     def _small_talk(self) -> None:
         said, reply = self.rng.choice(SMALL_TALK)
@@ -355,7 +374,7 @@ class _Author:
             "day": self.rng.choice(WORDS["days"]),
         }
         self.messages.append({"role": "user", "content": said.format(**slots)})
-        self._assistant(Label("small_talk", content=reply.format(**slots)))
+        self._assistant(Label(kind="small_talk", content=reply.format(**slots)))
 
     def _ask(self, offer: _Offer) -> tuple[str, str, dict[str, Any]]:
         """The words of an ask for a tool, the tool's name, and the arguments in the order of the words."""
