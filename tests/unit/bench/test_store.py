@@ -2,7 +2,10 @@
 
 import contextlib
 import itertools
+import json
+import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -18,15 +21,30 @@ from tests.conftest import ROOT
 from tests.helpers.effort import THOROUGH
 from tests.helpers.runs import TOOLS, ask, request, restored, stored, table, tries, written
 
-CHILD = """
-import sys, aiohttp
+FORKS = """
+import json, os, sys, aiohttp
 from pathlib import Path
 from k2lab.bench import arm, runner, samples
-path, url, out = sys.argv[1:]
-print("begun", flush=True)
-here = arm.Arm(name="arm", base_url=url, model="m")
-runner.run_benchmark(samples.open_samples(path), here, Path(out), limits=runner.Limits(rate=100))
+for line in sys.stdin:
+    path, url, out = json.loads(line)
+    child = os.fork()
+    if not child:
+        here = arm.Arm(name="arm", base_url=url, model="m")
+        runner.run_benchmark(samples.open_samples(path), here, Path(out), limits=runner.Limits(rate=100))
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+"""Runs in processes of their own, which need not import everything again."""
+
+
+@pytest.fixture(scope="module")
+def forks():
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKS], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.stdin.close()
 
 
 def test_nothing_is_asked_twice_but_what_failed_where_that_is_wished(server, tmp_path):
@@ -100,16 +118,15 @@ def test_answers_of_an_earlier_run_are_looked_up_quickly(server, tmp_path):
 
 
 @contextlib.contextmanager
-def child(samples, server, out):
-    """A run in a process of its own, which is killed at the end of the block."""
-    command = [sys.executable, "-c", CHILD, samples.path, server.url, out]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout.readline() == b"begun\n"
-            yield
-            assert process.poll() is None
-        finally:
-            process.kill()
+def child(forks, samples, server, out):
+    """A run in a process of its own, which is killed at the end of the block, if it has not ended."""
+    print(json.dumps([str(samples.path), server.url, str(out)]), file=forks.stdin, flush=True)
+    running = int(forks.stdout.readline())
+    try:
+        yield
+    finally:
+        os.kill(running, signal.SIGKILL)
+        assert int(forks.stdout.readline()) == -signal.SIGKILL
 
 
 def asked(folder):
@@ -118,12 +135,12 @@ def asked(folder):
     return 0  # no file yet, or no run in it
 
 
-def test_a_run_killed_many_times_ends_in_the_same_table(server, tmp_path):
+def test_a_run_killed_many_times_ends_in_the_same_table(server, forks, tmp_path):
     modes = itertools.islice(itertools.cycle(("ok", "ok", "400", "no-finish")), 1000)
     requests = [request(mode, tools=TOOLS if n % 3 else None, stream=n % 5 == 0) for n, mode in enumerate(modes)]
     samples, out, moments, had = written(tmp_path, requests), tmp_path / "run.db", random.Random(20), [0]
     for _ in range(20 if THOROUGH else 7):
-        with child(samples, server, out):
+        with child(forks, samples, server, out):
             goal = had[-1] + moments.choice((0, 1, 10, 40))
             while asked(tmp_path) < goal:
                 time.sleep(0.01)
@@ -136,9 +153,9 @@ def test_a_run_killed_many_times_ends_in_the_same_table(server, tmp_path):
     assert table(tmp_path) == table(tmp_path / "whole") and len(table(tmp_path)) == 1000
 
 
-def test_a_second_writer_is_refused_and_a_reader_is_not(server, tmp_path):
+def test_a_second_writer_is_refused_and_a_reader_is_not(server, forks, tmp_path):
     samples, out = written(tmp_path, [request() for _ in range(1000)]), tmp_path / "run.db"
-    with child(samples, server, out):
+    with child(forks, samples, server, out):
         while len(stored(tmp_path)) < 5:
             time.sleep(0.05)
         with pytest.raises(InputError, match=r"run\.db is being written by another run: wait for it, or [^\n]*$"):
