@@ -35,6 +35,25 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
+@pytest.fixture(scope="session")
+def bare_environment(tmp_path_factory):
+    """An environment with pip as an install makes it first, made once."""
+    folder = tmp_path_factory.mktemp("engine") / "bare"
+    environments._run([environments._interpreter(), "-m", "venv", str(folder)], "no environment")
+    return folder
+
+
+@pytest.fixture
+def copied_environments(bare_environment, monkeypatch):
+    """A new environment is a copy of the one that was made once."""
+
+    def copy(command, what):
+        assert command[1:3] == ["-m", "venv"]
+        shutil.copytree(bare_environment, command[3], symlinks=True)
+
+    monkeypatch.setattr(environments, "_run", copy)
+
+
 @pytest.fixture
 def model(tmp_path):
     (tmp_path / "model").mkdir()
@@ -228,11 +247,12 @@ def test_a_lock_that_does_not_say_enough_is_refused(text, said):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("engine install")
 class TestInstall:
     """The installer itself, with real pip and a lock of one small package."""
 
     @pytest.fixture(autouse=True)
-    def small_lock(self, cache, monkeypatch):
+    def small_lock(self, cache, copied_environments, monkeypatch):
         if sys.version_info[:2] != environments.PYTHON:
             pytest.skip("engines are for Python 3.11")
         torch = locks.Pin(name="torch", version="0.0.1")
@@ -270,14 +290,12 @@ class TestInstall:
         caplog.clear()  # another test may have left the level so that the first time is here
         assert environments.install("0.0.1") == made and caplog.messages == []
 
-    @pytest.mark.slow
     def test_a_file_with_another_hash_is_not_installed(self, monkeypatch):
         self.install_only(monkeypatch, replace(SMALL, hashes=("0" * 64,)))
         with pytest.raises(EngineError, match="pip failed"):
             self.make()
         assert not environments.find("0.0.1").ready
 
-    @pytest.mark.slow
     def test_a_half_made_environment_is_made_anew(self, cache, caplog):
         caplog.set_level("INFO", "k2lab")
         rest = cache / "engines" / "0.0.1"
@@ -293,7 +311,6 @@ class TestInstall:
             self.make()
         assert not (cache / "engines" / "0.0.1").exists()
 
-    @pytest.mark.slow
     def test_several_are_made_side_by_side_and_each_line_says_whose_it_is(self, monkeypatch, caplog):
         caplog.set_level("INFO", "k2lab")
         real = locks.read("")
@@ -302,7 +319,6 @@ class TestInstall:
         assert first.ready and second.ready and first.folder != second.folder
         assert all(said.startswith(("vLLM 0.0.1:", "vLLM 0.0.2:")) for said in caplog.messages)
 
-    @pytest.mark.slow
     def test_interrupts_end_every_install_that_runs(self, monkeypatch, caplog):
         slow = [sys.executable, "-c", "import time; print('Downloaded x', flush=True); time.sleep(60)"]
         monkeypatch.setattr(installers, "uv_command", lambda *_: slow)
@@ -319,7 +335,6 @@ class TestInstall:
         assert not any("pip" in said for said in caplog.messages) and not environments.find("0.0.1").ready
         assert slow not in [process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]
 
-    @pytest.mark.slow
     def test_pip_that_fails_leaves_no_engine(self, monkeypatch):
         self.install_only(monkeypatch, locks.Pin(name="no-such-package-of-ours", version="1.0", hashes=SMALL.hashes))
         with pytest.raises(EngineError, match="pip failed; its last lines:\n"):
@@ -328,7 +343,8 @@ class TestInstall:
 
 
 @pytest.mark.slow
-def test_no_registry_is_one_clear_line(cache, k2lab):
+@pytest.mark.xdist_group("engine install")
+def test_no_registry_is_one_clear_line(cache, copied_environments, k2lab):
     dark = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_CONFIG_FILE": os.devnull, "K2LAB_CACHE": str(cache)}
     done = k2lab("engine", "install", "0.32.0", env=dark)
     assert done.returncode == 1 and "Traceback" not in done.stderr
