@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENGINES := 0.11.0 0.32.0
 WORKERS ?= 2
+unexport PYTHONDONTWRITEBYTECODE # or each of the hundred processes that tests start compiles what it imports
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: setup engines report report-full lab test quick check bench-speed enforce-speed nano lock docs pages picture publish-reports clean
