@@ -38,11 +38,14 @@ def engine_install(versions: tuple[str, ...]) -> None:
 @click.argument("name")
 @click.option("--model", default="current", show_default=True, help="A variant of k2-nano, or a model folder.")
 @click.option("--port", type=int, default=None, help="The port to listen on; by default one that is free.")
+@click.option(
+    "--trust-remote-code", is_flag=True, help="Let vLLM run Python code of the folder that k2lab does not know."
+)
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
-def engine_serve(name: str, model: str, port: int | None, flags: tuple[str, ...]) -> None:
+def engine_serve(name: str, model: str, port: int | None, trust_remote_code: bool, flags: tuple[str, ...]) -> None:
     """Start an engine on 127.0.0.1 and leave it running; FLAGS after -- go to vLLM."""
     engine.resolve(name)
-    server = engine.launch(name, _model_folder(model), port=port, flags=flags)
+    server = engine.launch(name, _model_folder(model), port=port, flags=flags, trust_remote_code=trust_remote_code)
     click.echo(f"{server.server_id}  {server.base_url}")
     note(f"to stop it: k2lab engine stop {server.server_id}")
 

@@ -61,12 +61,13 @@ def resolve(name: str) -> Engine:
 
 
 @contextmanager
-def serve(name: str, model: Path, *, flags: Sequence[str] = ()) -> Iterator[str]:
+def serve(name: str, model: Path, *, flags: Sequence[str] = (), trust_remote_code: bool = False) -> Iterator[str]:
     """The base URL of an engine that serves the folder ``model`` for the length of the block.
 
     A URL in place of a name is a server that runs already. Raises
     :class:`EngineError` with the next step where the engine is not installed or
-    does not start.
+    does not start, and :class:`~k2lab.errors.SourceError` for a folder with Python
+    code that k2lab does not know, which runs only with ``trust_remote_code``.
 
     >>> from pathlib import Path
     >>> with k2lab.serve("0.32.0", Path("my-model")) as url:  # doctest: +SKIP
@@ -80,17 +81,21 @@ def serve(name: str, model: Path, *, flags: Sequence[str] = ()) -> Iterator[str]
         yield engine.base_url
         return
     assert engine.python is not None
-    with serving(engine.python, engine.name, model, flags=[*engine.flags, *flags]) as server:
+    options = [*engine.flags, *flags]
+    with serving(engine.python, engine.name, model, flags=options, trust_remote_code=trust_remote_code) as server:
         yield server.base_url
 
 
-def launch(name: str, model: Path, *, port: int | None = None, flags: Sequence[str] = ()) -> Server:
+def launch(
+    name: str, model: Path, *, port: int | None = None, flags: Sequence[str] = (), trust_remote_code: bool = False
+) -> Server:
     """Start an engine that outlives this process; end it with :func:`stop`."""
     engine = resolve(name)
     if engine.python is None:
         raise EngineError(f"{name} is a running server: there is nothing to start")
     log.info("%s: starting with the model in %s", name, paths.shown(model))
-    return start(engine.python, engine.name, model, port=port, flags=[*engine.flags, *flags])
+    options = [*engine.flags, *flags]
+    return start(engine.python, engine.name, model, port=port, flags=options, trust_remote_code=trust_remote_code)
 
 
 def _with_vllm(python: Path) -> Path:

@@ -25,6 +25,7 @@ import psutil
 
 from k2lab import paths
 from k2lab.errors import EngineError
+from k2lab.prompt import consent
 
 HOST = "127.0.0.1"
 READY_TIMEOUT_S = 300.0
@@ -39,8 +40,10 @@ ENVIRONMENT: Mapping[str, str] = {
     "TRANSFORMERS_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
+    "PYTHONSAFEPATH": "1",
 }
-"""Set for every server: 1 GiB of key-value cache, no hub, no usage statistics."""
+"""Set for every server: 1 GiB of key-value cache, no hub, no usage statistics, and no module of the folder that one
+stands in, which ``python -m`` would otherwise import before any other of its name."""
 
 TUNING: Mapping[str, str] = {
     "VLLM_CPU_NUM_OF_RESERVED_CPU": "1",
@@ -58,11 +61,11 @@ multiprocessing is off and the number of threads is given (start 22 s of CPU aga
 BASE_FLAGS = (
     "--dtype", "float32", "--max-model-len", "2048", "--enforce-eager",
     "--enable-auto-tool-choice", "--tool-call-parser", "kimi_k2",
-    "--trust-remote-code", "--trust-request-chat-template", "--distributed-executor-backend", "uni",
+    "--trust-request-chat-template", "--distributed-executor-backend", "uni",
     "--num-gpu-blocks-override", "256",
 )  # fmt: skip
-"""For a small model on a CPU, on the loopback interface. The code that is trusted is that of a
-local folder; a request may bring its own template, for experiments that vary nothing else. One
+"""For a small model on a CPU, on the loopback interface. A request may bring its own template,
+for experiments that vary nothing else. One
 worker inside the engine's process starts 8 s sooner than one in a process of its own. 256 blocks
 of key-value cache are room for 32,768 tokens and save 0.8 GB of the least that vLLM takes."""
 
@@ -111,10 +114,26 @@ def tail(path: Path, lines: int = LAST_LINES) -> str:
 
 @contextlib.contextmanager
 def serving(
-    python: Path, engine: str, model: Path, *, port: int | None = None, flags: Sequence[str] = (), name: str = "k2-nano"
+    python: Path,
+    engine: str,
+    model: Path,
+    *,
+    port: int | None = None,
+    flags: Sequence[str] = (),
+    name: str = "k2-nano",
+    trust_remote_code: bool = False,
 ) -> Iterator[Server]:
     """A server for the length of a ``with`` block; it also ends when this process dies."""
-    server = start(python, engine, model, port=port, flags=flags, name=name, watch_parent=True)
+    server = start(
+        python,
+        engine,
+        model,
+        port=port,
+        flags=flags,
+        name=name,
+        watch_parent=True,
+        trust_remote_code=trust_remote_code,
+    )
     try:
         yield server
     finally:
@@ -134,6 +153,7 @@ def start(
     flags: Sequence[str] = (),
     name: str = "k2-nano",
     watch_parent: bool = False,
+    trust_remote_code: bool = False,
     ready_timeout_s: float = READY_TIMEOUT_S,
     cancel: Event | None = None,
 ) -> Server:
@@ -142,11 +162,14 @@ def start(
     Raises :class:`EngineError` with the last lines of the log and the command
     that repeats the start. A port chosen here that somebody else takes first
     is chosen again. ``cancel``, once set, gives up a start that is under way.
+    Code of the folder that k2lab does not know runs only where
+    ``trust_remote_code`` says so: :class:`~k2lab.errors.SourceError` otherwise.
     """
     if not model.is_dir():
         raise EngineError(f"model folder {model} is not there: give a folder with config.json and weights")
     if not (model / "config.json").exists():
         raise EngineError(f"{model} is not a model folder: it has no config.json")
+    trusts_code = consent.serves_code(model, flags, trust_remote_code=trust_remote_code)
     if any(flag.split("=")[0] == "--api-key" for flag in flags):
         raise EngineError("--api-key would stand in logs and process lists: set VLLM_API_KEY instead")
     if port is not None:
@@ -158,6 +181,7 @@ def start(
         flags=tuple(flags),
         name=name,
         watch_parent=watch_parent,
+        trusts_code=trusts_code,
         ready_timeout_s=ready_timeout_s,
         cancel=cancel or Event(),
     )
@@ -232,6 +256,7 @@ class _Start:
     flags: tuple[str, ...]
     name: str
     watch_parent: bool
+    trusts_code: bool
     ready_timeout_s: float
     cancel: Event
 
@@ -243,6 +268,7 @@ def _start_on(port: int, start: _Start) -> Server:
     log, pid_file = folder / f"{server_id}.log", folder / f"{server_id}.pid"
     command = [str(start.python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(start.model)]
     command += ["--served-model-name", start.name, "--host", HOST, "--port", str(port), *BASE_FLAGS, *start.flags]
+    command += ["--trust-remote-code"] if start.trusts_code else []
     shown = " ".join([*(f"{k}={v}" for k, v in {**_tuning(start.engine), **ENVIRONMENT}.items()), shlex.join(command)])
     supervisor = Path(__file__).with_name("supervisor.py")
     process = subprocess.Popen(

@@ -8,19 +8,29 @@ with tools.
 
 from __future__ import annotations
 
-import json
+import errno
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from k2lab.chat.checks import kind
 from k2lab.errors import SourceError
+from k2lab.jsonread import read_json
 from k2lab.prompt import templates
 
 CONFIG = "tokenizer_config.json"
 TEMPLATE = "chat_template.jinja"
 FURTHER_TEMPLATES = "additional_chat_templates"
 DEFAULT, WITH_TOOLS = "default", "tool_use"
+
+MAX_BYTES = 256 << 20
+"""Of a file: the largest that real folders hold, a ``tokenizer.json``, is of 30 MB."""
+
+MAX_TEMPLATE_BYTES = 4 << 20
+"""Of a chat template: the largest real one is of 30 kB."""
 
 Config = Mapping[str, Any]
 """A file of JSON, as it is."""
@@ -67,20 +77,59 @@ class ChatTemplates:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object of a JSON file; empty for one that is not there, or holds something else."""
-    if not path.exists():
+    """The object of a JSON file; empty for one that is not there. Raises :class:`SourceError` for what is not one."""
+    if not is_there(path):
         return {}
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{path} is not JSON: {error}") from error
-    return data if isinstance(data, dict) else {}
+        data = read_json(read_bytes(path))
+    except ValueError as error:
+        raise SourceError(f"{path} is not JSON that can be read: {error}") from None
+    if not isinstance(data, dict):
+        raise SourceError(f"{path} holds {kind(data)}, not an object: fetch the file again")
+    return data
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything stands at a path, a link that leads nowhere included."""
+    return os.path.lexists(path)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a plain file stands there, at the end of its links if it is one."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
+    """A plain file of at most so many bytes; raises :class:`SourceError` for any other, before it is waited for."""
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            data = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else b""
+            size = max(len(data), os.fstat(file.fileno()).st_size)
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror or error}") from None
+    if size > most:
+        raise SourceError(f"{path} has {size:,} bytes, more than the {most:,} that are read of such a file")
+    return data
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a plain file alone: a pipe would be waited for, and a device may have no end."""
+    found = os.open(path, flags | os.O_NONBLOCK)
+    mode = os.fstat(found).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(found)
+        what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
+        raise OSError(errno.EINVAL, f"it is {what}, not a file")
+    return found
 
 
 def chat_templates(folder: Path, config: Config) -> ChatTemplates:
     """A folder's templates; raises :class:`SourceError` where it has none."""
     files = {path.stem: path for path in sorted((folder / FURTHER_TEMPLATES).glob("*.jinja"))}
-    if (folder / TEMPLATE).exists():
+    if is_there(folder / TEMPLATE):
         files = {DEFAULT: folder / TEMPLATE, **files}
     texts = {name: (_text_of(path), path.relative_to(folder)) for name, path in files.items()}
     if not texts:
@@ -122,9 +171,9 @@ def token_text(value: str | Config) -> str:
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"cannot read the chat template {path}: {error}") from error
+        return read_bytes(path, MAX_TEMPLATE_BYTES).decode()
+    except UnicodeDecodeError as error:
+        raise SourceError(f"the chat template {path} is not text in UTF-8 from byte {error.start} on") from None
 
 
 def _configured(value: object) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from typing import Any
 from k2lab.chat import Request
 from k2lab.errors import InputError, RenderError, first_line
 from k2lab.families import Family
+from k2lab.families.special import GENERATION_PROMPT
 from k2lab.prompt import sandbox
 from k2lab.prompt.declaration import Declaration, declared
 from k2lab.prompt.files import ChatTemplate
@@ -138,11 +139,13 @@ def _rendered(
         if tools.typescript is not None:
             prepared["tools_ts_str"] = tools.typescript
         listed = list(tools.tools) or None
-        return sandbox.fill(template.text, request.messages, tools=listed, variables={**prepared, **variables})
+        text = sandbox.fill(template.text, request.messages, tools=listed, variables={**prepared, **variables})
     except RenderError:
         raise
     except Exception as error:
         raise RenderError(_cause(source, error)) from error
+    lacks_end = source.adds_generation_prompt and bool(variables["add_generation_prompt"])
+    return text if not lacks_end or text.endswith(GENERATION_PROMPT) else text + GENERATION_PROMPT
 
 
 def _by_own_code(source: Source, request: Request, variables: Mapping[str, object]) -> str:
@@ -167,6 +170,8 @@ def _what_was_done(source: Source, tools: Declaration, family: Family | None) ->
         return "none are declared"
     if source.runs_code:
         return "prepared by the folder's own code"
+    if source.adds_generation_prompt:
+        return "as the folder's own code prepares them, which k2lab knows and does not run"
     if family is None:
         return "as they came: this source is of no Kimi family that is known here, only its template was rendered"
     form = " and declared as TypeScript" if tools.typescript else ""

