@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 ENGINES := 0.11.0 0.32.0
 WORKERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE # or each of the hundred processes that tests start compiles what it imports
+MINUTES ?= 10
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: setup engines report report-full lab test quick check bench-speed enforce-speed nano lock docs pages picture publish-reports clean
+.PHONY: setup engines report report-full lab test quick fuzz check bench-speed enforce-speed nano lock docs pages picture publish-reports clean
 
 setup: $(VENV)/.done ## the notebook environment: no torch, no vllm
 
@@ -35,6 +36,9 @@ test: engines ## the whole suite, live engines included
 
 quick: setup ## what needs no engine, under a minute; WORKERS=4 where there are more cores than two
 	$(PYTEST) -m 'not live and not slow'
+
+fuzz: setup ## every command on hostile files, answers and moments; make fuzz MINUTES=10 SUBJECTS=files
+	$(BIN)/python -m tests.fuzz $(SUBJECTS) --minutes $(MINUTES)
 
 check: setup ## formatting, lint, types
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
@@ -16,14 +17,19 @@ MOST_PARTS = 4_000_000
 """Values in a text, counted by their commas and brackets: each takes up to twenty times its text in memory."""
 
 
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a pair that stands for one character in UTF-16: JSON can escape it, and no UTF-8 holds it."""
+
+
 class NotJSON(ValueError):
     """Why a text is not JSON, or not JSON that can be worked with, in a few words."""
 
 
-def read_json(data: str | bytes) -> object:
+def read_json(data: str | bytes, *, constants: bool = False) -> object:
     r"""The value of a JSON text: UTF-8, finite numbers, at most :data:`MOST_LEVELS` deep.
 
-    Lone surrogates are let through, as JSON has them (``"\\ud800"``). Raises
+    Lone surrogates are let through, as JSON has them (``"\\ud800"``), and with
+    ``constants`` the ``NaN`` and ``Infinity`` that Python's own writer makes. Raises
     :class:`NotJSON`, a ``ValueError``.
 
     >>> read_json(b'{"a": [1]}')
@@ -37,7 +43,7 @@ def read_json(data: str | bytes) -> object:
         containers = text.count("[") + text.count("{")
         if containers + text.count(",") > MOST_PARTS:
             raise NotJSON(f"more than {MOST_PARTS:,} values")
-        value: object = _DECODER.decode(text.removeprefix("\ufeff"))
+        value: object = (_PYTHONS if constants else _DECODER).decode(text.removeprefix("\ufeff"))
     except UnicodeDecodeError as error:
         raise NotJSON(f"not UTF-8 at byte {error.start + 1}") from None
     except RecursionError:
@@ -64,6 +70,20 @@ def is_deep(value: object) -> bool:
     return True
 
 
+def lone_surrogate(value: object) -> str | None:
+    """The first text of a JSON value, a name of a field included, that holds half a surrogate pair."""
+    waiting: list[object] = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str) and not item.isascii() and LONE_SURROGATE.search(item):
+            return item
+        if isinstance(item, Mapping):
+            waiting += item
+        if isinstance(item, Mapping | list | tuple):
+            waiting += item.values() if isinstance(item, Mapping) else item
+    return None
+
+
 def _inside(value: object) -> Iterable[object]:
     """The containers in a container."""
     items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
@@ -81,4 +101,5 @@ def _finite(text: str) -> float:
     return number
 
 
+_PYTHONS = json.JSONDecoder(parse_float=_finite)
 _DECODER = json.JSONDecoder(parse_constant=_refused, parse_float=_finite)

@@ -23,6 +23,7 @@ ORDER = (
         "paths",
         "jsonable",
         "jsonread",
+        "files",
         "stats",
         "chat",
         "families",
@@ -35,7 +36,7 @@ ORDER = (
     ),
     *("enforcer", "bench", "nano", "show", "notebook", "cli", "__main__"),
 )
-STANDARD_LIBRARY_ONLY = ("errors", "jsonable", "jsonread", "stats", "chat", "families", "wire", "repairs")
+STANDARD_LIBRARY_ONLY = ("errors", "jsonable", "jsonread", "files", "stats", "chat", "families", "wire", "repairs")
 DISPLAY = {"matplotlib", "IPython", "ipywidgets"}
 MODULES = sorted((ROOT / "k2lab").rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

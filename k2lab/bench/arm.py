@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from k2lab import enforcer, repairs
 from k2lab.bench.samples import Sample
 from k2lab.chat import CHAT_ONLY, Request, Tool, with_system_role
-from k2lab.errors import InputError, UnsupportedError
+from k2lab.errors import InputError, RenderError, UnsupportedError
 from k2lab.server.transport import checked_url
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Arm:
             return self._prepared(sample)
         except UnsupportedError as error:
             raise UnsupportedError(f"line {sample.data_index} of the samples: {error}") from None
-        except InputError as error:
+        except (InputError, RenderError) as error:
             raise InputError(f"line {sample.data_index} of the samples: {error}") from None
 
     def _prepared(self, sample: Sample) -> Prepared:

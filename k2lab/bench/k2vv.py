@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from k2lab import files, jsonread
 from k2lab.bench import metrics
 from k2lab.bench.metrics import Reference
 from k2lab.bench.records import IMPORTED, Result, Run, count_of
@@ -69,15 +70,15 @@ def load(file: Store, path: Path, arm: str, summary: Path | None = None) -> Load
     One that counts otherwise than the lines belongs to another run: a named one
     raises :class:`InputError`, one that merely lies there is left with a note.
     """
-    results = [_result(line) for line in _latest(path)]
+    digest = hashlib.sha256()
+    results = [_result(line) for line in _latest(path, every=digest.update)]
     beside = path.with_name("summary.json")
     stored, note = _stored_summary(summary or beside, results) if summary or beside.is_file() else (None, "")
     if note and summary:
         raise InputError(note)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     model = next((str(result.request.get("model") or "") for result in results), "")
-    config = {"endpoint": f"{IMPORTED}{path.name}", "model": model, "sha256": digest, "summary": stored}
-    run = file.begin(arm, config, path.name, digest)
+    config = {"endpoint": f"{IMPORTED}{path.name}", "model": model, "sha256": digest.hexdigest(), "summary": stored}
+    run = file.begin(arm, config, path.name, digest.hexdigest())
     file.load(run, results)
     return Loaded(run=run, results=len(results), note=note)
 
@@ -104,24 +105,21 @@ def reference_of(file: Store, arm: str) -> dict[int, Reference]:
     }
 
 
-def read(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The lines of a result file; raises :class:`InputError` with the one that is none."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, text in enumerate(file, 1):
-                if text.strip():
-                    yield _checked(path, number, text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read results {path}: {getattr(error, 'strerror', None) or error}") from error
+def read(path: Path, *, every: Callable[[bytes], object] = len) -> Iterator[Mapping[str, Any]]:
+    """The lines of a result file, ``every`` called with each; raises :class:`InputError` with the one that is none."""
+    for number, line in files.lines(path, "results", every=every):
+        yield _checked(path, number, line)
 
 
-def _latest(path: Path) -> list[Mapping[str, Any]]:
+def _latest(path: Path, *, every: Callable[[bytes], object] = len) -> list[Mapping[str, Any]]:
     """One line for each ``data_index``: that with the latest ``last_run_at``, of equal ones the last."""
     found: dict[int, Mapping[str, Any]] = {}
-    for line in read(path):
+    for line in read(path, every=every):
         earlier = found.get(line["data_index"])
         if earlier is None or str(line.get("last_run_at") or "") >= str(earlier.get("last_run_at") or ""):
             found[line["data_index"]] = line
+    if not found:
+        raise InputError(f"results {path} is empty: expected a result a line, as K2VV writes them")
     return list(found.values())
 
 
@@ -131,10 +129,10 @@ def request_hash(request: Mapping[str, Any]) -> str:
     return hashlib.md5(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
 
 
-def _checked(path: Path, number: int, text: str) -> Mapping[str, Any]:
+def _checked(path: Path, number: int, text: bytes) -> Mapping[str, Any]:
     try:
-        line = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        line = jsonread.read_json(text, constants=True)
+    except ValueError as error:
         raise InputError(f"results {path}, line {number} is not JSON: {error}") from None
     if not isinstance(line, dict) or not isinstance(line.get("data_index"), int):
         raise InputError(f"results {path}, line {number} has no data_index: is it a result file of K2VV?")
@@ -215,9 +213,9 @@ def _moved(moment: str, by_ms: float) -> str:
 def _stored_summary(path: Path, results: Iterable[Result]) -> tuple[dict[str, Any] | None, str]:
     """A summary of K2VV's runner that agrees with the results; or ``None``, and why it is not taken."""
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        return None, f"summary {path} is not taken: {getattr(error, 'strerror', None) or error}"
+        stored = files.read_json(path, "summary")
+    except InputError as error:
+        return None, f"summary {path} is not taken: {error}"
     if not isinstance(stored, dict) or "success_count" not in stored:
         return None, f"summary {path} is not taken: it has no success_count; is it K2VV's?"
     judged = list(judge_all(results))

@@ -7,12 +7,12 @@ number, ``data_index``, from 1.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from k2lab import files, jsonread
 from k2lab.errors import InputError
 
 
@@ -33,37 +33,35 @@ class Samples:
     sha256: str
 
     def __iter__(self) -> Iterator[Sample]:
-        with self.path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield Sample(data_index=number, request=json.loads(line))
+        for number, line in files.lines(self.path, "samples"):
+            yield Sample(data_index=number, request=_checked(self.path, number, line))
 
 
 def open_samples(path: str | Path) -> Samples:
     """Read the whole file once and check each line; raises :class:`InputError` with the line at fault."""
     path = Path(path)
     digest, count = hashlib.sha256(), 0
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                digest.update(line)
-                if line.strip():
-                    _check(path, number, line)
-                    count += 1
-    except OSError as error:
-        raise InputError(f"cannot read samples {path}: {error.strerror or error}") from error
+    for number, line in files.lines(path, "samples", every=digest.update):
+        _checked(path, number, line)
+        count += 1
     if not count:
         raise InputError(f"samples {path} is empty: expected a chat request a line")
     return Samples(path=path, count=count, sha256=digest.hexdigest())
 
 
-def _check(path: Path, number: int, line: bytes) -> None:
+def _checked(path: Path, number: int, line: bytes) -> Mapping[str, Any]:
     try:
-        request = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        request = jsonread.read_json(line)
+    except ValueError as error:
         raise InputError(f"samples {path}, line {number} is not JSON: {error}") from None
     messages = request.get("messages") if isinstance(request, dict) else None
-    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages) or not messages:
+    if (
+        not isinstance(request, dict)
+        or not isinstance(messages, list)
+        or not all(isinstance(message, dict) for message in messages)
+        or not messages
+    ):
         raise InputError(f"samples {path}, line {number} is not a chat request: it has no list of messages")
     if not isinstance(request.get("tools") or [], list):
         raise InputError(f"samples {path}, line {number}: tools must be a list")
+    return request

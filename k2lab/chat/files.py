@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from k2lab import files, jsonread
 from k2lab.chat.checks import Tool, checked_tool, kind, listed, mapping
 from k2lab.chat.requests import Request
 from k2lab.errors import RequestError
@@ -21,7 +21,6 @@ def load(path: str | Path) -> Request:
     >>> k2lab.load("request.json").messages
     ({'role': 'user', 'content': 'Hello'},)
     """
-    path = Path(path)
     data = _read_json(path, "conversation")
     try:
         return request_of(data)
@@ -31,7 +30,6 @@ def load(path: str | Path) -> Request:
 
 def load_tools(path: str | Path) -> tuple[Tool, ...]:
     """Read a file of tools: a list of them, or a conversation's ``{"tools": [...]}``."""
-    path = Path(path)
     data = _read_json(path, "tools file")
     tools = data.get("tools") if isinstance(data, Mapping) else data
     try:
@@ -42,7 +40,7 @@ def load_tools(path: str | Path) -> tuple[Tool, ...]:
 
 def holds_messages(path: str | Path) -> bool:
     """Whether a file, such as one of tools, is a whole chat request."""
-    data = _read_json(Path(path), "file")
+    data = _read_json(path, "file")
     return isinstance(data, Mapping) and "messages" in data
 
 
@@ -62,10 +60,11 @@ def request_of(data: object) -> Request:
     return Request.of(fields["messages"], fields.get("tools"), parameters)
 
 
-def _read_json(path: Path, what: str) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RequestError(f"cannot read {what} {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"{what} {path} is not JSON: {error}") from error
+def _read_json(path: str | Path, what: str) -> object:
+    data = files.read_json(path, what, error=RequestError)
+    lone = jsonread.lone_surrogate(data)
+    if lone is not None:
+        raise RequestError(
+            f"{what} {path}: {ascii(lone)[:80]} holds half a surrogate pair, which no server takes as text"
+        )
+    return data

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from k2lab import jsonread
 from k2lab.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,9 +59,12 @@ def conversation_of(path: Path, template_kwargs: str) -> chat.Request:
 def json_object(name: str, text: str) -> dict[str, object]:
     """The value of an option that takes a JSON object."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = jsonread.read_json(text)
+    except ValueError as error:
         raise InputError(f"{name} is not JSON ({error}): {text[:80]!r}") from None
+    lone = jsonread.lone_surrogate(value)
+    if lone is not None:
+        raise InputError(f"{name} holds half a surrogate pair, which is not text: {ascii(lone)[:80]}")
     if not isinstance(value, dict):
         raise InputError(f"{name} must be a JSON object, not {text[:80]!r}")
     return value

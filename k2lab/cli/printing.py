@@ -13,6 +13,10 @@ UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]
 """Control characters (C0, DEL, C1), those that turn the direction of writing, and lone surrogates."""
 
 
+MOST = 2000
+"""Characters of a line for a person: whatever a file or a server says, it leaves the rest of the terminal."""
+
+
 def safe(text: str) -> str:
     r"""A text of one line as a terminal may have it.
 
@@ -29,7 +33,19 @@ def print_text(text: str) -> None:
 
 def note(text: str) -> None:
     """A line for a person, on standard error."""
-    click.echo(f"k2lab: {safe(' '.join(text.splitlines()))}", err=True)
+    click.echo(f"k2lab: {safe(shortened(' '.join(text.splitlines())))}", err=True)
+
+
+def shortened(text: str, most: int = MOST) -> str:
+    """A text of at most ``most`` characters: of a longer one the beginning and the end, and how much is left out.
+
+    >>> shortened("a" * 30 + "b" * 30, 40)
+    'aaaaaaaa… 44 characters …bbbbbbbb'
+    """
+    if len(text) <= most:
+        return text
+    kept = (most - 24) // 2
+    return f"{text[:kept]}… {len(text) - 2 * kept} characters …{text[-kept:]}"
 
 
 def print_notes(notes: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from k2lab import jsonread
 from k2lab.chat import Request
 from k2lab.errors import InputError, RenderError, first_line
 from k2lab.families import Family
@@ -77,13 +78,15 @@ def prompt_of(
     for a source that has none of its own. ``bare`` renders the template without
     what the family's tokenizer does first: what a server makes that does not run
     that code. Raises :class:`InputError` for variables that cannot be set, and
-    :class:`RenderError` when the template raises.
+    :class:`RenderError` when the template raises, or the prompt is not text.
     """
     family = None if bare else source.family
     variables = _variables(request, add_generation_prompt)
     tools = declared(request.tools, family) if family else Declaration(tools=request.tools)
     template = source.chat_templates.chosen(tools=bool(request.tools))
     text = _rendered(source, template, request, tools, family, variables)
+    if jsonread.lone_surrogate(text) is not None:
+        raise RenderError("the prompt holds half a surrogate pair, which has no token ids: mend the request's texts")
     with _quiet(source):
         known = source.tokenizer or tokenizer
         ids = None if known is None else tuple(known.encode(text))

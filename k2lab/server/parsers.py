@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from k2lab import engine, paths, wire
+from k2lab import engine, files, jsonread, paths, wire
 from k2lab.chat import ToolCall, canonical, name_of
 from k2lab.errors import EndpointError, EngineError, InputError, first_line
 from k2lab.prompt.source import Source
@@ -74,19 +74,14 @@ def catalogue(path: Path | None = None) -> list[Failure]:
     :class:`InputError` with file, line and cause where a line is none.
     """
     path = path or paths.data_dir() / "failures.jsonl"
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise InputError(f"cannot read the catalogue {path}: {error.strerror}") from error
     failures: dict[str, Failure] = {}
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                failure = _failure(line)
-                _refuse_twice(failure.case_id, failures)
-            except ValueError as error:
-                raise InputError(f"the catalogue {path} is not as expected: line {number}: {error}") from error
-            failures[failure.case_id] = failure
+    for number, line in files.lines(path, "the catalogue"):
+        try:
+            failure = _failure(line)
+            _refuse_twice(failure.case_id, failures)
+        except ValueError as error:
+            raise InputError(f"the catalogue {path} is not as expected: line {number}: {error}") from error
+        failures[failure.case_id] = failure
     if not failures:
         raise InputError(f"the catalogue {path} is empty: it wants one JSON object a line (k2lab parsers --help)")
     return list(failures.values())
@@ -273,11 +268,9 @@ def _failure(line: bytes) -> Failure:
 
 def _object(line: bytes) -> Mapping[str, Any]:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from None
-    except (UnicodeDecodeError, RecursionError):
-        raise ValueError("not JSON in UTF-8, or nested too deeply") from None
+        row = jsonread.read_json(line)
+    except ValueError as error:
+        raise ValueError(f"not JSON: {error}") from None
     if not isinstance(row, Mapping):
         raise ValueError(f"a JSON object is wanted, not {line[:40].decode(errors='replace')!r}")
     return row

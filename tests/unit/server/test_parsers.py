@@ -62,7 +62,7 @@ def test_a_catalogue_of_another_form_is_refused_with_line_and_cause(tmp_path, k2
 
 def test_a_catalogue_that_is_empty_or_not_there_is_refused(tmp_path):
     (tmp_path / "c.jsonl").write_bytes(b"\xff")
-    with pytest.raises(InputError, match="line 1: not JSON in UTF-8"):
+    with pytest.raises(InputError, match="line 1: not JSON: not UTF-8"):
         parsers.catalogue(tmp_path / "c.jsonl")
     (tmp_path / "c.jsonl").write_text("\n")
     with pytest.raises(InputError, match="is empty"):

@@ -1,0 +1,1 @@
+"""Hostile material over every command, with seeds that repeat it: ``python -m tests.fuzz --help``."""
