@@ -174,6 +174,8 @@ class Comparison:
     first: Share
     second: Share
     test: McNemar
+    arms: tuple[str, str] = ("first", "second")
+    """Their names, where whoever compared them said them."""
     flips: tuple[Flip, ...] = field(repr=False)
 
 
@@ -253,7 +255,7 @@ def trigger(results: Iterable[Judged], reference: Mapping[int, Reference]) -> Tr
         counts[calls, should] += 1
         same += calls and should and result.calls == wanted.calls
     if not counts:
-        raise InputError("the reference has none of these requests: compare data_index in both")
+        raise InputError("the reference holds answers to other requests only: compare data_index in both files")
     return Trigger(
         tp=counts[True, True], fp=counts[True, False], fn=counts[False, True], tn=counts[False, False], same=same
     )
@@ -274,9 +276,15 @@ def fold(values: Sequence[float]) -> Folded:
 
 
 def compare(
-    first: Iterable[Judged], second: Iterable[Judged], right: Callable[[Judged], bool] | None = None
+    first: Iterable[Judged],
+    second: Iterable[Judged],
+    right: Callable[[Judged], bool] | None = None,
+    *,
+    arms: tuple[str, str] = ("first", "second"),
 ) -> Comparison:
     """Two arms, paired by ``data_index`` and trial. ``right`` says what counts; by default a valid tool call (K2VV's).
+
+    ``arms`` are their names, for whoever looks at the result.
 
     Raises :class:`InputError` where a pair was asked something else, or there is no pair.
     """
@@ -295,11 +303,12 @@ def compare(
             flips.append(Flip(data_index=one.data_index, before=describe(one), after=describe(other)))
     total = outcomes.total()
     if not total:
-        raise InputError("the two arms have no request in common")
+        raise InputError("the two arms have no request in common: run both on the same samples")
     return Comparison(
         first=share(outcomes[True, True] + outcomes[True, False], total),
         second=share(outcomes[True, True] + outcomes[False, True], total),
         test=mcnemar(gained=outcomes[False, True], lost=outcomes[True, False]),
+        arms=arms,
         flips=tuple(flips),
     )
 

@@ -17,6 +17,7 @@ from k2lab.errors import InputError
 
 if TYPE_CHECKING:
     from k2lab.bench.metrics import Reference
+    from k2lab.bench.records import Run
     from k2lab.bench.store import Store
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -173,15 +174,14 @@ def compare_command(run: Path, arm_a: str, arm_b: str, reference: str | None, fl
         known = _reference(file, reference)
         runs = [file.run_of(arm) for arm in (arm_a, arm_b)]
         first, second = (judge_all(file.results(one)) for one in runs)
-        made = metrics.compare(first, second, metrics.same_as(known) if known else None)
+        names = (_label(runs[0]), _label(runs[1]))
+        made = metrics.compare(first, second, metrics.same_as(known) if known else None, arms=names)
     if as_json:
-        imported = [one.arm for one in runs if one.imported]
         data = jsonable.as_json(made, computed=True)
         assert isinstance(data, dict)
-        print_json({**data, "imported": imported})
+        print_json({**data, "arms": [one.arm for one in runs], "imported": [one.arm for one in runs if one.imported]})
     else:
-        names = [f"{one.arm} (imported)" if one.imported else one.arm for one in runs]
-        print_text(views.bench_comparison(names[0], names[1], made, flips).text)
+        print_text(views.comparison(made, flips).text)
 
 
 @bench_group.command(name="export")
@@ -226,6 +226,10 @@ def _reference(file: Store, name: str | None) -> dict[int, Reference] | None:
     if any(run.arm == name for run in file.arms()):
         return k2vv.reference_of(file, name)
     return k2vv.reference(Path(name))
+
+
+def _label(run: Run) -> str:
+    return f"{run.arm} (imported)" if run.imported else run.arm
 
 
 def _only_arm(file: Store) -> str:

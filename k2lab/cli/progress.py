@@ -1,4 +1,4 @@
-"""How far a command is: a bar of rich's in a terminal, a line now and then elsewhere; and tables likewise.
+"""How far a command is: a bar of rich's in a terminal, a line now and then elsewhere.
 
 What a server or a file says is shown without control characters, and never
 read as markup.
@@ -10,12 +10,10 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Protocol
 
 import click
-
-from k2lab.cli.printing import print_text
 
 PLAIN_EVERY_S = 10.0
 """Where nobody watches a terminal, progress is a line now and then."""
@@ -40,24 +38,6 @@ def show_progress() -> Iterator[Tell]:
     """
     with _nothing() if _is_quiet() else _bar() if _is_terminal() else _lines() as tell:
         yield tell
-
-
-def print_table(rows: Sequence[Mapping[str, object]], title: str = "", *, otherwise: str) -> None:
-    """Rows as a table of rich's where standard output is a terminal, else the text that stands for it."""
-    if not (sys.stdout.isatty() and rows):
-        print_text(otherwise)
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=Text(printable(title)) if title else None, title_justify="left")
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    for name in names:
-        table.add_column(Text(printable(name)), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(row.get(name, ""))) for name in names))
-    Console().print(table)
 
 
 def printable(value: object) -> str:

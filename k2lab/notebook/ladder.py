@@ -57,7 +57,10 @@ class Climbed:
     def compared(self, steps: Sequence[tuple[str, str]]) -> dict[str, Comparison]:
         """Pairs of arms on the same requests, each known as ``FIRST → SECOND``."""
         judged = self.judged
-        return {f"{first} → {second}": metrics.compare(judged[first], judged[second]) for first, second in steps}
+        return {
+            f"{first} → {second}": metrics.compare(judged[first], judged[second], arms=(first, second))
+            for first, second in steps
+        }
 
     def with_call_fault(self, arm: str, fault: str) -> list[Judged]:
         """The answers of an arm of which a call has this fault."""

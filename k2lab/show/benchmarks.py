@@ -43,8 +43,9 @@ def bench_summaries(summaries: Sequence[Summary]) -> View:
     return joined(*parts)
 
 
-def bench_comparison(first: str, second: str, made: Comparison, flips: int = 10) -> View:
+def comparison(made: Comparison, flips: int = 10) -> View:
     """Two arms on the same requests, and the first ``flips`` requests on which they differ."""
+    first, second = made.arms
     rows = [
         {"arm": first, "right": str(made.first)},
         {"arm": second, "right": str(made.second)},
@@ -52,11 +53,6 @@ def bench_comparison(first: str, second: str, made: Comparison, flips: int = 10)
     ]
     shown = [{"data_index": flip.data_index, first: flip.before, second: flip.after} for flip in made.flips[:flips]]
     return joined(table(rows), table(shown, f"{len(shown)} of {len(made.flips)} requests that differ"))
-
-
-def comparison(value: Comparison) -> View:
-    """Two arms, which the record does not name."""
-    return bench_comparison("first", "second", value)
 
 
 def step_table(values: Mapping[str, Comparison]) -> View:

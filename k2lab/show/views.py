@@ -16,7 +16,7 @@ from k2lab.prompt.records import Prompt
 from k2lab.repairs import Change, Repaired
 from k2lab.server.parsers import Reading, matrix
 from k2lab.server.probes import GridCell, LiteralCell
-from k2lab.show.benchmarks import arm_summary, bench_comparison, bench_summaries, comparison, costs, live, step_table
+from k2lab.show.benchmarks import arm_summary, bench_summaries, comparison, costs, live, step_table
 from k2lab.show.parts import View, escape, joined, line, note, table, text
 from k2lab.show.sides import side_by_side, token_table
 from k2lab.stats import McNemar, Share
@@ -27,7 +27,6 @@ __all__ = [
     "answer",
     "arm_summary",
     "arm_table",
-    "bench_comparison",
     "bench_summaries",
     "changes",
     "comparison",

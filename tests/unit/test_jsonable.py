@@ -41,7 +41,7 @@ def test_what_a_record_computes_comes_along_where_it_is_asked_for():
 def test_what_its_repr_leaves_out_is_left_out_where_it_is_to_be_brief():
     made = Comparison(first=share(1, 2), second=share(2, 2), test=mcnemar(gained=1, lost=0), flips=(FLIP,))
     assert as_json(made)["flips"] == [{"data_index": 1, "before": "stop", "after": "tool_calls"}]
-    assert as_json({"a step": [made]}, brief=True)["a step"][0].keys() == {"first", "second", "test"}
+    assert as_json({"a step": [made]}, brief=True)["a step"][0].keys() == {"first", "second", "test", "arms"}
 
 
 @given(

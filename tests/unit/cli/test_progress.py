@@ -1,4 +1,4 @@
-"""What a command shows of its progress and its tables, to a person at a terminal and to a file."""
+"""What a command shows of its progress, to a person at a terminal and to a file."""
 
 import doctest
 import io
@@ -14,11 +14,10 @@ from k2lab.cli import progress
 from tests.conftest import ROOT
 
 RUN = """
-from k2lab.cli.progress import print_table, show_progress
+from k2lab.cli.progress import show_progress
 with show_progress() as tell:
     tell("1 of 2: \\x1b[2J[red]stop", done=1, of=2)
     tell("2 of 2: \\x1b]0;title\\x07[red]stop", done=2, of=2)
-print_table([{"arm": "a\\x1b[2J", "[bold]": "b"}], "What\\x07", otherwise="plain")
 """
 
 
@@ -42,17 +41,16 @@ def at_a_terminal(code, **env):
     return shown.decode()
 
 
-def test_a_terminal_gets_a_bar_and_a_table_and_nothing_of_what_is_told_moves_its_cursor():
+def test_a_terminal_gets_a_bar_and_nothing_of_what_is_told_moves_its_cursor():
     shown = at_a_terminal(RUN)
     assert "━" in shown and "2 of 2: ?]0;title?[red]stop" in shown
-    assert "a?[2J" in shown and "[bold]" in shown and "plain" not in shown
     assert "\x07" not in shown and "\x1b[2J" not in shown
 
 
 def test_elsewhere_there_are_plain_lines_and_the_last_is_among_them():
     done = subprocess.run([sys.executable, "-c", RUN], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stderr == "2 of 2: ?]0;title?[red]stop\n" and done.stdout == "plain\n"
-    assert "━" not in at_a_terminal(RUN.partition("print_table([")[0], TERM="dumb")
+    assert done.stderr == "2 of 2: ?]0;title?[red]stop\n" and done.stdout == ""
+    assert "━" not in at_a_terminal(RUN, TERM="dumb")
 
 
 def test_a_line_that_must_be_seen_is_not_left_out_and_an_error_has_the_last_word(monkeypatch):

@@ -34,7 +34,9 @@ FINDING = Finding.of("content_printed_as_list", "present", "1 content part <", p
 CELL = probes.GridCell(engine="0.11.0", in_signature=False, in_template=True, finding=FINDING)
 READING = parsers.Reading(case_id="a case", column="wire", outcome="leaked")
 LITERALS = probes.LiteralCell(server="0.11.0 <old>", template="old", request="''", empty=1, other=2)
-COMPARED = Comparison(first=share(1, 2), second=share(2, 2), test=McNemar(gained=1, lost=0, p_value=1.0), flips=())
+COMPARED = Comparison(
+    first=share(1, 2), second=share(2, 2), test=McNemar(gained=1, lost=0, p_value=1.0), arms=("old", "<new>"), flips=()
+)
 TAGS = {"type": "object", "properties": {"tags": {"type": "array", "uniqueItems": True}}}
 LABEL = Request.of(REQUEST.messages, [{"type": "function", "function": {"name": "label", "parameters": TAGS}}])
 ENFORCED = enforcer.enforce(LABEL, options=enforcer.Options(loosen=True))
@@ -58,6 +60,7 @@ def shown(value):
         (repairs.repair(HISTORY), "what the repair changed"),
         (wire.parse(OUTPUT), "functions."),
         (COMPARED, "McNemar"),
+        (COMPARED, "<new> against old"),
         (ENFORCED, "first index 0, calls at most 8"),
         (ENFORCED, "uniqueItems"),
         (origins({}, {"old template": "<sha>"}), "<sha>"),
