@@ -45,7 +45,7 @@ Unjudged = Literal[
 
 WORDS: Mapping[str, str] = {
     "no_finish_reason": "it does not say why it ended",
-    "unknown_finish_reason": "none of the API's",
+    "unknown_finish_reason": "the API knows no such reason",
     "no_calls": "ended as a tool call, and calls nothing",
     "calls_without_the_reason": "calls, and did not end as a tool call",
     "call_in_the_old_field": "function_call, which the request does not use",
@@ -56,7 +56,7 @@ WORDS: Mapping[str, str] = {
     "repetition_in_content": "the same few characters over and over to the end",
     "repetition_in_reasoning": "the same few characters over and over to the end",
     "another_tool_than_tool_choice_allows": "named, or listed in allowed_tools",
-    "broken_schema": "a called tool's own schema is none: the request's fault",
+    "broken_schema": "a called tool's own schema is not JSON Schema: the request's fault",
     "tools_not_in_the_file": "the request there lacks what the model was given, such as a prompt as text",
     "tool_choice_not_sent": "nor parallel_tool_calls: a plain completion has neither",
     "tool_choice_of_an_undeclared_tool": "no answer can keep it: the request's fault",

@@ -61,7 +61,7 @@ class Store:
         """The latest run of an arm; raises :class:`InputError` with the arms there are."""
         known = {run.arm: run for run in self.runs()}
         if arm not in known:
-            raise InputError(f"no arm {arm!r}: there is {', '.join(sorted(known)) or 'none'}")
+            raise InputError(f"the file has no arm {arm!r}, it has {', '.join(sorted(known)) or 'none yet'}")
         return known[arm]
 
     def results(self, run: Run) -> Iterator[Result]:

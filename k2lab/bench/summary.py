@@ -37,7 +37,7 @@ def summarise(file: Store, run: Run, reference: Mapping[int, Reference] | None =
     """Sum up an arm; raises :class:`InputError` for one without results, or a reference of other requests."""
     trials = metrics.by_trial(judge_all(file.results(run)))
     if not trials:
-        raise InputError(f"arm {run.arm!r} has no results yet")
+        raise InputError(f"arm {run.arm!r} has no results yet: start it again with k2lab bench run")
     first = trials[0]
     return Summary(
         arm=run.arm,

@@ -189,7 +189,9 @@ def _interpreter() -> str:
     name = f"python{PYTHON[0]}.{PYTHON[1]}"
     found = shutil.which(name)
     if found is None:
-        raise EngineError(f"engines need {name}, and none is on the PATH: install it, as with `uv python install 3.11`")
+        raise EngineError(
+            f"engines need {name}, which is not on the PATH: install it, as with `uv python install 3.11`"
+        )
     return found
 
 

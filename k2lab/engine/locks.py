@@ -76,7 +76,7 @@ def versions() -> list[str]:
 def read(version: str) -> Lock:
     """The lock of a release; raises :class:`EngineError` for an unknown one."""
     if version not in versions():
-        raise EngineError(f"no engine {version!r}: the locked versions are {', '.join(versions())}")
+        raise EngineError(f"k2lab has no lock for engine {version!r}: the locked versions are {', '.join(versions())}")
     return parsed(version, resources.files(__package__).joinpath("locks", f"{version}.txt").read_text(encoding="utf-8"))
 
 

@@ -100,7 +100,7 @@ def launch(
 
 def _with_vllm(python: Path) -> Path:
     if not python.exists():
-        raise EngineError(f"no interpreter {python}: give the path of a Python that has vllm")
+        raise EngineError(f"there is no interpreter at {python}: give the path of a Python that has vllm")
     probe = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
     if subprocess.run([str(python), "-c", probe], capture_output=True, check=False).returncode != 0:
         raise EngineError(f"{python} has no vllm: install it there, or name another engine")

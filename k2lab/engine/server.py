@@ -232,7 +232,7 @@ def get(server_id: str) -> Server:
         if server.server_id == server_id:
             return server
     ids = ", ".join(server.server_id for server in known) or "none is running"
-    raise EngineError(f"no server {server_id!r}: {ids}")
+    raise EngineError(f"no server runs as {server_id!r}: {ids}")
 
 
 def free_port() -> int:

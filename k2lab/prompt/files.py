@@ -135,7 +135,10 @@ def chat_templates(folder: Path, config: Config) -> ChatTemplates:
     if not texts:
         texts = {name: (text, Path(CONFIG)) for name, text in _configured(config.get("chat_template"))}
     if not texts:
-        raise SourceError(f"{folder} has no chat template: neither {TEMPLATE} nor one in {CONFIG}")
+        raise SourceError(
+            f"{folder} has no chat template, neither {TEMPLATE} nor one in {CONFIG}:"
+            " put one there, or give another source"
+        )
     return ChatTemplates(
         by_name={
             name: ChatTemplate(text=text, name=f"{folder.name}/{where.as_posix()}{_label(name, where)}")

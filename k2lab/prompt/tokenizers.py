@@ -160,7 +160,10 @@ class CodeTokenizer:
                 found += [(place, place + len(piece))] * len(run)
                 place, run = place + len(piece), []
             elif len(run) > LONGEST_RUN:
-                raise InputError(f"this tokenizer's ids do not decode to the text from character {place} on")
+                raise InputError(
+                    f"this tokenizer's ids do not decode to the text from character {place} on:"
+                    " give the tokenizer of the model itself"
+                )
         return found + [(place, len(text))] * len(run)
 
 

@@ -61,7 +61,7 @@ def object_of(value: object) -> Mapping[str, object] | None:
 
 
 def _refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is no JSON value")
+    raise ValueError(f"{constant} is not a JSON value")
 
 
 def _mended(value: object, schema: Mapping[str, object] | None) -> tuple[object, str]:
@@ -102,7 +102,7 @@ def _lenient(text: str) -> tuple[object, str]:
 
 def _fault(value: object) -> str:
     if not isinstance(value, str):
-        return "missing" if value is None else f"{KINDS.get(type(value), 'a value')}, no JSON text of an object"
+        return "missing" if value is None else f"{KINDS.get(type(value), 'a value')}, not the JSON text of an object"
     if not value.strip():
         return "empty, and the tool requires some or is not declared"
     try:
@@ -110,9 +110,9 @@ def _fault(value: object) -> str:
     except json.JSONDecodeError as error:
         at = f"line {error.lineno}, column {error.colno}"
         next_one = repr(value[error.pos]) if error.pos < len(value) else "the end"
-        return f"no JSON: {error.msg.lower()} at {at}, found {next_one}"
+        return f"not JSON: {error.msg.lower()} at {at}, found {next_one}"
     except (ValueError, RecursionError) as error:
-        return f"no JSON: {str(error) or 'nested too deeply'}"
+        return f"not JSON: {str(error) or 'nested too deeply'}"
     if isinstance(found, Mapping):
         return ""
-    return f"{KINDS.get(type(found), 'a value')}, no object: {value.strip()[:60]}"
+    return f"{KINDS.get(type(found), 'a value')}, not an object: {value.strip()[:60]}"

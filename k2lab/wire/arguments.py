@@ -1,4 +1,4 @@
-"""The JSON of a call's arguments: read it, and say where and why it is none.
+"""The JSON of a call's arguments: read it, and say where and why that fails.
 
 One tolerance: a literal control character within a string, as a model writes
 a line break there (MoonshotAI/kimi-cli#1378). All else that is no JSON is left
@@ -76,9 +76,9 @@ def place(text: str, at: int) -> str:
 
 
 def where(text: str, at: int, fault: str) -> str:
-    """Why a text is no JSON, with line, column and what was found there."""
+    """Why a text is not JSON, with line, column and what was found there."""
     found = repr(text[at : at + FOUND]) if text[at:].strip() else "the end"
-    return f"the arguments are no JSON: {place(text, at)}: {fault}, found {found}"
+    return f"the arguments are not JSON: {place(text, at)}: {fault}, found {found}"
 
 
 def as_object(read: Read, reasons: list[str]) -> tuple[dict[str, object] | None, str]:
@@ -97,7 +97,7 @@ def as_object(read: Read, reasons: list[str]) -> tuple[dict[str, object] | None,
             reasons += ["arguments encoded twice", *([inner.repaired] if inner.repaired else [])]
             return inner.value, ""
     if not isinstance(value, dict):
-        return None, f"the arguments are {_kind(value)}, no object"
+        return None, f"the arguments are {_kind(value)}, not an object"
     return value, ""
 
 

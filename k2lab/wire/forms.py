@@ -55,7 +55,7 @@ def foreign_form(text: str) -> str | None:
 def _json_form(text: str) -> str | None:
     values = _values(text)
     if not values and BROKEN_ANSWER.match(text.lstrip()):
-        return f"a chat answer that is cut or no JSON, such as Python prints: save the answer as JSON; {RAW}"
+        return f"a chat answer that is cut or not JSON, such as Python prints: save the answer as JSON; {RAW}"
     if not values:
         return None
     first = values[0]

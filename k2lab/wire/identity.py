@@ -107,7 +107,7 @@ def _index_said(packed: str, name: str, index: int | None) -> str:
     if index is not None:
         return ""
     missing = packed.rstrip("_.:/-").endswith(SPACE.sub("", name))
-    return " without an index" if missing else ", its index being no number"
+    return " without an index" if missing else ", its index not being a number"
 
 
 def _readings(packed: str, schemas: Schemas) -> dict[str, int | None]:
@@ -161,7 +161,7 @@ def _prefix_ends(packed: str) -> set[int]:
 def _undeclared(text: str, packed: str, schemas: Schemas | None) -> Identity:
     """An id that spells no declared tool: the name that it gives where its bounds are clear."""
     if re.search(r"\w\s+\w", text):
-        return Identity(None, None, f"id {text!r} is no id: white space between its words")
+        return Identity(None, None, f"id {text!r} cannot be read as an id: white space stands between its words")
     documented = ID.fullmatch(packed)
     if documented:
         return Identity(documented["name"], int(documented["index"]), _spelling(text, packed))
@@ -175,9 +175,11 @@ def _undeclared(text: str, packed: str, schemas: Schemas | None) -> Identity:
     if word and schemas is not None and not VENDORS.match(packed) and not _prefix_ends(packed):
         return Identity(packed, None, f"id {text!r} lacks functions. and an index")
     if PREFIX.fullmatch(re.sub(r"[^A-Za-z]*$", "", packed)):
-        return Identity(None, None, f"id {text!r} names nothing: there is no name between functions. and the index")
+        return Identity(None, None, f"id {text!r} names no tool: nothing stands between functions. and the index")
     return Identity(
-        None, None, f"id {text!r} spells no tool on offer" + ("" if schemas is not None else ": none is known")
+        None,
+        None,
+        f"id {text!r} spells no tool on offer" + ("" if schemas is not None else ": the tools are not known"),
     )
 
 

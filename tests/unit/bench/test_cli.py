@@ -134,7 +134,7 @@ def test_wrong_files_are_one_line(k2lab, stub, asked, tmp_path):
 def test_arms_and_references_that_are_not_there_are_named(k2lab, stub, asked, tmp_path):
     run = tmp_path / "run.db"
     k2lab("bench", "run", asked, "--base-url", stub, "--out", run, "--arm", "a")
-    assert "no arm 'b': there is a" in k2lab("bench", "compare", run, "a", "b").stderr
+    assert "no arm 'b', it has a" in k2lab("bench", "compare", run, "a", "b").stderr
     assert "cannot read results" in k2lab("bench", "summary", run, "--reference", "nowhere").stderr
     other = benchmark.write(tmp_path / "nano", 6)[1]
     assert "belongs to other samples" in k2lab("bench", "summary", run, "--reference", other).stderr

@@ -190,7 +190,7 @@ def test_a_reference_of_other_requests_is_refused():
     ours = finishing(["stop"])
     with pytest.raises(InputError, match="data_index 1: the reference has other messages"):
         metrics.trigger(ours, {1: Reference(finish_reason="stop", calls="", messages="another")})
-    with pytest.raises(InputError, match="none of these requests"):
+    with pytest.raises(InputError, match="answers to other requests only"):
         metrics.trigger(ours, {5: Reference(finish_reason="stop", calls="", messages=ours[0].messages)})
 
 

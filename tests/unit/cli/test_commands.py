@@ -87,7 +87,7 @@ def test_a_template_that_raises(k2lab, tmp_path):
 def test_an_unknown_engine_version(k2lab):
     for command in ("install", "serve"):
         done = k2lab("engine", command, "9.9.9")
-        one_line(done, "no engine '9.9.9': the locked versions are 0.11.0, 0.32.0")
+        one_line(done, "no lock for engine '9.9.9': the locked versions are 0.11.0, 0.32.0")
 
 
 def test_a_url_that_nobody_answers(k2lab, current):
@@ -102,8 +102,8 @@ def test_a_url_that_is_none(k2lab):
 
 
 def test_stopping_what_does_not_run(k2lab):
-    one_line(k2lab("engine", "stop", "nobody"), "no server 'nobody'")
-    one_line(k2lab("engine", "logs", "nobody"), "no server 'nobody'")
+    one_line(k2lab("engine", "stop", "nobody"), "no server runs as 'nobody'")
+    one_line(k2lab("engine", "logs", "nobody"), "no server runs as 'nobody'")
 
 
 def test_wrong_usage_is_exit_status_2(k2lab):
@@ -134,4 +134,4 @@ def test_serve_list_logs_and_stop(k2lab, tmp_path):
     assert "'--seed', '7'" in k2lab("engine", "logs", server_id, env=env).stdout
     assert k2lab("engine", "stop", server_id, env=env).stdout == f"{server_id} has ended\n"
     one_line(k2lab("chat", "--base-url", url, "--conversation", TALK), "nobody answers")
-    one_line(k2lab("engine", "stop", server_id, env=env), f"no server '{server_id}': none is running")
+    one_line(k2lab("engine", "stop", server_id, env=env), f"no server runs as '{server_id}': none is running")

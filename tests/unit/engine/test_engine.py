@@ -199,11 +199,11 @@ def test_model_folders_that_are_none_are_refused(cache, tmp_path):
 
 def test_engines_by_name(cache):
     assert engine.resolve("http://127.0.0.1:1/v1").base_url
-    with pytest.raises(EngineError, match=r"no engine '9\.9\.9': the locked versions are 0\.11\.0, 0\.32\.0"):
+    with pytest.raises(EngineError, match=r"no lock for engine '9\.9\.9': the locked versions are 0\.11\.0, 0\.32\.0"):
         engine.resolve("9.9.9")
     with pytest.raises(EngineError, match=r"not installed: k2lab engine install 0\.32\.0"):
         engine.resolve("0.32.0")
-    with pytest.raises(EngineError, match="no interpreter /nowhere/python"):
+    with pytest.raises(EngineError, match="no interpreter at /nowhere/python"):
         engine.resolve("/nowhere/python")
     with pytest.raises(EngineError, match="k2lab's own environment has no vllm"):
         engine.resolve("this")

@@ -175,4 +175,4 @@ def test_a_server_of_which_nothing_is_known_wants_a_source(k2lab, tmp_path, plai
 
 def test_an_unknown_engine_is_refused(k2lab):
     wrong = k2lab("parsers", "--engine", "9.9.9")
-    assert wrong.returncode == 1 and "no engine '9.9.9'" in wrong.stderr and "Traceback" not in wrong.stderr
+    assert wrong.returncode == 1 and "no lock for engine '9.9.9'" in wrong.stderr and "Traceback" not in wrong.stderr

@@ -46,7 +46,7 @@ FORMS = [
     (f"data:{json.dumps(CHUNK)}", "server-sent events"),
     ("HTTP/1.1 200 OK\r\na: b\r\n\r\n" + json.dumps(ANSWER), "a chat answer in JSON"),
     (json.dumps(ANSWER)[:-9], "a chat answer that is cut"),
-    (str(ANSWER), "a chat answer that is cut or no JSON, such as Python prints"),
+    (str(ANSWER), "a chat answer that is cut or not JSON, such as Python prints"),
     ("ChatCompletion(id='x', choices=[Choice(finish_reason='stop')])", "an answer as Python prints it"),
     (json.dumps("Hi<|tool_calls_section_begin|>"), "a JSON string"),
     ("[163595, 163597, 12]", "a list of token ids"),

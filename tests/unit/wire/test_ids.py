@@ -136,7 +136,9 @@ def test_arguments_that_no_schema_can_judge_raise_nothing():
 
 def test_the_reason_says_what_is_odd_about_the_index():
     assert called("functions.remove_file", REMOVE).reason.endswith("read as remove_file without an index")
-    assert called("functions.remove_file:k7", REMOVE).reason.endswith("read as remove_file, its index being no number")
+    assert called("functions.remove_file:k7", REMOVE).reason.endswith(
+        "read as remove_file, its index not being a number"
+    )
 
 
 def test_every_form_that_names_nothing_is_tried():

@@ -248,7 +248,7 @@ def test_a_bare_id_without_its_prefix_counts_where_it_names_a_tool():
 def test_arguments_that_are_no_json_say_where_and_why(arguments, place, fault, found):
     call = read(f"{S}{C}functions.find:0{A}{arguments}{X}{E}").calls[0]
     assert (call.status, call.arguments) == ("invalid_arguments", None)
-    assert call.reason == f"the arguments are no JSON: {place}: {fault}, found {found}"
+    assert call.reason == f"the arguments are not JSON: {place}: {fault}, found {found}"
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_arguments_that_are_no_json_say_where_and_why(arguments, place, fault, f
 )
 def test_arguments_that_are_no_object_say_what_they_are(arguments, kind):
     call = read(f"{S}{C}functions.find:0{A}{arguments}{X}{E}").calls[0]
-    assert (call.status, call.reason) == ("invalid_arguments", f"the arguments are {kind}, no object")
+    assert (call.status, call.reason) == ("invalid_arguments", f"the arguments are {kind}, not an object")
 
 
 @examples(200)
