@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Repair = Literal["", "ids", "history"]
 Enforce = Literal["off", "server-function", "server-parameter", "pinned"]
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 PREPARATION = 2
 """To be raised when :meth:`Arm.prepare` makes another request of the same sample, so that no older answer is reused."""
 
@@ -210,7 +212,7 @@ def digest_of(value: object) -> str:
 
 def _json(value: object) -> bytes:
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        return _ENCODER.encode(value).encode()
     except UnicodeEncodeError:  # a lone surrogate has no UTF-8, but an escape
         return json.dumps(value, separators=(",", ":")).encode()
 
@@ -221,12 +223,14 @@ def _in_order(request: Request, fields: Mapping[str, object]) -> dict[str, objec
     Tools that are ``null`` or an empty list stay what they are.
     """
     made: dict[str, object] = {}
-    rest = dict(request.parameters)
+    names = iter(request.parameters)
+    following = next(names, None)
     for name, value in fields.items():
-        if name == "messages":
+        if name == following:  # what was dropped is passed over, what was added comes last
+            made[name] = request.parameters[name]
+            following = next(names, None)
+        elif name == "messages":
             made[name] = request.messages
         elif name == "tools":
             made[name] = request.tools or value
-        elif name == next(iter(rest), None):  # what was dropped is passed over, what was added comes last
-            made[name] = rest.pop(name)
-    return {**made, **rest}
+    return {**made, **request.parameters}

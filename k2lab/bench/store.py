@@ -114,13 +114,15 @@ class Store:
         return self.run_of(arm)
 
     def register(self, run: Run, trial: int, prepared: Sequence[Prepared]) -> Counter[str]:
-        """Note what a run is about to ask; returns the finish reasons of answers taken over from earlier runs."""
-        with self._db:
-            self._db.executemany(
-                "INSERT INTO requests VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                [(run.run_id, p.data_index, p.key, p.body.decode(), p.original) for p in prepared],
-            )
-            return self._take_over(run, trial, prepared)
+        """Note what a run is about to ask; returns the finish reasons of answers taken over from earlier runs.
+
+        It is committed with the next results: without them it says nothing.
+        """
+        self._db.executemany(
+            "INSERT INTO requests VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [(run.run_id, p.data_index, p.key, p.body.decode(), p.original) for p in prepared],
+        )
+        return self._take_over(run, trial, prepared)
 
     def missing(
         self, run: Run, trial: int, prepared: Sequence[Prepared], *, rerun_failed: bool = False
@@ -173,7 +175,8 @@ class Store:
     def _take_over(self, run: Run, trial: int, prepared: Sequence[Prepared]) -> Counter[str]:
         """Copy results of earlier runs of the same arm whose request had the same key, of the same line first."""
         taken: Counter[str] = Counter()
-        earlier = [r.run_id for r in self.runs() if r.arm == run.arm and r.run_id != run.run_id]
+        rows = self._db.execute("SELECT run_id FROM runs WHERE arm = ? AND run_id <> ?", (run.arm, run.run_id))
+        earlier = [row[0] for row in rows]
         if not earlier:
             return taken
         self._db.execute("CREATE INDEX IF NOT EXISTS requests_key ON requests (key)")  # most files never need it
@@ -193,51 +196,36 @@ class Store:
         return taken
 
 
-def _result_row(run: Run, done: Done) -> dict[str, object]:
+def _result_row(run: Run, done: Done) -> tuple[object, ...]:
+    """The values of :data:`~k2lab.bench.tables.RESULT_COLUMNS`."""
     last = done.attempts[-1]
-    failure = last.failure
-    return {
-        "run_id": run.run_id,
-        "data_index": done.data_index,
-        "trial": done.trial,
-        "status": "failed" if failure else "success",
-        "finish_reason": last.finish_reason,
-        "response": last.response,
-        "failure": _words(failure),
-        "http_status": failure.status if failure else 200,
-        "duration_ms": last.duration_ms,
-        "first_ms": last.first_ms,
-        "prompt_tokens": count_of(last.usage.get("prompt_tokens")),
-        "completion_tokens": count_of(last.usage.get("completion_tokens")),
-        "attempts": len(done.attempts),
-        "last_run_at": last.started_at,
-        "line": None,
-    }
+    failure, usage = last.failure, last.usage
+    return (
+        run.run_id, done.data_index, done.trial, "failed" if failure else "success",
+        last.finish_reason, last.response, _words(failure), failure.status if failure else 200, last.duration_ms,
+        last.first_ms, count_of(usage.get("prompt_tokens")), count_of(usage.get("completion_tokens")),
+        len(done.attempts), last.started_at, None,
+    )  # fmt: skip
 
 
-def _attempt_row(run: Run, done: Done, attempt: Attempt) -> dict[str, object]:
+def _attempt_row(run: Run, done: Done, attempt: Attempt) -> tuple[object, ...]:
+    """The values of :data:`~k2lab.bench.tables.ATTEMPT_COLUMNS`."""
     failure = attempt.failure
-    return {
-        "run_id": run.run_id,
-        "data_index": done.data_index,
-        "trial": done.trial,
-        "started_at": attempt.started_at,
-        "duration_ms": attempt.duration_ms,
-        "http_status": failure.status if failure else 200,
-        "failure": _words(failure),
-        "retry_after_s": failure.retry_after_s if failure else None,
-    }
+    return (
+        run.run_id, done.data_index, done.trial, attempt.started_at, attempt.duration_ms,
+        failure.status if failure else 200, _words(failure), failure.retry_after_s if failure else None,
+    )  # fmt: skip
 
 
 def _words(failure: Failure | None) -> str | None:
     return f"{failure.kind}: {failure.detail}" if failure else None
 
 
-def _loaded_row(run: Run, result: Result) -> dict[str, object]:
-    """The row of a result that was got elsewhere."""
+def _loaded_row(run: Run, result: Result) -> tuple[object, ...]:
+    """That of a result that was got elsewhere."""
     same = ("data_index", "trial", "status", "finish_reason", "failure", "duration_ms", "first_ms",
             "prompt_tokens", "completion_tokens")  # fmt: skip
-    return {
+    values = {
         **{name: getattr(result, name) for name in same},
         "run_id": run.run_id,
         "response": json.dumps(result.response),
@@ -246,6 +234,7 @@ def _loaded_row(run: Run, result: Result) -> dict[str, object]:
         "last_run_at": result.started_at,
         "line": json.dumps(result.line) if result.line else None,
     }
+    return tuple(values[name] for name in RESULT_COLUMNS)
 
 
 @contextlib.contextmanager

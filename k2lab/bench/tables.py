@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from k2lab.errors import InputError
@@ -50,9 +50,9 @@ ATTEMPT_COLUMNS = (
 )  # fmt: skip
 
 
-def _insert(table: str, columns: Iterable[str]) -> str:
-    """The SQL that puts in a row, its values by name."""
-    return f"INSERT INTO {table} VALUES ({', '.join(f':{name}' for name in columns)})"
+def _insert(table: str, columns: Sequence[str]) -> str:
+    """The SQL that puts in a row, its values in the order of the columns: by name they take twice the time."""
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
 
 
 INSERT_RESULT = _insert("results", RESULT_COLUMNS).replace("INSERT", "INSERT OR REPLACE")
