@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -55,10 +56,14 @@ class Refused(EngineError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fork:
-    """A process that was forked and waits for a byte on the connection, which it closes as it dies."""
+    """A process that was forked. It waits to be begun; it closes the connection as it dies, and ends when we do."""
 
     pid: int
     connection: socket.socket
+
+    def begin(self, files: Sequence[IO[bytes]]) -> None:
+        """Let it run, with these as standard input, output and error."""
+        socket.send_fds(self.connection, [b"\n"], [file.fileno() for file in files])
 
 
 def ready(python: Path, environment: Mapping[str, str]) -> str:
@@ -97,45 +102,41 @@ def end(address: str) -> None:
         process.wait()
 
 
-def fork(
-    address: str,
-    argv: Sequence[str],
-    environment: Mapping[str, str],
-    files: Sequence[IO[bytes]],
-    cancel: Event | None = None,
-) -> Fork:
-    """Have a process forked that runs ``argv``, what follows the interpreter on a command line, once it is told to.
+def fork(address: str, argv: Sequence[str], environment: Mapping[str, str], cancel: Event | None = None) -> Fork:
+    """Have a process forked that runs ``argv``, what follows the interpreter on a command line, once it is begun.
 
-    ``files`` are its standard input, output and error. Raises :class:`Refused`
-    where none was forked, also once ``cancel`` is set.
+    Raises :class:`Refused` where none was forked, also once ``cancel`` is set.
     """
     asked = {"argv": list(argv), "cwd": os.getcwd(), "environment": dict(environment)}
     connection = _connected(address)
     try:
-        text = json.dumps(asked).encode() + b"\n"
-        sent = socket.send_fds(connection, [text], [file.fileno() for file in files])
-        connection.sendall(text[sent:])
+        connection.sendall(json.dumps(asked).encode() + b"\n")
         return Fork(pid=_pid(_answer(connection, cancel or Event())), connection=connection)
     except BaseException as error:
         connection.close()
-        raise Refused(f"the warm process went away: {error}") from error if isinstance(error, OSError) else error
+        if isinstance(error, OSError):
+            raise Refused(f"the warm process went away: {error}") from error
+        raise
 
 
 def run(
     address: str, argv: Sequence[str], environment: Mapping[str, str], text: str, timeout_s: float
 ) -> tuple[str, str]:
-    """Standard output and error of a forked script that is given ``text``; raises :class:`Refused` and ``TimeoutError``."""
+    """Standard output and error of a forked script that is given ``text``.
+
+    Raises :class:`Refused` where none was forked, ``TimeoutError`` where it did not end in time.
+    """
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         given.write(text.encode())
         given.seek(0)
-        child = fork(address, argv, environment, (given, out, errors))
+        child = fork(address, argv, environment)
         with child.connection as connection:
             connection.settimeout(timeout_s)
-            connection.sendall(b"\n")
+            child.begin((given, out, errors))
             try:
                 connection.recv(1)
             except TimeoutError:
-                os.killpg(child.pid, 9)
+                os.killpg(child.pid, signal.SIGKILL)
                 raise
         return _text(out), _text(errors)
 

@@ -4,11 +4,11 @@ Run by an engine's interpreter, by path; it needs nothing of k2lab. It listens o
 each MODULE that this release has, and answers requests from processes of the same user until standard input closes
 (the pipe of its owner) or nobody has asked for a while.
 
-A request is a line of JSON with three open files, which become standard input, output and error:
-``{"argv", "cwd", "environment"}``, ``argv`` being what follows the interpreter on a command line: ``-m MODULE ...`` or
-``SCRIPT ...``. The answer is a line: the number of a fork of this process, which leads a session of its own and runs
-what was asked for once it is sent a line; without one it ends. ``0`` and a reason mean that it was not forked. The fork
-keeps the connection open as long as it lives.
+A request is a line of JSON: ``{"argv", "cwd", "environment"}``, ``argv`` being what follows the interpreter on a
+command line: ``-m MODULE ...`` or ``SCRIPT ...``. The answer is a line: the number of a fork of this process, which
+leads a session of its own and runs what was asked for once it is sent a byte and three open files, its standard ones;
+without, it ends. ``0`` and a reason mean that nothing was forked. The fork keeps the connection open as long as it
+lives, and is asked to end (SIGTERM) when the other end closes.
 
 A fork has what an interpreter of its own would have after the same imports: the process that forks has one thread, and
 the environments agree. What the imports printed is printed again, to standard error, by each.
@@ -38,6 +38,7 @@ from typing import Any
 IDLE_S = 600.0
 REQUEST_TIMEOUT_S = 5.0
 MAX_REQUEST_BYTES = 1 << 20
+OWNER_ALONE = 0o077
 
 SAID_BY_OTHERS = (
     "COLUMNS", "LINES", "PWD", "OLDPWD", "SHLVL", "TERM", "_", "PAGER", "GIT_PAGER", "CLICOLOR", "CLICOLOR_FORCE",
@@ -53,13 +54,12 @@ Job = Callable[[], object]
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be run, on which connection it was asked for, and its standard files."""
+    """What is to be run, and on which connection it was asked for."""
 
     argv: Sequence[str]
     cwd: str
     environment: Mapping[str, str]
     connection: socket.socket
-    files: Sequence[int]
 
 
 def warm_up(modules: Sequence[str]) -> bytes:
@@ -68,7 +68,7 @@ def warm_up(modules: Sequence[str]) -> bytes:
     os.dup2(said, 1)
     os.dup2(said, 2)
     for name in modules:
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(Exception):  # a server meets it again, and its log shows it
             importlib.import_module(name)
     sys.modules.pop(modules[0], None)  # it will be run as __main__
     sys.stdout.flush()
@@ -82,39 +82,36 @@ def serve(listener: socket.socket, before: Mapping[str, str], said: bytes) -> Jo
     """Fork for each request; in a fork, come back with what it has to do."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel then keeps no zombies
     while True:
-        ready, _, _ = select.select([0, listener], [], [], IDLE_S)
+        ready = select.select([0, listener.fileno()], [], [], IDLE_S)[0]
         if not ready or (0 in ready and not os.read(0, 1)):
             return None
-        if listener not in ready:
+        if listener.fileno() not in ready:
             continue
         connection, _ = listener.accept()
-        request = None
         try:
             request = read_request(connection)
-            reason = request and refusal(request, before)
-            if request is None or reason:
-                connection.sendall(f"0 {reason or 'not of this user'}\n".encode())
+            reason = refusal(request, before)
+            if reason:
+                connection.sendall(f"0 {reason}\n".encode())
             elif os.fork() == 0:
                 listener.close()
                 return functools.partial(be, request, changed(before), said)
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, TypeError):
             pass  # whoever asked starts an interpreter
         connection.close()
-        for file in request.files if request else ():
-            os.close(file)
 
 
-def read_request(connection: socket.socket) -> Request | None:
-    """The request, if it comes from a process of this user."""
+def read_request(connection: socket.socket) -> Request:
+    """The request; ``ValueError`` if it is none, or comes from another user."""
     _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     if user != os.getuid():
-        return None
+        raise ValueError("another user asks")
     connection.settimeout(REQUEST_TIMEOUT_S)
-    text, files, _, _ = socket.recv_fds(connection, MAX_REQUEST_BYTES, 3)
-    while text and not text.endswith(b"\n") and (more := connection.recv(MAX_REQUEST_BYTES)):
+    text = b""
+    while not text.endswith(b"\n") and len(text) < MAX_REQUEST_BYTES and (more := connection.recv(MAX_REQUEST_BYTES)):
         text += more
     connection.settimeout(None)
-    return Request(**json.loads(text), connection=connection, files=files)
+    return Request(**json.loads(text), connection=connection)
 
 
 def refusal(request: Request, before: Mapping[str, str]) -> str:
@@ -142,13 +139,7 @@ def be(request: Request, by_imports: Mapping[str, str], said: bytes) -> None:
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    request.connection.sendall(f"{os.getpid()}\n".encode())
-    if not request.connection.recv(1):
-        os._exit(0)
-    lifeline = request.connection.detach()  # the kernel closes it, with the process
-    for number, file in enumerate(request.files):
-        os.dup2(file, number)
-        os.close(file)
+    lifeline = wait_for_go(request.connection)
     os.write(2, said)
     os.chdir(request.cwd)
     set_environment({**request.environment, **by_imports})
@@ -157,6 +148,20 @@ def be(request: Request, by_imports: Mapping[str, str], said: bytes) -> None:
         run_script(request.argv)
     elif not is_core(lifeline):
         run_module(request.argv[1], request.argv[2:])
+
+
+def wait_for_go(connection: socket.socket) -> int:
+    """Be given the standard files by whoever watches this process; what is left of the connection, for its lifetime."""
+    connection.sendall(f"{os.getpid()}\n".encode())
+    go, files, _, _ = socket.recv_fds(connection, 1, 3)
+    lifeline = connection.detach()  # the kernel closes it, with the process
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGTERM)
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    if not go or select.select([lifeline], [], [], 0)[0]:
+        os._exit(0)
+    number_files(files, (0, 1, 2))
+    return lifeline
 
 
 def run_module(module: str, argv: Sequence[str]) -> None:
@@ -198,7 +203,8 @@ def is_core(lifeline: int) -> bool:
 def use_once(child: int, channel: socket.socket) -> None:
     """Let multiprocessing's next start of an interpreter be the use of this child."""
     waiting = [child]
-    spawn = multiprocessing.util.spawnv_passfds
+    util: Any = multiprocessing.util
+    spawn = util.spawnv_passfds
 
     def spawn_or_use(path: Any, args: Sequence[Any], files: Sequence[int]) -> int:
         if waiting and os.fsdecode(path) == sys.executable and args[-1] == "--multiprocessing-fork":
@@ -207,9 +213,9 @@ def use_once(child: int, channel: socket.socket) -> None:
             with contextlib.suppress(OSError), channel:
                 socket.send_fds(channel, [json.dumps(asked).encode()], asked["numbers"])
                 return process
-        return spawn(path, args, files)
+        return int(spawn(path, args, files))
 
-    multiprocessing.util.spawnv_passfds = spawn_or_use
+    util.spawnv_passfds = spawn_or_use
 
 
 def run_as_spawned(channel: socket.socket) -> None:
@@ -255,6 +261,7 @@ def name_process(command: Sequence[str]) -> None:
 def main(address: str, modules: Sequence[str]) -> Job | None:
     """Listen, import and serve; in a fork, what it has to do."""
     before = dict(os.environ)
+    os.umask(OWNER_ALONE)
     if not SAFE_PATH:
         del sys.path[0]  # the folder of this file
     listener = socket.socket(socket.AF_UNIX)
