@@ -4,7 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from k2lab.notebook.page import OUTSIDE
+from k2lab.notebook.fetching import fetched
 
 LARGEST_BYTES = 2_000_000
 """A report is looked at in a browser and kept in every clone."""
@@ -16,8 +16,8 @@ def refusal(report: Path) -> str:
     if size >= LARGEST_BYTES:
         return f"{report.name} has {size:,} bytes: at most {LARGEST_BYTES:,} are published"
     text = report.read_text(encoding="utf-8")
-    if outside := OUTSIDE.search(text):
-        return f"{report.name} would fetch from outside: {outside[0][:200]!r}"
+    if outside := fetched(text):
+        return f"{report.name} would fetch from outside: {outside!r}"
     if 'data-status="passed"' not in text:
         return f"{report.name} is of a run that did not pass: see its first line"
     return ""

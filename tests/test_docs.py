@@ -13,7 +13,7 @@ import click
 import pytest
 
 from k2lab.cli import root
-from k2lab.notebook.page import OUTSIDE
+from k2lab.notebook.fetching import fetched
 from tests.conftest import ROOT
 from tests.helpers import pages
 
@@ -141,4 +141,4 @@ def test_the_pages_build_without_a_warning_and_fetch_nothing(tmp_path):
     built = sorted(tmp_path.rglob("*.html"))
     assert {"index.html", "commands.html", "architecture.html"} <= {path.name for path in built}
     for path in built:
-        assert not OUTSIDE.search(path.read_text(encoding="utf-8")), path
+        assert not fetched(path.read_text(encoding="utf-8")), path

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import copy
-import re
+from html import escape
 from pathlib import Path
 from typing import Any
 
-from k2lab.errors import ReportError
+from k2lab.errors import ReportError, first_line
+from k2lab.notebook.fetching import fetched
 from k2lab.notebook.outcome import RECORD_TYPE
-
-OUTSIDE = re.compile(
-    r"""<(?:script|img|iframe|source)\b[^>]*\bsrc\s*=\s*["']?(?:https?:)?//|<link\b[^>]*\bhref\s*=\s*["']?(?:https?:)?//"""
-    r"""|@import\s+(?:url\()?["']?(?:https?:)?//|\bimport\s*\(?\s*["'](?:https?:)?//""",
-    re.IGNORECASE,
-)
-"""An address that a browser would fetch when it opens the page."""
 
 
 def to_html(notebook: Any, title: str, error: str = "") -> str:
@@ -35,18 +29,23 @@ def to_html(notebook: Any, title: str, error: str = "") -> str:
     config.HTMLExporter.extra_template_basedirs = [str(Path(__file__).parent / "html")]
     exporter = HTMLExporter(config=config, template_name="k2lab", embed_images=True)
     body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
-    state = "failed" if error else "passed"
-    first = error.splitlines()[0] if error else "every check of this notebook held"
-    body = body.replace("<!--k2lab-banner-->", _banner(state, first), 1)
-    outside = OUTSIDE.search(body)
-    if outside:
-        raise ReportError(f"the report of {title} would fetch from outside: {outside[0][:200]!r}")
+    body = body.replace("<!--k2lab-banner-->", _banner(error), 1)
+    if outside := fetched(body):
+        raise ReportError(f"the report of {title} would fetch from outside: {outside!r}")
     return str(body)
 
 
-def _banner(state: str, text: str) -> str:
-    from html import escape
+def without_outputs(title: str, error: str) -> str:
+    """The page of a run whose outputs can't be shown: that it failed, and why."""
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title></head>'
+        f"<body>{_banner(error)}</body></html>\n"
+    )
 
+
+def _banner(error: str) -> str:
+    state = "failed" if error else "passed"
+    text = first_line(error) if error else "every check of this notebook held"
     colour = {"passed": "#2c6fd1", "failed": "#d9780f"}[state]
     style = f"font:14px system-ui,sans-serif;padding:.6em 1em;border-left:.6em solid {colour};margin:1em"
     return f'<div id="k2lab-status" data-status="{state}" style="{style}"><b>{state}</b>: {escape(text)}</div>'

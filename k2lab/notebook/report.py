@@ -7,6 +7,7 @@ does not stop the others.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -165,7 +166,7 @@ def _take(step: Step, job: _Job, fleet: Fleet, out: Path, watch: Watch, place: P
     """One step of the plan: its servers up, its notebook run, what nobody needs any more ended."""
     fleet.begin(step.starts)
     began = time.monotonic()
-    (out / f"{job.name}.ipynb").unlink(missing_ok=True)
+    _clear(job, out)
     try:
         urls = fleet.urls(step.needs, lambda names: watch(replace(place, waiting_for=names)))
         error = ""
@@ -200,7 +201,7 @@ def _report(job: _Job, error: str, out: Path, *, seconds: float, waited_s: float
     notebook = out / f"{job.name}.ipynb"
     executed = nbformat.read(notebook, as_version=4)
     html = out / f"{job.name}.html"
-    html.write_text(page.to_html(executed, job.name, error), encoding="utf-8")
+    error = _write_page(html, executed, job.name, error)
     made = Report(
         name=job.name,
         ok=not error,
@@ -221,6 +222,26 @@ def _report(job: _Job, error: str, out: Path, *, seconds: float, waited_s: float
     )
     summary.write(out / summary.FILE, entry)
     return made
+
+
+def _write_page(html: Path, executed: Any, name: str, error: str) -> str:
+    """Write a run's page; returns what went wrong, which may be the page itself."""
+    try:
+        text = page.to_html(executed, name, error)
+    except ReportError as refused:
+        error = first_line(refused)
+        text = page.without_outputs(name, error)
+    fresh = html.with_suffix(".tmp")
+    fresh.write_text(text, encoding="utf-8", errors="backslashreplace")  # a lone surrogate has no bytes
+    os.replace(fresh, html)
+    return error
+
+
+def _clear(job: _Job, out: Path) -> None:
+    """What an earlier run left under a notebook's name goes before this one begins: it says nothing of this one."""
+    for suffix in (".html", ".ipynb"):
+        (out / f"{job.name}{suffix}").unlink(missing_ok=True)
+    summary.begin(out / summary.FILE, job.name)
 
 
 def _find(name: str, folder: Path) -> Path:

@@ -43,7 +43,23 @@ class Entry:
 
 def write(path: Path, entry: Entry) -> None:
     """Put an outcome beside those of other notebooks; a file that is no summary is replaced."""
-    reports = {**_reports(path), entry.name: entry.to_json()}
+    _put(path, {**_reports(path), entry.name: entry.to_json()})
+
+
+def begin(path: Path, name: str) -> None:
+    """Mark what an earlier run left under a name as of a run that has not ended; the times of a passed one stay."""
+    reports = _reports(path)
+    if name in reports:
+        match reports[name]:
+            case {"status": "passed" | "unfinished"} as known:
+                times = known
+            case _:
+                times = {}
+        state = {"status": "unfinished", "error": "this run has not ended", "results": {}}
+        _put(path, {**reports, name: {**times, **state}})
+
+
+def _put(path: Path, reports: Mapping[str, Any]) -> None:
     content = {
         "k2lab": version("k2lab"),
         "python": platform.python_version(),
@@ -61,7 +77,12 @@ def usual_seconds(path: Path, wanted: Mapping[str, Mapping[str, Any]]) -> dict[s
     found = {}
     for name, parameters in wanted.items():
         match reports.get(name):
-            case {"status": "passed", "seconds": int() | float() as seconds, "parameters": dict() as known, **more}:
+            case {
+                "status": "passed" | "unfinished",
+                "seconds": int() | float() as seconds,
+                "parameters": dict() as known,
+                **more,
+            }:
                 if known == json.loads(json.dumps(_kept(parameters))):
                     waited_s = more.get("waited_s")
                     found[name] = seconds + (waited_s if isinstance(waited_s, float) else 0.0)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from k2lab.notebook import page, report
+from k2lab.notebook import fetching, report
 from k2lab.server import parsers
 from tests.conftest import ROOT
 
@@ -23,7 +23,7 @@ def test_notebook_1_holds_on_the_live_servers(servers, tmp_path):
     assert lost["total"] == kept["total"] == 60
     assert lost["value"] <= 0.10 and lost["low"] <= lost["value"] <= lost["high"] and kept["value"] >= 0.90
     assert sum(cell["finding"]["state"] == "present" for cell in made.results["grid"]) == 1
-    assert not page.OUTSIDE.search(made.html.read_text())
+    assert not fetching.fetched(made.html.read_text())
 
 
 def run_on(servers, name, tmp_path, *given):
@@ -36,7 +36,7 @@ def run_on(servers, name, tmp_path, *given):
     parameters = [("servers", json.dumps(chosen)), *given]
     made = report.run(name, parameters, folder=NOTEBOOKS, out=tmp_path)
     assert made.ok, made.error
-    assert not page.OUTSIDE.search(made.html.read_text())
+    assert not fetching.fetched(made.html.read_text())
     return made.results
 
 

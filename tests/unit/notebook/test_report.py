@@ -13,7 +13,7 @@ import pytest
 from k2lab.engine import running
 from k2lab.errors import EngineError, InputError
 from k2lab.notebook import report
-from k2lab.notebook.page import OUTSIDE
+from k2lab.notebook.fetching import fetched
 from tests.conftest import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -57,7 +57,7 @@ def test_a_passing_notebook_leaves_report_notebook_and_summary(folder, tmp_path)
     assert summary["reports"]["good"]["results"] == {"answer": 42}
     assert summary["reports"]["good"]["parameters"]["n"] == 41
     page = made.html.read_text()
-    assert 'data-status="passed"' in page and not OUTSIDE.search(page)
+    assert 'data-status="passed"' in page and not fetched(page)
     assert str(tmp_path) not in page + made.notebook.read_text()
 
 
@@ -81,6 +81,36 @@ def test_a_failing_cell_leaves_the_notebook_and_a_report_marked_as_failed(folder
     executed = nbformat.read(made.notebook, as_version=4)
     assert any(o.output_type == "error" for c in executed.cells for o in c.get("outputs", ()))
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["reports"]["bad"]["status"] == "failed"
+
+
+def test_a_text_that_speaks_of_an_address_is_shown_and_a_tag_that_fetches_it_fails_the_report(folder, tmp_path):
+    out = tmp_path / "out"
+    place = folder("said", "print('@import url(http://example.org/x) <img src=//example.org/y>')")
+    made = report.run("said", folder=place, out=out)
+    assert made.ok and "@import url(http://example.org/x)" in made.html.read_text()
+    folder("said", "from IPython.display import HTML", "HTML('<img src=\"http://example.org/y\">')")
+    made = report.run("said", folder=place, out=out)
+    page = made.html.read_text()
+    assert not made.ok and "would fetch from outside" in made.error
+    assert 'data-status="failed"' in page and "passed" not in page and not fetched(page)
+    assert json.loads((out / "summary.json").read_text())["reports"]["said"]["status"] == "failed"
+
+
+@pytest.mark.parametrize("stage", ["waiting", "running"])
+def test_nothing_says_passed_of_a_run_that_is_broken_off(folder, tmp_path, stage):
+    place, out = folder("one", "1"), tmp_path / "out"
+    passed = report.run("one", folder=place, out=out)
+    assert passed.ok and passed.html.exists()
+
+    def interrupt(progress):
+        if progress.state in (stage, "running"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        report.run_report(["one"], folder=place, out=out, watch=interrupt)
+    assert not passed.html.exists() and not passed.notebook.exists()
+    left = json.loads((out / "summary.json").read_text())["reports"]["one"]
+    assert left["status"] == "unfinished" and left["results"] == {}
 
 
 def test_a_kernel_that_dies_is_a_failed_report(folder, tmp_path):
