@@ -28,7 +28,7 @@ class NotJSON(ValueError):
 def read_json(data: str | bytes, *, constants: bool = False) -> object:
     r"""The value of a JSON text: UTF-8, finite numbers, at most :data:`MOST_LEVELS` deep.
 
-    Lone surrogates are let through, as JSON has them (``"\\ud800"``), and with
+    Lone surrogates are let through, as JSON has them (``"\ud800"``), and with
     ``constants`` the ``NaN`` and ``Infinity`` that Python's own writer makes. Raises
     :class:`NotJSON`, a ``ValueError``.
 

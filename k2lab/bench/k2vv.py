@@ -20,7 +20,7 @@ from typing import Any
 from k2lab import files, jsonread
 from k2lab.bench import metrics
 from k2lab.bench.metrics import Reference
-from k2lab.bench.records import IMPORTED, Result, Run, count_of
+from k2lab.bench.records import IMPORTED, MOST, Result, Run, count_of
 from k2lab.bench.store import Store
 from k2lab.bench.verdicts import judge, judge_all, messages_of
 from k2lab.chat import Exchange, canonical
@@ -134,7 +134,7 @@ def _checked(path: Path, number: int, text: bytes) -> Mapping[str, Any]:
         line = jsonread.read_json(text, constants=True)
     except ValueError as error:
         raise InputError(f"results {path}, line {number} is not JSON: {error}") from None
-    if not isinstance(line, dict) or not isinstance(line.get("data_index"), int):
+    if not isinstance(line, dict) or count_of(line.get("data_index")) is None:
         raise InputError(f"results {path}, line {number} has no data_index: is it a result file of K2VV?")
     if not isinstance(line.get("request"), dict) or not isinstance(line.get("response") or {}, dict):
         raise InputError(f"results {path}, line {number}: request and response must be objects")
@@ -142,7 +142,9 @@ def _checked(path: Path, number: int, text: bytes) -> Mapping[str, Any]:
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise InputError(f"results {path}, line {number}: the messages of a request must be objects in a list")
     for name, kinds in (("finish_reason", str), ("duration_ms", int | float), ("last_run_at", str)):
-        if not isinstance(line.get(name), kinds | None):
+        value = line.get(name)
+        out_of_range = isinstance(value, int | float) and not 0 <= value < MOST
+        if not isinstance(value, kinds | None) or out_of_range:
             raise InputError(f"results {path}, line {number}: {name} cannot be {str(line[name])[:80]!r}")
     return line
 

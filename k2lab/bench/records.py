@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from k2lab.bench.answers import is_raw
-from k2lab.bench.client import Attempt
 from k2lab.chat import Exchange, Request
+
+if TYPE_CHECKING:
+    from k2lab.bench.client import Attempt
+
+MOST = 1 << 53
+"""What every program that reads a number of a file takes for a whole one."""
 
 IMPORTED = "imported from "
 """How the endpoint of a run begins whose results are another runner's."""
@@ -72,4 +77,4 @@ class Result:
 
 def count_of(value: object) -> int | None:
     """A number of tokens, or ``None`` for what a server sent instead."""
-    return value if isinstance(value, int) and 0 <= value < 1 << 53 else None
+    return value if type(value) is int and 0 <= value < MOST else None

@@ -19,16 +19,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import filelock
 
 from k2lab.bench import tables
 from k2lab.bench.arm import Prepared, digest_of
-from k2lab.bench.client import Attempt
 from k2lab.bench.records import Done, Result, Run, count_of
 from k2lab.bench.tables import INSERT_ATTEMPT, INSERT_RESULT, RESULT_COLUMNS
 from k2lab.errors import InputError
-from k2lab.server.transport import Failure
+
+if TYPE_CHECKING:
+    from k2lab.bench.client import Attempt
+    from k2lab.server.transport import Failure
 
 DECODED = ("response", "request", "asked", "line")
 """Fields of a result that are stored as JSON text."""
@@ -107,7 +110,7 @@ class Store:
                 self._db.execute(
                     "INSERT INTO runs (arm, digest, config, samples, samples_sha256, started_at, turn)"
                     f" VALUES (?, ?, ?, ?, ?, ?, {NEXT_TURN})",
-                    (arm, digest, json.dumps(config), samples, samples_sha256, _now()),
+                    (arm, digest, json.dumps(config), _storable(samples), samples_sha256, _now()),
                 )
             elif found[0] != self.run_of(arm).run_id:
                 self._db.execute(f"UPDATE runs SET turn = {NEXT_TURN} WHERE run_id = ?", found)
@@ -221,17 +224,22 @@ def _words(failure: Failure | None) -> str | None:
     return f"{failure.kind}: {failure.detail}" if failure else None
 
 
+def _storable(value: object) -> object:
+    """A column's value, a text without lone surrogates: SQLite's is UTF-8."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
 def _loaded_row(run: Run, result: Result) -> tuple[object, ...]:
     """That of a result that was got elsewhere."""
     same = ("data_index", "trial", "status", "finish_reason", "failure", "duration_ms", "first_ms",
             "prompt_tokens", "completion_tokens")  # fmt: skip
     values = {
-        **{name: getattr(result, name) for name in same},
+        **{name: _storable(getattr(result, name)) for name in same},
         "run_id": run.run_id,
         "response": json.dumps(result.response),
         "http_status": None,
         "attempts": 1,
-        "last_run_at": result.started_at,
+        "last_run_at": _storable(result.started_at),
         "line": json.dumps(result.line) if result.line else None,
     }
     return tuple(values[name] for name in RESULT_COLUMNS)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from k2lab.errors import first_line
+from k2lab.jsonread import MOST_LEVELS, is_deep
 
 NO_ARGUMENTS = "there are no arguments"
 
@@ -75,9 +76,12 @@ def decoded(arguments: object) -> tuple[object, str]:
     if not isinstance(arguments, str):
         return arguments, "" if arguments is not None else NO_ARGUMENTS
     try:
-        return json.loads(arguments), ""
+        value = json.loads(arguments)
     except (ValueError, RecursionError) as error:
         return None, f"{first_line(error)}: {arguments[:100]!r}"
+    if arguments.count("[") + arguments.count("{") > MOST_LEVELS and is_deep(value):
+        return None, f"nested deeper than {MOST_LEVELS} levels: {arguments[:100]!r}"
+    return value, ""
 
 
 def canonical(calls: Iterable[ToolCall]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -39,13 +40,22 @@ def main() -> NoReturn:
         click.echo(_advice(error), err=True)
         sys.exit(1)
     except click.ClickException as error:
-        error.show()
+        _show(error)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("k2lab: interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+
+
+def _show(error: click.ClickException) -> None:
+    """Wrong usage, as click tells it: what was typed may hold a key."""
+    from k2lab.server.keys import masked
+
+    shown = io.StringIO()
+    error.show(shown)
+    click.echo(masked(shown.getvalue()), nl=False, err=True)
 
 
 def _refuse(text: str) -> NoReturn:

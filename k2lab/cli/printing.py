@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import click
 
+from k2lab.server.keys import masked
+
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters (C0, DEL, C1), those that turn the direction of writing, and lone surrogates."""
 
@@ -32,8 +34,8 @@ def print_text(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """A line for a person, on standard error."""
-    click.echo(f"k2lab: {safe(shortened(' '.join(text.splitlines())))}", err=True)
+    """A line for a person, on standard error, without a key."""
+    click.echo(f"k2lab: {safe(shortened(masked(' '.join(text.splitlines()))))}", err=True)
 
 
 def shortened(text: str, most: int = MOST) -> str:
@@ -80,5 +82,5 @@ class _Echo(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "k2lab: " if record.levelno >= logging.WARNING else ""
-        for line in self.format(record).splitlines():
+        for line in masked(self.format(record)).splitlines():
             click.echo(prefix + safe(line), err=True)

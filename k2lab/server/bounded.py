@@ -1,7 +1,8 @@
-"""The openai client with bounds: one answer has a largest size and a last moment, and each error its failure.
+"""The openai client for those who want it, with bounds: an answer's body has a largest size and a last moment.
 
 What a server sends is counted after decompression, and read until the whole
-answer is there or its time is over, however slowly the parts come.
+answer is there or its time is over, however slowly the parts come. A redirect
+is not followed. k2lab's own requests go another way: :mod:`k2lab.server.session`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from collections.abc import Iterator
 import httpx2
 import openai
 
-from k2lab.server.transport import CONNECT_TIMEOUT_S, MAX_ANSWER_BYTES, Failure, Key, plain, refusal
+from k2lab.server.keys import Key
+from k2lab.server.transport import CONNECT_TIMEOUT_S, MAX_ANSWER_BYTES
 
 NO_KEY = "none"
 """The openai client wants a key; servers without one take any."""
@@ -30,27 +32,12 @@ def openai_client(base_url: str, key: Key, timeout_s: float) -> openai.OpenAI:
     http = openai.DefaultHttpxClient(
         timeout=timeout,
         headers={"accept-encoding": "gzip"},
+        follow_redirects=False,
         event_hooks={"request": [_start], "response": [lambda response: _bound(response, timeout_s)]},
     )
     return openai.OpenAI(
         base_url=base_url, api_key=key.value or NO_KEY, max_retries=0, timeout=timeout, http_client=http
     )
-
-
-def failure_of(error: Exception, timeout_s: float) -> Failure:
-    """What an error of the client means."""
-    cause = error.__cause__ or error
-    if isinstance(error, openai.APIStatusError):
-        return refusal(error.status_code, error.response.text, error.response.headers)
-    if isinstance(cause, httpx2.ConnectTimeout):
-        return Failure(kind="connect", detail=f"no connection within {CONNECT_TIMEOUT_S:g} s")
-    if isinstance(error, openai.APITimeoutError):
-        return Failure(kind="timeout", detail=f"no whole answer within {timeout_s:g} s")
-    if isinstance(cause, httpx2.ConnectError | httpx2.InvalidURL | httpx2.UnsupportedProtocol):
-        return Failure(kind="connect", detail=plain(cause))
-    if isinstance(cause, httpx2.ReadError | httpx2.WriteError | httpx2.RemoteProtocolError):
-        return Failure(kind="disconnect", detail=plain(cause))
-    return Failure(kind="garbage", detail=plain(cause))
 
 
 def _start(request: httpx2.Request) -> None:

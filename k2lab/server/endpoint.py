@@ -7,9 +7,10 @@ reason, never a traceback.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from k2lab.chat import PROMPT_PARAMETERS, Answer, Request
 from k2lab.errors import EndpointError, InputError, UnsupportedError, first_line
-from k2lab.server.transport import TIMEOUT_S, Failure, Key, StatusError, checked_url, error_of, plain
+from k2lab.server.keys import Key
+from k2lab.server.transport import TIMEOUT_S, UNKNOWN, Failed, Failure, checked_url, error_of
 
 if TYPE_CHECKING:
     import openai
@@ -63,7 +65,7 @@ class Endpoint:
 
     @cached_property
     def client(self) -> openai.OpenAI:
-        """The openai client underneath, for all that it can: ``client.chat.completions.create(...)``."""
+        """An openai client, ``client.chat.completions.create(...)``; k2lab's own requests need none."""
         from k2lab.server.bounded import openai_client
 
         return openai_client(self.base_url, self._key, self.timeout_s)
@@ -84,18 +86,19 @@ class Endpoint:
         return found[0]
 
     def models(self) -> list[str]:
-        """Ids of the models that the server lists."""
-        listed = self._get(f"{self.base_url}/models").get("data")
-        items = listed if isinstance(listed, list) else []
-        return [str(item["id"]) for item in items if isinstance(item, Mapping) and item.get("id")]
+        """Ids of the models that the server lists; what is none is passed over."""
+        with self._told():
+            return self._models()
 
     def version(self) -> str | None:
         """vLLM's version, where the server says it."""
+        from k2lab.server import shapes
+
         try:
-            said = self._get(f"{self.root}/version").get("version")
-        except EndpointError:
+            said = shapes.shaped(self._sent(f"{self.root}/version", None), shapes.Version)
+        except Failed:
             return None
-        return None if said is None else str(said)
+        return self._key.masked(said.version)
 
     def chat(self, request: Request, **params: object) -> Answer:
         """``/chat/completions``, not streamed; ``params`` go over those that the request has."""
@@ -112,40 +115,74 @@ class Endpoint:
 
     def tokenize(self, request: Request, **params: object) -> list[int]:
         """vLLM's ``/tokenize`` of a chat request; raises :class:`UnsupportedError` where there is none."""
-        tokens = self._own("/tokenize", self._body(_prompt_of(request), params)).get("tokens")
-        if not isinstance(tokens, list) or not all(type(token) is int for token in tokens):
-            raise self._unreadable("/tokenize gave no list of tokens")
-        return tokens
+        with self._told("/tokenize"):
+            return list(self._tokenized(request, params))
 
     def detokenize(self, ids: Sequence[int]) -> str:
         """vLLM's ``/detokenize``; raises :class:`UnsupportedError` where there is none."""
-        text = self._own("/detokenize", {"model": self.model, "tokens": list(ids)}).get("prompt")
-        if not isinstance(text, str):
-            raise self._unreadable("/detokenize gave no text")
-        return text
+        from k2lab.server import shapes
+
+        with self._told("/detokenize"):
+            said = self._post(f"{self.root}/detokenize", {"model": self.model, "tokens": list(ids)})
+            return shapes.shaped(said, shapes.Prompt).prompt
 
     def derender(self, ids: Sequence[int], tools: Sequence[Mapping[str, object]]) -> Answer:
         """What vLLM's parser makes of output ids; raises :class:`UnsupportedError` where that is not served."""
+        path = "/v1/chat/completions/derender"
         request = {"model": self.model, "messages": [{"role": "user", "content": ""}], "tools": list(tools)}
         choice = {"index": 0, "token_ids": list(ids), "finish_reason": "stop"}
         body = {"model": self.model, "generate_response": {"choices": [choice]}, "chat_request": request}
-        return self._read(self._own("/v1/chat/completions/derender", body))
+        with self._told(path):
+            return self._read(self._post(self.root + path, body))
 
     def prompt_ids(self, request: Request, **params: object) -> PromptIds:
-        """The ids of the prompt that the server itself makes: ``return_token_ids``, else ``/tokenize``."""
-        asked = {"max_tokens": 1, "return_token_ids": True, **params}
-        try:
-            answer = self.chat(_prompt_of(request), **asked)
-            if answer.prompt_ids is not None:
-                return PromptIds(ids=answer.prompt_ids, how="return_token_ids")
-        except StatusError as error:
-            if not error.unknown:
-                raise
-        try:
-            return PromptIds(ids=tuple(self.tokenize(request, **params)), how="/tokenize")
-        except UnsupportedError:
-            how = f"{self.base_url} has neither return_token_ids nor /tokenize: it cannot be known"
-            return PromptIds(ids=None, how=how)
+        """The ids of the prompt that the server itself makes: ``return_token_ids``, else ``/tokenize``.
+
+        What is not a list of ids, or of another length than the server itself
+        counts, is none: then they cannot be known, and each way says why.
+        """
+        ways = {"return_token_ids": self._returned, "/tokenize": self._tokenized}
+        reasons = []
+        for how, ask in ways.items():
+            with self._told():
+                try:
+                    return PromptIds(ids=ask(request, params), how=how)
+                except Failed as failed:
+                    if not _is_lack(failed.failure):
+                        raise
+                    reasons.append(f"{how}: {failed.failure.detail}")
+        how = f"{self.base_url} gives no ids of its prompt ({'; '.join(reasons)}): it cannot be known"
+        return PromptIds(ids=None, how=self._key.masked(how))
+
+    def _returned(self, request: Request, params: Mapping[str, object]) -> tuple[int, ...]:
+        """The ids that come with an answer."""
+        from k2lab.server import shapes
+
+        body = self._body(_prompt_of(request), {"max_tokens": 1, "return_token_ids": True, **params})
+        data = self._post(f"{self.base_url}/chat/completions", body)
+        answer = self._read(data)
+        choices = data["choices"]
+        assert isinstance(choices, list)
+        given = data.get("prompt_token_ids")
+        return shapes.token_ids(choices[0].get("prompt_token_ids") if given is None else given,
+                                answer.usage.get("prompt_tokens"))  # fmt: skip
+
+    def _tokenized(self, request: Request, params: Mapping[str, object]) -> tuple[int, ...]:
+        """The ids of ``/tokenize``."""
+        from k2lab.server import shapes
+
+        said = self._post(f"{self.root}/tokenize", self._body(_prompt_of(request), params))
+        got = shapes.shaped(said, shapes.Tokens)
+        return shapes.token_ids(got.tokens, got.count)
+
+    def _models(self) -> list[str]:
+        from k2lab.server import shapes
+
+        found = []
+        for item in shapes.shaped(self._sent(f"{self.base_url}/models", None), shapes.Listed).data:
+            with contextlib.suppress(Failed):
+                found.append(shapes.shaped(item, shapes.Model).id)
+        return [name for name in found if not self._key.stands_in(name)]
 
     def _body(self, request: Request, params: Mapping[str, object]) -> dict[str, object]:
         body = {key: value for key, value in request.to_json().items() if key not in ("stream", "stream_options")}
@@ -155,26 +192,15 @@ class Endpoint:
 
     def _answer(self, url: str, body: Mapping[str, object]) -> Answer:
         started = time.perf_counter()
-        response = self._post(url, body)
-        return self._read(response, latency_ms=(time.perf_counter() - started) * 1000)
+        with self._told():
+            response = self._post(url, body)
+            return self._read(response, latency_ms=(time.perf_counter() - started) * 1000)
 
     def _read(self, response: Mapping[str, object], *, latency_ms: float | None = None) -> Answer:
-        choices = response.get("choices")
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
-            raise self._unreadable("an answer without choices")
+        from k2lab.server import shapes
+
+        shapes.answer_of(response)
         return Answer.of(response, latency_ms=latency_ms)
-
-    def _own(self, path: str, body: Mapping[str, object]) -> dict[str, object]:
-        """A path that is vLLM's own; a server without it raises :class:`UnsupportedError`."""
-        try:
-            return self._post(self.root + path, body)
-        except StatusError as error:
-            if error.unknown:
-                raise UnsupportedError(f"{self.root} has no {path}: {error}") from None
-            raise
-
-    def _get(self, url: str) -> dict[str, object]:
-        return self._sent(url, None)
 
     def _post(self, url: str, body: Mapping[str, object]) -> dict[str, object]:
         try:
@@ -184,30 +210,28 @@ class Endpoint:
         return self._sent(url, content)
 
     def _sent(self, url: str, content: bytes | None) -> dict[str, object]:
-        """The JSON object that answers a request; one without a content is a GET."""
-        text = self._text(url, content)
+        """The JSON object that answers a request, one without a content is a GET; raises :class:`Failed`."""
+        from k2lab.server import shapes
+        from k2lab.server.blocking import wait_for
+
+        return shapes.json_object(wait_for(self._whole(url, content)), self._key)
+
+    async def _whole(self, url: str, content: bytes | None) -> bytes:
+        from k2lab.server.session import Session
+
+        async with Session(self.base_url, self._key, timeout_s=self.timeout_s) as session:
+            return await session.whole(url, content)
+
+    @contextlib.contextmanager
+    def _told(self, path: str = "") -> Iterator[None]:
+        """A failure as the error of one line; of a ``path`` that is vLLM's own, a server may lack it."""
         try:
-            data: object = json.loads(text)
-        except (ValueError, RecursionError):
-            raise self._unreadable(f"not JSON: {plain(text[:80])!r}") from None
-        if not isinstance(data, dict):
-            raise self._unreadable(f"not a JSON object: {plain(text[:80])!r}")
-        return data
-
-    def _text(self, url: str, content: bytes | None) -> str:
-        import openai
-
-        from k2lab.server.bounded import failure_of
-
-        try:
-            if content is None:
-                return self.client.get(url, cast_to=str)
-            return self.client.post(url, cast_to=str, content=content, options={"headers": JSON_HEADER})
-        except (openai.OpenAIError, ValueError) as error:  # from None: what it came of may repeat the key
-            raise error_of(self.base_url, failure_of(error, self.timeout_s), self._key) from None
-
-    def _unreadable(self, detail: str) -> EndpointError:
-        return error_of(self.base_url, Failure(kind="garbage", detail=detail), self._key)
+            yield
+        except Failed as failed:  # from None: what it came of may repeat the key
+            error = error_of(self.base_url, failed.failure, self._key)
+            if path and _is_lack(failed.failure):
+                raise UnsupportedError(f"{self.root} has no {path}: {error}") from None
+            raise error from None
 
 
 def in_parallel(call: Callable[[Item], Result], items: Iterable[Item], *, concurrency: int = 8) -> list[Result]:
@@ -225,3 +249,8 @@ def _prompt_of(request: Request) -> Request:
     """The request with those of its parameters alone that may shape its prompt."""
     kept = {"model", *PROMPT_PARAMETERS}
     return replace(request, parameters={k: v for k, v in request.parameters.items() if k in kept})
+
+
+def _is_lack(failure: Failure) -> bool:
+    """Whether a server does not know a path or a parameter, or makes something else of it."""
+    return failure.kind in ("garbage", "incomplete") or failure.status in UNKNOWN

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import email.utils
 import json
-import os
+import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
 from k2lab.errors import EndpointError, InputError, first_line
+from k2lab.jsonread import NotJSON, read_json
+from k2lab.server.keys import KEY_VARIABLE, Key, holds_key
 
 TIMEOUT_S = 120.0
 """For one whole answer, from the request's first byte to the answer's last."""
@@ -20,12 +22,17 @@ CONNECT_TIMEOUT_S = 5.0
 MAX_ANSWER_BYTES = 64 << 20
 """Decompressed. Longer answers are no chat answers, and must not fill the memory."""
 
-KEY_VARIABLE = "OPENAI_API_KEY"
+HARMLESS = re.compile(r"(?=.*[.:/])[a-z]{0,8}:?/{0,2}[a-z0-9.\[\]-]{0,40}(:\d{1,8})?(/[a-z0-9/]{0,20})?")
+"""What may be shown of a base URL that is none: a short host, a port, a short path."""
+
 STATUS_HINTS: Mapping[int | None, str] = {
     401: f"; set {KEY_VARIABLE}",
     403: f"; check {KEY_VARIABLE}",
     404: "; check the URL and the model",
 }
+
+UNKNOWN = (400, 404, 405, 422, 501)
+"""Statuses of a server that does not know a path or a parameter."""
 
 FailureKind = Literal["connect", "disconnect", "timeout", "status", "garbage", "incomplete"]
 
@@ -53,55 +60,62 @@ class StatusError(EndpointError):
     @property
     def unknown(self) -> bool:
         """Whether it says that the server does not know the path or a parameter."""
-        return self.status in (400, 404, 405, 422, 501)
+        return self.status in UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A server's key, empty where there is none; never shown.
+class Failed(Exception):
+    """Carries a :class:`Failure` up to where it is told or recorded."""
 
-    >>> Key("sk-secret").masked("the key sk-secret is wrong"), Key("sk-secret")
-    ('the key *** is wrong', Key())
-    """
-
-    value: str = field(default="", repr=False)
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
 
     @classmethod
-    def of(cls, given: str | None = None) -> Key:
-        """The key that is given, else that of ``OPENAI_API_KEY``; raises :class:`InputError` for what no key can be."""
-        value = (given or os.environ.get(KEY_VARIABLE) or "").strip()
-        place = next((place for place, char in enumerate(value) if not "!" <= char <= "~"), None)
-        if place is not None:
-            name = "the key" if given else KEY_VARIABLE
-            kind = "white space" if value[place].isspace() else "a character beyond ASCII"
-            raise InputError(f"{name} cannot be sent: {kind} at place {place + 1} of {len(value)}; copy it anew")
-        return cls(value)
-
-    def masked(self, text: str) -> str:
-        """An error's text without the key, which a server may repeat."""
-        return text.replace(self.value, "***") if self.value else text
+    def of(cls, kind: FailureKind, detail: str) -> Failed:
+        """By the kind of failure and its words."""
+        return cls(Failure(kind=kind, detail=detail))
 
 
 def checked_url(base_url: str) -> str:
     """A base URL without a slash at its end; raises :class:`InputError` for what is none, or holds a key.
 
+    What is refused is repeated only where it can hold no key.
+
     >>> checked_url("http://127.0.0.1:8000/v1/")
     'http://127.0.0.1:8000/v1'
     """
     base_url = base_url.strip()
+    usable = base_url.isprintable() and " " not in base_url
     try:
         parts = urlsplit(base_url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        usable = usable and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         (parts.hostname or "").encode("idna")
     except ValueError:  # brackets that do not close, a port or a host that there cannot be
         usable = False
-    if not usable or not base_url.isprintable() or " " in base_url:
-        raise InputError(f"{base_url!r} is not a base URL: one looks like http://127.0.0.1:8000/v1")
-    if parts.username or parts.password:
-        raise InputError(f"keep keys out of the base URL: set {KEY_VARIABLE} instead")
-    if parts.query or parts.fragment:
-        raise InputError("a base URL ends with its path: leave out what follows the ? or #")
+    if any(char in base_url for char in "@?#") or (usable and holds_key(parts.path)):
+        raise InputError(
+            "a base URL ends with its path and holds no user and no key: leave out what stands before an @ and after"
+            f" a ? or #, and set {KEY_VARIABLE} instead"
+        )
+    if not usable:
+        shown = repr(base_url) if HARMLESS.fullmatch(base_url) else "what was given"
+        raise InputError(f"{shown} is not a base URL: one looks like http://127.0.0.1:8000/v1")
     return base_url.rstrip("/")
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL, which hold no key; empty for what is none.
+
+    >>> origin_of("https://me:pw@host/v1?key=abc")
+    'https://host:443'
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        host = (parts.hostname or "").encode("idna").decode()
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{host}:{port}" if host and port and host.isprintable() else ""
 
 
 def plain(error: object) -> str:
@@ -141,8 +155,8 @@ def error_of(base_url: str, failure: Failure, key: Key) -> EndpointError:
 def _said(text: str) -> str:
     """The words of a refusal, which servers put under ``error``, ``message`` or ``detail``."""
     try:
-        said: object = json.loads(text)
-    except (ValueError, RecursionError):
+        said = read_json(text)
+    except NotJSON:
         return text or "no text"
     for name in ("error", "message", "detail"):
         if isinstance(said, Mapping) and said.get(name):

@@ -7,9 +7,13 @@ import time
 
 
 @contextlib.contextmanager
-def raw_server(*parts, pause_s=0.0, stall=False):
-    """Its URL. ``parts`` are sent with a pause after each; ``stall``: the connection then stays open."""
+def raw_server(*parts, pause_s=0.0, stall=False, first=None):
+    """Its URL. ``parts`` are sent with a pause after each; ``stall``: the connection then stays open.
+
+    ``first``: what the first request gets instead.
+    """
     ended = threading.Event()
+    turns = [*([first] if first else [])]
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self):
@@ -19,7 +23,7 @@ def raw_server(*parts, pause_s=0.0, stall=False):
                     length = int(line.split(b":")[1])
             self.rfile.read(length)
             with contextlib.suppress(OSError):  # the client has heard enough
-                for part in parts:
+                for part in turns.pop() if turns else parts:
                     self.wfile.write(part)
                     time.sleep(pause_s)
             if stall:

@@ -31,11 +31,11 @@ def written(folder, requests):
     return open_samples(path)
 
 
-def ask(folder, url, requests, *, arm="arm", limits=None, options=None, **fields):
-    """Run requests into the folder's file; ``fields`` are the arm's, ``options`` those of the run."""
+def ask(folder, url, requests, *, arm="arm", limits=None, options=None, out="run.db", **fields):
+    """Run requests into the folder's file ``out``; ``fields`` are the arm's, ``options`` those of the run."""
     arm = Arm(name=arm, base_url=url, **{"model": "m"} | fields)
     limits = limits or Limits(concurrency=4)
-    return runner.run_benchmark(written(folder, requests), arm, folder / "run.db", limits=limits, **options or {})
+    return runner.run_benchmark(written(folder, requests), arm, folder / out, limits=limits, **options or {})
 
 
 def restored(path):
@@ -45,8 +45,8 @@ def restored(path):
     return path
 
 
-def stored(folder):
-    with contextlib.suppress(InputError), store.reading(folder / "run.db") as file:
+def stored(folder, out="run.db"):
+    with contextlib.suppress(InputError), store.reading(folder / out) as file:
         return list(file.results(file.run_of("arm")))
     return []  # no file yet, or no run in it
 

@@ -17,7 +17,18 @@ pytestmark = pytest.mark.slow
 MOST_MB = 120
 """Of the core with all that it brings; 99 when this was written. A gateway carries it."""
 
-ABSENT = {"aiohttp", "ipython", "jupyterlab", "matplotlib", "numpy", "openai", "pandas", "torch", "transformers"}
+ABSENT = {
+    "aiohttp",
+    "ipython",
+    "jupyterlab",
+    "matplotlib",
+    "msgspec",
+    "numpy",
+    "openai",
+    "pandas",
+    "torch",
+    "transformers",
+}
 OUTPUT = (
     "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>"
     '{"city": "Oslo"}<|tool_call_end|><|tool_calls_section_end|>'
@@ -139,8 +150,8 @@ class TestCore:
         coded = good(call("k2lab", "model", "legacy")).strip()
         for words, library, extra in (
             (["render", "--source", coded, "--conversation", TALK, "--trust-remote-code"], "transformers", "code"),
-            (["bench", "run", tmp_path / "samples.jsonl", *samples], "aiohttp", "bench"),
-            (["chat", *samples[:2], "--conversation", TALK], "openai", "bench"),
+            (["bench", "run", tmp_path / "samples.jsonl", *samples], "msgspec", "bench"),
+            (["chat", *samples[:2], "--conversation", TALK], "msgspec", "bench"),
             (["report", "2_empty_content"], "nbformat", "notebook"),
             (["lab", tmp_path / "mine"], "jupyterlab", "notebook"),
         ):

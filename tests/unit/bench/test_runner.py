@@ -257,14 +257,25 @@ def test_a_server_that_can_answer_nothing_ends_the_run_in_one_line(tmp_path, mon
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_key_is_never_stored(server, tmp_path, monkeypatch, stream):
+def test_no_failure_holds_the_key_and_no_answer_is_altered(server, tmp_path, monkeypatch, stream):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    modes = ["echo", "400", "text", *(["error-event"] if stream else [])]
+    modes = ["400", "text", *(["error-event"] if stream else [])]
     ask(tmp_path, server.url, [request(mode, stream=stream) for mode in modes])
-    echoed, *failed = stored(tmp_path)
-    assert echoed.response["choices"][0]["message"]["content"] == "Bearer ***"
-    assert all("Bearer ***" in result.failure for result in failed)
+    assert all("Bearer ***" in result.failure for result in stored(tmp_path))
     assert not any(KEY.encode() in path.read_bytes() for path in tmp_path.iterdir())
+    ask(tmp_path, server.url, [request("echo", stream=stream)], out="echo.db")
+    [echoed] = stored(tmp_path, "echo.db")
+    assert echoed.response["choices"][0]["message"]["content"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("key", ["get", "weather", "x", "functions"])
+def test_a_placeholder_for_a_key_shreds_no_answer(server, tmp_path, monkeypatch, talk, stream, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    ask(tmp_path, server.url, [{**talk.to_json(), "stream": stream}])
+    [result] = stored(tmp_path)
+    [call] = result.exchange.answer.calls
+    assert (call.name, call.id) == ("get_weather", "functions.get_weather:0")
 
 
 @pytest.mark.parametrize("retries", [0, 1])

@@ -3,6 +3,7 @@ import json
 import pickle
 import time
 import tracemalloc
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,8 @@ from k2lab.chat import Request
 from k2lab.errors import EndpointError, InputError, K2LabError
 from k2lab.server import transport
 from k2lab.server.endpoint import Endpoint
-from k2lab.server.transport import Failure, Key, StatusError, explain
+from k2lab.server.keys import Key, masked
+from k2lab.server.transport import Failure, StatusError, explain
 from tests.helpers.raw_server import head, raw_server
 
 URL = "http://127.0.0.1:1/v1"
@@ -87,9 +89,23 @@ def test_white_space_around_a_key_is_none_of_it(monkeypatch):
     assert Key.of() == Key() and Key().masked("as it is") == "as it is"
 
 
-@given(st.text(alphabet="abc", min_size=1), st.text())
-def test_a_masked_text_never_holds_the_key(key, text):
-    assert key not in Key(key).masked(text)
+@given(st.text(alphabet="ab\"\\'%", min_size=8), st.text(), st.sampled_from([str, repr, json.dumps, quote]))
+def test_a_masked_text_never_holds_the_key(key, text, spelled):
+    for shown in (Key(key).masked(text + spelled(key) + text), Key(key).masked(text + spelled(f"x{key}y"))):
+        assert key not in shown and spelled(key).strip("'\"") not in shown
+
+
+@pytest.mark.parametrize("key", ["EMPTY", "test", "sk", "x", "none", "0"])
+def test_a_placeholder_is_masked_as_a_word_and_shreds_nothing(key):
+    text = f"the key {key} is no x{key}, run_{key}, {key}-7b or {key}s: 'Bearer {key}'"
+    assert Key(key).masked(text) == text.replace(f"key {key} ", "key *** ").replace(f"Bearer {key}", "Bearer ***")
+
+
+def test_any_value_of_the_variables_is_masked_whether_it_can_be_sent_or_not(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-first-half\nsk-second-half")
+    monkeypatch.setenv("VLLM_API_KEY", "token-abc123")
+    said = masked("sk-first-half and sk-second-half and token-abc123")
+    assert said == "*** and *** and ***"
 
 
 def test_the_key_stays_in_an_answer_and_leaves_an_error(talk):
@@ -100,13 +116,25 @@ def test_the_key_stays_in_an_answer_and_leaves_an_error(talk):
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
-    [("http://h/v1?key=abc", "leave out"), ("http://h/v1#abc", "leave out"), ("http://a..abc/v1", "a base URL"),
-     ("http://h h/v1", "a base URL"), ("http://h:99999/v1", "a base URL"), ("http://[::1/v1", "a base URL")],
+    "url",
+    ["http://h/v1?api_key=s3cret", "http://h/v1#s3cret", "http://u:s3cret@h/v1", "http://s3cret@h/v1", "h/v1?k=s3cret",
+     "http://h/v1?", "http://@h/v1", "http:/u:s3cret@h", "http:\\\\u:s3cret@h", "HTTP://u:s3cret@h", "u:s3cret@h",
+     "http://h h/v1?s3cret", "http://[::1?s3cret", "http://h/v1/s3cret-of-env/chat"],
 )  # fmt: skip
-def test_more_that_is_no_base_url(url, said):
-    with pytest.raises(InputError, match=said):
+def test_a_url_that_holds_a_key_is_refused_and_not_repeated(monkeypatch, url):
+    monkeypatch.setenv("OPENAI_API_KEY", "s3cret-of-env")
+    with pytest.raises(InputError, match="set OPENAI_API_KEY instead") as caught:
         transport.checked_url(url)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a..abc/v1", "http://h h/v1", "http://h:99999/v1", "http://[::1/v1", "sk-pasted"]
+)
+def test_more_that_is_no_base_url(url):
+    with pytest.raises(InputError, match="is not a base URL") as caught:
+        transport.checked_url(url)
+    assert "pasted" not in str(caught.value)
 
 
 @given(st.text())
@@ -136,14 +164,14 @@ def test_a_compressed_answer_is_read(talk):
         ("br", b"x", "an answer in the encoding 'br'"),
         ("gzip", b"no gzip at all", "an answer that is not gzip"),
         ("identity", bytes(65 << 20), "an answer of more than 64 MiB"),
+        ("gzip", gzip.compress(b"") * 100_000, "a gzip of more than 1000 members"),
     ],
 )
-@pytest.mark.parametrize("status", ["200 OK", "500 Oops", "307 Temporary Redirect\r\nlocation: /elsewhere"])
+@pytest.mark.parametrize("status", ["200 OK", "500 Oops"])
 def test_no_answer_fills_the_memory(talk, encoding, body, said, status):
     start = head(len(body), f"content-encoding: {encoding}").replace(b"200 OK", status.encode())
     with raw_server(start, body) as url:
         endpoint = Endpoint(url, "m")
-        assert endpoint.client
         tracemalloc.start()
         with pytest.raises(EndpointError) as caught:
             endpoint.chat(talk)
@@ -173,7 +201,7 @@ def test_a_connection_that_breaks_off_is_told_from_a_server_that_is_not_there(ta
 def test_a_deep_answer_is_refused_and_an_odd_text_is_sent(talk, plain_server):
     plain_server.answers["/v1/chat/completions"] = (200, b"[" * 100_000)
     odd = Request.of([{"role": "user", "content": "a lone \ud800"}])
-    with pytest.raises(EndpointError, match="not JSON"):
+    with pytest.raises(EndpointError, match="nested deeper than 100 levels"):
         Endpoint(plain_server.url, "m").chat(odd)
     assert plain_server.received[-1]["messages"] == list(odd.messages)
     with pytest.raises(InputError, match="cannot be sent, as it is not JSON: Object of type set"):
@@ -184,3 +212,47 @@ def test_the_openai_client_of_an_endpoint_is_the_users_own(plain_server):
     asked = [{"role": "user", "content": "Hello"}]
     said = Endpoint(plain_server.url, "m").client.chat.completions.create(model="m", messages=asked)
     assert said.choices[0].message.content == "hi"
+
+
+def test_a_redirect_is_followed_on_the_same_server_with_the_same_method(talk):
+    moved = b"HTTP/1.1 %s Moved\r\nlocation: %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+    with raw_server(head(len(GOOD)), GOOD, first=[moved % (b"307", b"/v1/elsewhere")]) as url:
+        assert Endpoint(url, "m").chat(talk).content == "hi sk-mine"
+    for status, place, said in (
+        (b"307", b"http://127.0.0.1:9/v1", "a redirect to http://127.0.0.1:9, another server"),
+        (b"308", b"https://u:s3cret@evil/?s3cret", "a redirect to https://evil:443, another server"),
+        (b"307", b"//\xff:x/", "a redirect to nowhere, another server"),
+        (b"307", b"/v1?api_key=s3cret", "a redirect to a URL with more than a path"),
+        (b"302", b"/v1/x", "a redirect that drops the request"),
+        (b"308", b"", "a redirect to itself"),
+    ):
+        with raw_server(moved % (status, place)) as url, pytest.raises(StatusError, match=said) as caught:
+            Endpoint(url, "m").chat(talk)
+        assert "s3cret" not in str(caught.value)
+    with raw_server(moved % (b"307", b"/v1/on/and/on")) as url, pytest.raises(EndpointError, match="to itself"):
+        Endpoint(url, "m").chat(talk)
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ([b"HTTP/1.1 200 OK\r\nx: ", *[b"x" * 100_000] * 100], "cannot be read .*8190"),
+        ([b"HTTP/1.1 200 OK\r\n", *[b"a: b\r\n" * 1000] * 100], "cannot be read"),
+        ([b"HTTP/1.1 100 Continue\r\n\r\n" * 1000] * 100, "is it a model server"),
+        ([b"HTTP/1.1 200 OK\r\n", *[b"a: b\r\n"] * 50], "no whole answer within 0.5 s"),
+        ([b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", *[b"1\r\n \r\n"] * 50], "no whole answer"),
+        ([b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nsk-mine-key\r\n"], "cannot be read|broke"),
+        ([b"sk-mine-key is not HTTP\r\n\r\n"], "cannot be read"),
+        ([b"HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\n"], "cannot be read"),
+        ([b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 7\r\n\r\nabcdefg"], "cannot be read"),
+        ([b"HTTP/1.1 204 No\r\n\r\n"], "answered 204"),
+        ([b"HTTP/1.1 101 Up\r\n\r\n"], "answered 101"),
+    ],
+    ids=range(11),
+)
+def test_a_head_has_its_bounds_too(talk, parts, said):
+    with raw_server(*parts, pause_s=0.05 if len(parts) < 60 else 0, stall=len(parts) > 40) as url:
+        started = time.monotonic()
+        with pytest.raises(EndpointError, match=said) as caught:
+            Endpoint(url, "m", api_key="sk-mine-key", timeout_s=0.5).chat(talk)
+        assert time.monotonic() - started < 5 and "sk-mine" not in str(caught.value)
