@@ -10,8 +10,6 @@ from k2lab.families.k3 import K3
 from k2lab.families.k25 import K2_5, K2_6, K2_7
 from k2lab.families.records import Family
 
-COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
-
 NAME = re.compile(
     r"(?:(?<![a-z0-9])|(?<=kimi))"  # k3 as a word, or kimik3
     r"k(?:(?P<three>3)(?:[.p]\d+)?|2[._p-]?(?P<minor>[567])|(?P<two>2))"
@@ -51,7 +49,7 @@ def of_template(template: str) -> Family | None:
     >>> of_template(templates.read("moonshotai-Kimi-K2.6")).name
     'K2.6'
     """
-    text = COMMENT.sub("", template)
+    text = _without_comments(template)
     if special.MIDDLE not in text or "tool_declare" not in text:
         return None
     if "tools_ts_str" not in text:
@@ -59,3 +57,12 @@ def of_template(template: str) -> Family | None:
     if "preserve_thinking" in text:
         return K2_6
     return K2_5 if re.search(r"\bthinking\b", text) else K2_7
+
+
+def _without_comments(template: str) -> str:
+    """A template's text without ``{# … #}``; one that does not end is left. Linear, whatever the text."""
+    kept, place = [], 0
+    while (begin := template.find("{#", place)) >= 0 and (end := template.find("#}", begin + 2)) >= 0:
+        kept.append(template[place:begin])
+        place = end + 2
+    return "".join([*kept, template[place:]])

@@ -8,17 +8,15 @@ with tools.
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from k2lab import files as others
 from k2lab.chat.checks import kind
 from k2lab.errors import SourceError
-from k2lab.jsonread import read_json
 from k2lab.prompt import templates
 
 CONFIG = "tokenizer_config.json"
@@ -80,10 +78,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """The object of a JSON file; empty for one that is not there. Raises :class:`SourceError` for what is not one."""
     if not is_there(path):
         return {}
-    try:
-        data = read_json(read_bytes(path))
-    except ValueError as error:
-        raise SourceError(f"{path} is not JSON that can be read: {error}") from None
+    data = others.read_json(path, "the model folder's file", error=SourceError)
     if not isinstance(data, dict):
         raise SourceError(f"{path} holds {kind(data)}, not an object: fetch the file again")
     return data
@@ -104,26 +99,7 @@ def is_file(path: Path) -> bool:
 
 def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
     """A plain file of at most so many bytes; raises :class:`SourceError` for any other, before it is waited for."""
-    try:
-        with open(path, "rb", opener=_without_waiting) as file:
-            data = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else b""
-            size = max(len(data), os.fstat(file.fileno()).st_size)
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror or error}") from None
-    if size > most:
-        raise SourceError(f"{path} has {size:,} bytes, more than the {most:,} that are read of such a file")
-    return data
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a plain file alone: a pipe would be waited for, and a device may have no end."""
-    found = os.open(path, flags | os.O_NONBLOCK)
-    mode = os.fstat(found).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(found)
-        what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
-        raise OSError(errno.EINVAL, f"it is {what}, not a file")
-    return found
+    return others.read_bytes(path, "the model folder's file", most=most, error=SourceError)
 
 
 def chat_templates(folder: Path, config: Config) -> ChatTemplates:
@@ -174,9 +150,10 @@ def token_text(value: str | Config) -> str:
 
 def _text_of(path: Path) -> str:
     try:
-        return read_bytes(path, MAX_TEMPLATE_BYTES).decode()
+        text = read_bytes(path, MAX_TEMPLATE_BYTES).decode()
     except UnicodeDecodeError as error:
         raise SourceError(f"the chat template {path} is not text in UTF-8 from byte {error.start} on") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _configured(value: object) -> list[tuple[str, str]]:

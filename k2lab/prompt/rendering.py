@@ -14,12 +14,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from k2lab import jsonread
 from k2lab.chat import Request
 from k2lab.errors import InputError, RenderError, first_line
 from k2lab.families import Family
 from k2lab.families.special import GENERATION_PROMPT
-from k2lab.prompt import sandbox
+from k2lab.prompt import known
+from k2lab.prompt.confined import Raised
 from k2lab.prompt.declaration import Declaration, declared
 from k2lab.prompt.files import ChatTemplate
 from k2lab.prompt.records import Prompt, Provenance
@@ -80,16 +80,23 @@ def prompt_of(
     that code. Raises :class:`InputError` for variables that cannot be set, and
     :class:`RenderError` when the template raises, or the prompt is not text.
     """
+    try:
+        return _prompt_of(source, request, add_generation_prompt, tokenizer, bare)
+    except RecursionError:
+        raise InputError("the request is nested too deeply to be rendered: take some levels out of it") from None
+
+
+def _prompt_of(
+    source: Source, request: Request, add_generation_prompt: bool | None, tokenizer: Tokenizer | None, bare: bool
+) -> Prompt:
     family = None if bare else source.family
     variables = _variables(request, add_generation_prompt)
     tools = declared(request.tools, family) if family else Declaration(tools=request.tools)
     template = source.chat_templates.chosen(tools=bool(request.tools))
     text = _rendered(source, template, request, tools, family, variables)
-    if jsonread.lone_surrogate(text) is not None:
-        raise RenderError("the prompt holds half a surrogate pair, which has no token ids: mend the request's texts")
     with _quiet(source):
-        known = source.tokenizer or tokenizer
-        ids = None if known is None else tuple(known.encode(text))
+        encoder = source.tokenizer or tokenizer
+        ids = None if encoder is None else _ids(encoder, text)
     provenance = Provenance(
         source=source.spec,
         template=template.name,
@@ -103,7 +110,17 @@ def prompt_of(
         template_kwargs=dict(request.template_kwargs),
         notes=_notes(source, template, request, tools),
     )
-    return Prompt(text=text, token_ids=ids, provenance=provenance, request=request, tokenizer=known)
+    return Prompt(text=text, token_ids=ids, provenance=provenance, request=request, tokenizer=encoder)
+
+
+def _ids(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(tokenizer.encode(text))
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the prompt has half a character, {text[error.start]!a}, at character {error.start}, which has no"
+            " ids: take it out of the request"
+        ) from None
 
 
 @cache
@@ -137,16 +154,14 @@ def _rendered(
 ) -> str:
     if source.runs_code:
         return _by_own_code(source, request, variables)
+    prepared: dict[str, object] = {**source.special_tokens, **(family.variables if family else {})}
+    if tools.typescript is not None:
+        prepared["tools_ts_str"] = tools.typescript
+    given = {**prepared, **variables}
     try:
-        prepared: dict[str, object] = {**source.special_tokens, **(family.variables if family else {})}
-        if tools.typescript is not None:
-            prepared["tools_ts_str"] = tools.typescript
-        listed = list(tools.tools) or None
-        text = sandbox.fill(template.text, request.messages, tools=listed, variables={**prepared, **variables})
-    except RenderError:
-        raise
-    except Exception as error:
-        raise RenderError(_cause(source, error)) from error
+        text = known.filled(template, request.messages, tools=list(tools.tools) or None, variables=given)
+    except Raised as error:
+        raise RenderError(_cause(source, error.kind, error.said)) from error
     lacks_end = source.adds_generation_prompt and bool(variables["add_generation_prompt"])
     return text if not lacks_end or text.endswith(GENERATION_PROMPT) else text + GENERATION_PROMPT
 
@@ -158,7 +173,7 @@ def _by_own_code(source: Source, request: Request, variables: Mapping[str, objec
         try:
             return str(render_chat(data["messages"], tools=data["tools"] or None, tokenize=False, **variables))
         except Exception as error:
-            raise RenderError(_cause(source, error)) from error
+            raise RenderError(_cause(source, type(error).__name__, first_line(error))) from error
 
 
 @contextlib.contextmanager
@@ -183,7 +198,7 @@ def _what_was_done(source: Source, tools: Declaration, family: Family | None) ->
 
 def _notes(source: Source, template: ChatTemplate, request: Request, tools: Declaration) -> tuple[str, ...]:
     notes = [str(tools.fallback)] if tools.fallback else []
-    read = sandbox.reads(template.text)
+    read = known.read_by(template)
     if read is not None and not source.runs_code:
         unread = sorted(request.template_kwargs.keys() - read - {"add_generation_prompt", "continue_final_message"})
         notes += [f"chat_template_kwargs: the template does not read {name}" for name in unread]
@@ -195,8 +210,7 @@ def _says_something(request: Request, name: str) -> bool:
     return request.parameters.get(name) not in (None, "auto", {"type": "text"})
 
 
-def _cause(source: Source, error: Exception) -> str:
+def _cause(source: Source, kind: str, said: str) -> str:
     return (
-        f"the chat template of {source.spec} raised {type(error).__name__}: {first_line(error)}; "
-        "check the messages against what the template reads"
+        f"the chat template of {source.spec} raised {kind}: {said}; check the messages against what the template reads"
     )

@@ -25,16 +25,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
 from k2lab.errors import RenderError
+from k2lab.prompt.plaindata import plain
 
 REASONING = ("reasoning_content", "thinking", "reasoning")
 """Fields that hold a message's reasoning, the first of them that is there being read."""
-
-BARE: tuple[tuple[type, Callable[[Any], object]], ...] = (
-    (str, str.__str__),
-    (int, int.__int__),
-    (float, float.__float__),
-)
-"""How a value of a subclass is brought to the type itself, past what the subclass makes of it."""
 
 TAG = "K2LAB_GOES_ON_HERE "
 """Marks the end of a final message that is to be continued; its space tells whether a template trims texts."""
@@ -58,10 +52,10 @@ def fill(
     """
     chat = [_message(message) for message in messages]
     given: dict[str, object] = {"documents": None, "add_generation_prompt": False}
-    given |= {name: _plain(value) for name, value in (variables or {}).items()}
+    given |= {name: plain(value) for name, value in (variables or {}).items()}
     _check_documents(given["documents"])
     goes_on = given.pop("continue_final_message", False)
-    given |= {"messages": chat, "tools": None if tools is None else _plain(list(tools))}
+    given |= {"messages": chat, "tools": None if tools is None else plain(list(tools))}
     if not goes_on:
         return compiled(template).render(given)
     if given["add_generation_prompt"]:
@@ -162,26 +156,9 @@ def _raise(message: str) -> NoReturn:
 
 def _message(message: Mapping[str, object]) -> dict[str, Any]:
     """A copy without fields that are null, its reasoning under the two names that templates read."""
-    fields = {str(name): _plain(value) for name, value in message.items() if value is not None}
+    fields = {str(name): plain(value) for name, value in message.items() if value is not None}
     reasoning = next((fields[name] for name in REASONING if fields.get(name) is not None), None)
     return fields if reasoning is None else {"thinking": reasoning, **fields, "reasoning_content": reasoning}
-
-
-def _plain(value: object) -> object:
-    """A copy in JSON's own types; what is of none becomes its type's name, so that no template can call it."""
-    if value is None or type(value) in (str, int, float, bool):
-        return value
-    for kind, bare in BARE:
-        if isinstance(value, kind):
-            return bare(value)
-    if isinstance(value, Mapping):
-        return {_plain(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        parts = [_plain(part) for part in value]
-        return parts if isinstance(value, list) else tuple(parts)
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # a number of NumPy's
-        return _plain(value.item())
-    return f"<{type(value).__name__}>"
 
 
 def _check_documents(documents: object) -> None:

@@ -23,9 +23,9 @@ from typing import Any
 from k2lab import families
 from k2lab.errors import SourceError, first_line
 from k2lab.families import Family
-from k2lab.prompt import consent, files, templates
+from k2lab.prompt import consent, files, known, templates
 from k2lab.prompt.files import ChatTemplates, Config
-from k2lab.prompt.tokenizers import KIMI_FILE, CodeTokenizer, FastTokenizer, KimiTokenizer, Tokenizer
+from k2lab.prompt.tokenizers import KIMI_FILE, CodeTokenizer, KimiTokenizer, Tokenizer
 
 HUB_PATTERNS = ("*.json", "*.jinja", "*.model", "*.py", "*.txt")
 KIMI_NAME = f"Kimi's {KIMI_FILE}"
@@ -75,9 +75,11 @@ class Source:
         if self.folder is None or self.tokenizer_name is None:
             return None
         if self.runs_code:
+            from k2lab.prompt.fast import FastTokenizer
+
             backend = getattr(self.own_code, "backend_tokenizer", None)
             return CodeTokenizer(self.own_code) if backend is None else FastTokenizer(backend)
-        return KimiTokenizer(self.folder) if self.tokenizer_name == KIMI_NAME else FastTokenizer.of_folder(self.folder)
+        return KimiTokenizer(self.folder) if self.tokenizer_name == KIMI_NAME else known.tokenizer_of(self.folder)
 
 
 def open_source(spec: str | Path, *, trust_remote_code: bool = False) -> Source:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import binascii
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from k2lab.errors import InputError, SourceError, first_line
-from k2lab.prompt.files import CONFIG, Config, is_token, named_tokens, read_object, token_text
+from k2lab.prompt.files import CONFIG, read_object
 
 if TYPE_CHECKING:
     import tiktoken
-    import tokenizers
 
 KIMI_FILE = "tiktoken.model"
 """The ranks of Kimi's tokenizer, in tiktoken's format."""
@@ -50,9 +49,6 @@ LONG_RUN = re.compile(rf"\s{{{KIMI_RUN + 1},}}|\S{{{KIMI_RUN + 1},}}")
 LONGEST_RUN = 16
 """Ids that together make whole characters, of a tokenizer that says nothing of places; a character has 4 bytes."""
 
-FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
-"""How an added token is found in a text."""
-
 Span = tuple[int, int]
 """Characters ``[start, end)`` of a text."""
 
@@ -68,39 +64,6 @@ class Tokenizer(Protocol):
 
     def spans(self, text: str) -> list[Span]:
         """Where each id of a text stands in it; ids that share a character overlap there."""
-
-
-class FastTokenizer:
-    """A ``tokenizer.json`` behind :class:`Tokenizer`."""
-
-    def __init__(self, backend: tokenizers.Tokenizer) -> None:
-        self._backend = backend
-
-    @classmethod
-    def of_folder(cls, folder: Path) -> FastTokenizer:
-        """A folder's, with the added tokens that its configuration names; raises :class:`SourceError`."""
-        import tokenizers
-
-        try:
-            backend = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-            _complete(backend, folder, read_object(folder / CONFIG))
-        except SourceError:
-            raise
-        except Exception as error:  # what it raises is of no narrower type
-            raise SourceError(f"cannot load the tokenizer of {folder}: {first_line(error)}") from error
-        return cls(backend)
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids; added tokens in the text are parsed."""
-        return list(self._backend.encode(text, add_special_tokens=False).ids)
-
-    def decode(self, ids: list[int]) -> str:
-        """The text, markers included."""
-        return str(self._backend.decode(ids, skip_special_tokens=False))
-
-    def spans(self, text: str) -> list[Span]:
-        """Where each id stands, as the library says."""
-        return list(self._backend.encode(text, add_special_tokens=False).offsets)
 
 
 class KimiTokenizer:
@@ -165,39 +128,6 @@ class CodeTokenizer:
                     " give the tokenizer of the model itself"
                 )
         return found + [(place, len(text))] * len(run)
-
-
-def _complete(backend: tokenizers.Tokenizer, folder: Path, config: Config) -> None:
-    """What transformers does to a ``tokenizer.json``: tokens that only the configuration names are added."""
-    backend.no_truncation()
-    backend.no_padding()
-    backend.encode_special_tokens = bool(config.get("split_special_tokens"))
-    there = list(backend.get_added_tokens_decoder().values())
-    forms = {repr(token) for token in there}
-    named = list(named_tokens(folder, config).values())
-    lacking = [token for token in _listed(config, set(map(token_text, named))) if repr(token) not in forms]
-    known = {token.content for token in [*there, *lacking]}
-    extra = config.get("extra_special_tokens") or config.get("additional_special_tokens")
-    for value in [*named, *filter(is_token, extra if isinstance(extra, list) else ())]:
-        if token_text(value) not in known:
-            known.add(token_text(value))
-            lacking.append(_added(value, special=True))
-    if lacking:
-        backend.add_tokens(lacking)
-
-
-def _listed(config: Config, named: Set[str]) -> list[tokenizers.AddedToken]:
-    """The tokens of ``added_tokens_decoder`` in the order of their ids; those that are named are special."""
-    table = config.get("added_tokens_decoder") or {}
-    entries = [table[token_id] for token_id in sorted(table, key=int)]
-    return [_added(entry, special=entry.get("special", False) or entry["content"] in named) for entry in entries]
-
-
-def _added(value: str | Config, *, special: bool) -> tokenizers.AddedToken:
-    from tokenizers import AddedToken
-
-    flags = {} if isinstance(value, str) else {key: value[key] for key in FLAGS if key in value}
-    return AddedToken(token_text(value), special=special, **flags)
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,73 @@
+"""What k2lab knows by its digest and uses in its own process; all else of a folder is used in a confined one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from k2lab import paths
+from k2lab.errors import InputError, RenderError, first_line
+from k2lab.prompt import confined, templates
+from k2lab.prompt.confined import ConfinedTokenizer
+from k2lab.prompt.files import CONFIG, ChatTemplate, named_tokens, read_bytes, read_object
+from k2lab.prompt.tokenizers import Tokenizer
+
+TOKENIZER = "tokenizer.json"
+
+
+def filled(
+    template: ChatTemplate,
+    messages: Sequence[Mapping[str, object]],
+    *,
+    tools: Sequence[Mapping[str, object]] | None,
+    variables: Mapping[str, object],
+) -> str:
+    """The text that a template makes, of one that is not known within limits.
+
+    Raises :class:`~k2lab.errors.SourceError` for a limit that was reached,
+    :class:`RenderError` for what cannot be continued, and
+    :class:`~k2lab.prompt.confined.Raised` for whatever the template raises.
+    """
+    if template.sha256 not in templates.KNOWN:
+        return confined.fill(
+            f"the chat template {template.name}", template.text, messages, tools=tools, variables=variables
+        )
+    from k2lab.prompt import sandbox
+
+    try:
+        return sandbox.fill(template.text, messages, tools=tools, variables=variables)
+    except RenderError:
+        raise
+    except Exception as error:
+        raise confined.Raised(type(error).__name__, first_line(error)) from error
+
+
+def read_by(template: ChatTemplate) -> frozenset[str] | None:
+    """The variables that a template reads; ``None`` for one that is not a template."""
+    if template.sha256 not in templates.KNOWN:
+        return confined.reads(f"the chat template {template.name}", template.text)
+    from k2lab.prompt import sandbox
+
+    return sandbox.reads(template.text)
+
+
+def tokenizer_of(folder: Path) -> Tokenizer:
+    """A folder's ``tokenizer.json``; raises :class:`~k2lab.errors.SourceError`."""
+    data, config = read_bytes(folder / TOKENIZER), read_object(folder / CONFIG)
+    named, digest = list(named_tokens(folder, config).values()), sha256(data).hexdigest()
+    if digest != _own_tokenizer():
+        return ConfinedTokenizer(f"the tokenizer of {folder}", digest, data, config, named)
+    from k2lab.prompt.fast import FastTokenizer
+
+    return FastTokenizer.of_files(data, config, named)
+
+
+@cache
+def _own_tokenizer() -> str | None:
+    """Digest of k2-nano's; ``None`` where its folder is not there."""
+    try:
+        return sha256((paths.data_dir() / "models" / "k2-nano" / TOKENIZER).read_bytes()).hexdigest()
+    except (InputError, OSError):
+        return None
