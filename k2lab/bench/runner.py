@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -106,10 +105,7 @@ def run_benchmark(
                     stop.set()
         finally:
             stop.set()  # where ``show`` raises, nobody waits for the rest
-        try:
-            final = future.result()
-        except sqlite3.Error as error:
-            raise InputError(f"{out} cannot be written any more: {error}; what is in it is kept") from error
+        final = future.result()
     show(final)
     return final
 

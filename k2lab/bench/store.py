@@ -13,17 +13,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import NoneType
+from typing import TYPE_CHECKING, Any
 
 import filelock
 
-from k2lab.bench import tables
+from k2lab import files, jsonread
+from k2lab.bench import faults, tables
 from k2lab.bench.arm import Prepared, digest_of
 from k2lab.bench.records import Done, Result, Run, count_of
 from k2lab.bench.tables import INSERT_ATTEMPT, INSERT_RESULT, RESULT_COLUMNS
@@ -35,6 +38,18 @@ if TYPE_CHECKING:
 
 DECODED = ("response", "request", "asked", "line")
 """Fields of a result that are stored as JSON text."""
+
+TEXT, NUMBER, OBJECT = (str,), (int, float), (dict,)
+RUN_KINDS: Mapping[str, tuple[type, ...]] = {
+    "arm": TEXT, "config": OBJECT, "samples": TEXT, "samples_sha256": TEXT, "started_at": TEXT,
+}  # fmt: skip
+RESULT_KINDS: Mapping[str, tuple[type, ...]] = {
+    "data_index": (int,), "trial": (int,), "status": TEXT, "finish_reason": (str, NoneType), "failure": (str, NoneType),
+    "response": (dict, NoneType), "request": OBJECT, "asked": OBJECT, "line": (dict, NoneType), "duration_ms": NUMBER,
+    "first_ms": (*NUMBER, NoneType), "prompt_tokens": (int, NoneType), "completion_tokens": (int, NoneType),
+    "started_at": TEXT,
+}  # fmt: skip
+"""Of what kind each value is: SQLite itself holds anything in any column."""
 
 RUN_FIELDS = tuple(field.name for field in fields(Run))
 
@@ -52,7 +67,7 @@ class Store:
         """Every run, in the order in which they were begun or last gone on with."""
         rows = self._db.execute(f"SELECT {', '.join(RUN_FIELDS)} FROM runs ORDER BY {self._turn}")
         named = (dict(zip(RUN_FIELDS, row, strict=True)) for row in rows)
-        return [Run(**{**values, "config": json.loads(values["config"])}) for values in named]
+        return [Run(**_checked({**values, "config": _decoded(values["config"])}, RUN_KINDS)) for values in named]
 
     def arms(self) -> list[Run]:
         """The latest run of each arm, in the order in which the arms were first seen."""
@@ -79,8 +94,8 @@ class Store:
         names = [column[0] for column in rows.description]
         for row in rows:
             values = dict(zip(names, row, strict=True))
-            decoded = {name: json.loads(values[name]) if values[name] else None for name in DECODED}
-            yield Result(**{**values, **decoded})
+            decoded = {name: _decoded(values[name]) for name in DECODED}
+            yield Result(**_checked({**values, **decoded}, RESULT_KINDS))
 
     def attempts(self, run: Run) -> int:
         """How many requests were sent in a run, repeated ones included."""
@@ -199,6 +214,26 @@ class Store:
         return taken
 
 
+def _decoded(text: object) -> object:
+    """The value of a JSON text as it is stored; ``None`` where there is none."""
+    if text is None or text == "":
+        return None
+    if not isinstance(text, str):
+        raise faults.DamageError(f"{str(text)[:40]!r} stands where JSON should")
+    try:
+        return jsonread.read_json(text, constants=True)
+    except jsonread.NotJSON as error:
+        raise faults.DamageError(f"{text[:40]!r} stands where JSON should: {error}") from None
+
+
+def _checked(values: dict[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
+    """The values of a row; raises where one is not of its kind."""
+    for name, kind in kinds.items():
+        if not isinstance(values[name], kind):
+            raise faults.DamageError(f"a {name} is {str(values[name])[:40]!r}")
+    return values
+
+
 def _result_row(run: Run, done: Done) -> tuple[object, ...]:
     """The values of :data:`~k2lab.bench.tables.RESULT_COLUMNS`."""
     last = done.attempts[-1]
@@ -248,15 +283,20 @@ def _loaded_row(run: Run, result: Result) -> tuple[object, ...]:
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[Store]:
     """The file for reading, also while a run writes to it; raises :class:`InputError` for what is no such file."""
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise InputError(f"there is no benchmark file {path}: create one with k2lab bench run")
-    with contextlib.closing(tables.connect(path, make=False)) as connection:
+    with files.opened(path, "benchmark file"):
+        pass
+    with contextlib.closing(tables.connect(path, make=False)) as connection, faults.told(path):
         yield Store(connection)
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Store]:
     """The file for writing, made where there is none; raises :class:`InputError` while somebody else writes."""
+    if os.path.lexists(path):
+        with files.opened(path, "benchmark file"):
+            pass
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(f"{path}.lock", timeout=0)
@@ -266,7 +306,7 @@ def writing(path: Path) -> Iterator[Store]:
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     try:
-        with contextlib.closing(tables.connect(path, make=True)) as connection:
+        with contextlib.closing(tables.connect(path, make=True)) as connection, faults.told(path):
             yield Store(connection)
             connection.execute("PRAGMA busy_timeout = 0")  # a reader in the middle of the file is not waited for
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from k2lab.bench import faults
 from k2lab.errors import InputError
 
 FORMAT = 3
@@ -18,6 +19,9 @@ UPGRADES = {
 
 LACKING = {"line": (1, "NULL"), "turn": (2, "run_id")}
 """Columns that files up to a format lack, and what stands for them there."""
+
+WAIT_S = 10
+"""How long a lock that somebody else holds is waited for."""
 
 APPLICATION_ID = 0x6B326C61  # "k2la"
 
@@ -60,18 +64,36 @@ INSERT_ATTEMPT = _insert("attempts", ATTEMPT_COLUMNS)
 
 
 def connect(path: Path, *, make: bool) -> sqlite3.Connection:
-    """Open a file, and with ``make`` for writing; raises :class:`InputError` for what is no benchmark file."""
-    with contextlib.ExitStack() as opened:
-        try:
-            connection = opened.enter_context(contextlib.closing(sqlite3.connect(path, timeout=30)))
-            _check(path, connection, make)
-            if make:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-        except sqlite3.Error as error:
-            raise InputError(f"{path} is not a benchmark file of k2lab: {error}") from None
+    """Open a file, and with ``make`` for writing; raises :class:`InputError` for another's file, or a damaged one."""
+    with contextlib.ExitStack() as opened, faults.told(path):
+        connection = opened.enter_context(contextlib.closing(_opened(path, make)))
+        _check(path, connection, make)
+        if make:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
         opened.pop_all()
     return connection
+
+
+def _opened(path: Path, make: bool) -> sqlite3.Connection:
+    """The file; one in a place where nothing can be written is read as it is, without the log that SQLite keeps."""
+    connection = sqlite3.connect(path, timeout=WAIT_S)
+    if make:
+        return connection
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorcode & 0xFF not in faults.REFUSED or has_log(path):
+            raise
+        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    return connection
+
+
+def has_log(path: Path) -> bool:
+    """Whether results stand in SQLite's log beside the file, and not yet in the file."""
+    log = path.with_name(f"{path.name}-wal")
+    return log.is_file() and log.stat().st_size > 0
 
 
 def column(connection: sqlite3.Connection, name: str) -> str:
@@ -84,7 +106,12 @@ def _check(path: Path, connection: sqlite3.Connection, make: bool) -> None:
     """Refuse another program's file as it is; make the tables in a new one where that is wished."""
     known = connection.execute("PRAGMA application_id").fetchone()[0]
     made = _format(connection)
-    if make and not known and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    empty = not connection.execute("PRAGMA page_count").fetchone()[0]
+    if empty and has_log(path):
+        raise faults.DamageError(f"it is empty, and {path.name}-wal beside it is not")
+    if empty and not make:
+        raise InputError(f"{path} is empty: k2lab bench run writes results into it")
+    if empty:
         connection.executescript(
             f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;"
         )
@@ -92,7 +119,8 @@ def _check(path: Path, connection: sqlite3.Connection, make: bool) -> None:
         raise InputError(f"{path} is an SQLite file, but not a benchmark file of k2lab")
     elif not 1 <= made <= FORMAT:
         raise InputError(f"{path} has format {made}, this k2lab reads up to {FORMAT}: use the k2lab that wrote it")
-    elif make and made < FORMAT:
+    faults.check_whole(connection)
+    if make and 0 < made < FORMAT:
         steps = " ".join(UPGRADES[step] for step in range(made, FORMAT))
         connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {FORMAT}; COMMIT;")
 
