@@ -34,6 +34,12 @@ def test_ci_runs_the_readmes_test_command_and_the_workflow_runs_ci():
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
 
 
+@pytest.mark.xdist_group("one process")
+def test_tests_of_a_group_are_sent_to_one_process(request):
+    if getattr(request.config.option, "loadgroup", False):
+        assert request.node.nodeid.endswith("@one process")
+
+
 def test_the_workflow_tries_every_python_that_is_claimed():
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
     tried = jobs["quick"]["strategy"]["matrix"]["python"]
