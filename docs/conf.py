@@ -4,8 +4,8 @@ Why Sphinx: it checks links into the API as strictly as links between pages, and
 is kept up (9.2 of October 2026), while MkDocs' last release is of August 2024.
 """
 
+import gc
 import inspect
-import os
 import pydoc
 import shutil
 import sys
@@ -16,7 +16,7 @@ from docutils import nodes
 from sphinx.addnodes import download_reference
 
 HERE = Path(__file__).parent
-os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # it looks for torch, and finds the stand-in below
+gc.set_threshold(100_000)  # pages are millions of objects, few of them garbage
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import generated  # noqa: E402
@@ -33,7 +33,8 @@ myst_heading_anchors = 3
 smartquotes = False  # --flag and '' are meant as they stand
 
 autodoc_member_order = "bysource"
-autodoc_mock_imports = ["torch", "vllm"]  # an engine's interpreter has them, this one does not
+autodoc_mock_imports = ["torch", "transformers", "vllm"]  # an engine's interpreter has them; none is quick to import
+autodoc_use_type_comments = False  # there are none
 autodoc_default_options = {"members": True}
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!k2lab\.).*")]  # other projects' names: their indexes are not on this machine
