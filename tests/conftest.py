@@ -27,6 +27,7 @@ TALK = paths.data_dir() / "conversations" / "get_weather.json"
 
 settings.register_profile("quick", deadline=None, max_examples=50)  # two cores, shared with live servers
 settings.register_profile("thorough", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=2000)
 settings.load_profile("quick")  # `make test` loads the other: pytest --hypothesis-profile=thorough
 
 

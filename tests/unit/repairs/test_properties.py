@@ -87,7 +87,7 @@ any_turns = st.one_of(
 models = st.sampled_from(["kimi-k2", "kimi-k2.5", "kimi-k2.7", "kimi-k3", "other"])
 
 
-@examples(2000)
+@examples(500)
 @given(st.lists(any_turns, min_size=1, max_size=9), models)
 def test_repairing_twice_changes_nothing_more_and_names_the_same(messages, model):
     given_one = Request.of(messages, TOOLS)
@@ -99,7 +99,7 @@ def test_repairing_twice_changes_nothing_more_and_names_the_same(messages, model
     json.dumps(once.to_json())
 
 
-@examples(2000)
+@examples(500)
 @given(st.lists(plain_turns, min_size=1, max_size=10), st.sampled_from(["kimi-k2", "kimi-k3"]))
 def test_pairing_gives_a_call_one_result_and_loses_nothing(messages, model):
     for how in (repairs.repair, repairs.renumber):
@@ -127,7 +127,7 @@ sound_turns = st.lists(
 )
 
 
-@examples(500)
+@examples(300)
 @given(sound_turns, st.randoms(), st.sampled_from(["kimi-k2", "kimi-k3"]))
 def test_a_sound_history_has_no_problem_and_each_result_keeps_its_call(turns, random, model):
     messages, answered = [USER], {}
@@ -145,7 +145,7 @@ def test_a_sound_history_has_no_problem_and_each_result_keeps_its_call(turns, ra
     assert {m["content"]: m["tool_call_id"] for m in made.request.messages if m["role"] == "tool"} == answered
 
 
-@examples(1000)
+@examples(400)
 @given(st.lists(plain_turns, min_size=1, max_size=10), models)
 def test_renumbering_twice_changes_nothing_more(messages, model):
     once = repairs.renumber(Request.of(messages), model=model)
