@@ -20,6 +20,10 @@ def examples(count: int) -> settings:
     return settings(max_examples={"quick": max(count // 5, 50), "thorough": count, "long": 20 * count}[PROFILE])
 
 
+FEW = settings(max_examples={"quick": 2, "thorough": 3, "long": 100}[PROFILE])
+"""For each schema of a catalogue of hundreds."""
+
+
 @contextmanager
 def within(limit_s: float) -> Iterator[None]:
     """What stands in the block takes no more CPU time than that."""

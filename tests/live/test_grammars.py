@@ -5,18 +5,17 @@ from dataclasses import dataclass
 from functools import cache
 
 import pytest
-from hypothesis import assume, find, given, settings
+from hypothesis import assume, find, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from k2lab.enforcer.schema import Translated, translate
 from k2lab.enforcer.schema.patterns import Unfollowed, whole
 from tests.helpers import strategies
+from tests.helpers.effort import FEW
 from tests.helpers.schemas import CATALOGUE, exact
 from tests.helpers.translated import TEXTS, as_javascript, spelled
 from tests.helpers.verdicts import anchor, blamed, judge_of, reason
-
-A_FEW = settings(max_examples=max(2, settings().max_examples // 20))  # there are 300 schemas
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +49,7 @@ def case(name):
 
 
 def some(texts):
-    return st.lists(texts, min_size=1, max_size=12, unique=True)
+    return st.lists(texts, min_size=1, max_size=8, unique=True)
 
 
 def test_every_translated_schema_compiles_soon(compiler):
@@ -60,7 +59,7 @@ def test_every_translated_schema_compiles_soon(compiler):
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-@A_FEW
+@FEW
 @given(data=st.data())
 def test_what_is_written_by_a_translated_schema_is_accepted_and_valid(name, data, accepted):
     one = case(name)
@@ -71,7 +70,7 @@ def test_what_is_written_by_a_translated_schema_is_accepted_and_valid(name, data
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-@A_FEW
+@FEW
 @given(data=st.data())
 def test_nothing_invalid_is_accepted_but_where_a_limit_names_it_and_whatever_else_is_refused_has_a_reason(
     name, data, accepted

@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from k2lab import wire
@@ -14,11 +14,10 @@ from k2lab.enforcer.grammar import Grammar
 from k2lab.enforcer.schema import translate
 from k2lab.errors import InputError
 from tests.helpers import strategies
+from tests.helpers.effort import FEW
 from tests.helpers.offered import enforced, tool
 from tests.helpers.schemas import CATALOGUE, p
 from tests.helpers.verdicts import blamed, judge_of
-
-A_FEW = settings(max_examples=max(2, settings().max_examples // 20))  # there are 300 schemas
 
 ONE_CALL = {"max_calls": 1, "tool_choice": "required", "loosen": True}
 NO_ARGUMENTS = {"TestAnyOf 4"}
@@ -43,7 +42,7 @@ def test_a_tool_whose_arguments_can_be_no_object_is_refused():
 
 
 @pytest.mark.parametrize("name", [name for name in CATALOGUE if name not in NO_ARGUMENTS])
-@A_FEW
+@FEW
 @given(data=st.data())
 def test_the_whole_tag_takes_what_a_schema_admits_and_nothing_invalid(name, data, accepted):
     asked = parameters(CATALOGUE[name])

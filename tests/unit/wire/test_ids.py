@@ -257,7 +257,7 @@ def named_ids(draw):
     return offered, named, draw(prefixes) + named + draw(indexes)
 
 
-@examples(800)
+@examples(300)
 @given(named_ids(), st.sampled_from(['{"path": "x"}', "{}", ""]))
 @example((["delete_file"], "read_file", "functions.read_file"), '{"path": "x"}')
 @example((["delete_file"], "read_file", "call_read_file"), '{"path": "x"}')
@@ -281,7 +281,7 @@ def test_no_usable_call_bears_a_name_that_its_id_contradicts(made, arguments):
     assert not others
 
 
-@examples(500)
+@examples(300)
 @given(st.from_regex(r"[A-Za-z_][A-Za-z0-9_.:@/ -]{0,30}", fullmatch=True), st.sampled_from(['{"path": "x"}', "{}"]))
 def test_arguments_never_make_a_call_of_an_id_that_is_a_word(call_id, arguments):
     assume(not opaque.is_opaque(call_id.strip()))
