@@ -138,6 +138,20 @@ def named_tokens(folder: Path, config: Config) -> dict[str, str | Config]:
     return {name: value for name, value in named.items() if is_token(value)}
 
 
+def added_tokens(table: object, where: Path) -> dict[int, str]:
+    """Texts of a table of added tokens by id; raises :class:`SourceError` for what is not one."""
+    if not isinstance(table, Mapping):
+        raise SourceError(f"added_tokens_decoder of {where} is {kind(table)}, not an object: fetch the file again")
+    found: dict[int, str] = {}
+    for number, entry in table.items():
+        if not (number.isascii() and number.isdigit() and len(number) < 10):
+            raise SourceError(f"added_tokens_decoder of {where} has the id {number[:40]!r}, which is not a number")
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("content"), str):
+            raise SourceError(f"added_tokens_decoder of {where} has no text for the id {number}: fetch the file again")
+        found[int(number)] = str(entry["content"])
+    return found
+
+
 def is_token(value: object) -> bool:
     """Whether a value says a token; a flag or a null does not."""
     return isinstance(value.get("content") if isinstance(value, Mapping) else value, str)

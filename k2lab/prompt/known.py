@@ -8,10 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from k2lab import paths
-from k2lab.errors import InputError, RenderError, first_line
+from k2lab.errors import InputError, RenderError, SourceError, first_line
 from k2lab.prompt import confined, templates
 from k2lab.prompt.confined import ConfinedTokenizer
-from k2lab.prompt.files import CONFIG, ChatTemplate, named_tokens, read_bytes, read_object
+from k2lab.prompt.files import CONFIG, ChatTemplate, added_tokens, named_tokens, read_bytes, read_object
 from k2lab.prompt.tokenizers import Tokenizer
 
 TOKENIZER = "tokenizer.json"
@@ -56,12 +56,18 @@ def read_by(template: ChatTemplate) -> frozenset[str] | None:
 def tokenizer_of(folder: Path) -> Tokenizer:
     """A folder's ``tokenizer.json``; raises :class:`~k2lab.errors.SourceError`."""
     data, config = read_bytes(folder / TOKENIZER), read_object(folder / CONFIG)
+    added_tokens(config.get("added_tokens_decoder") or {}, folder)
     named, digest = list(named_tokens(folder, config).values()), sha256(data).hexdigest()
     if digest != _own_tokenizer():
         return ConfinedTokenizer(f"the tokenizer of {folder}", digest, data, config, named)
     from k2lab.prompt.fast import FastTokenizer
 
-    return FastTokenizer.of_files(data, config, named)
+    try:
+        return FastTokenizer.of_files(data, config, named)
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # what the library raises is of no narrower type, and its panics are no Exception
+        raise SourceError(f"cannot load the tokenizer of {folder}: {first_line(error)}") from error
 
 
 @cache

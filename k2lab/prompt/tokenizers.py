@@ -5,13 +5,13 @@ from __future__ import annotations
 import binascii
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from k2lab.errors import InputError, SourceError, first_line
-from k2lab.prompt.files import CONFIG, read_object
+from k2lab.prompt.files import CONFIG, added_tokens, read_bytes, read_object
 
 if TYPE_CHECKING:
     import tiktoken
@@ -88,8 +88,14 @@ class KimiTokenizer:
         return [token for part in _cut(text) for token in self._encoding.encode(part, allowed_special="all")]
 
     def decode(self, ids: list[int]) -> str:
-        """The text, markers included."""
-        return self._encoding.decode(ids)
+        """The text, markers included; U+FFFD for an id that this tokenizer has not, as another's may be."""
+        try:
+            return self._encoding.decode(ids)
+        except (KeyError, OverflowError):
+            return "".join(map(self._decode_one, ids)) if len(ids) > 1 else "\N{REPLACEMENT CHARACTER}"
+
+    def _decode_one(self, token: int) -> str:
+        return self.decode([token])
 
     def spans(self, text: str) -> list[Span]:
         """Where each id stands, by the bytes that it is of."""
@@ -135,14 +141,25 @@ def _kimi_encoding(path: Path, changed_ns: int, size: int, named: Sequence[tuple
     """The tokenizer of a file of ranks; half a second's work, kept for as long as the file is what it was."""
     import tiktoken
 
-    words = path.read_bytes().split()  # tiktoken's own reader keeps a copy by the path, whatever becomes of the file
+    words = read_bytes(path).split()  # tiktoken's own reader keeps a copy by the path, whatever becomes of the file
     try:
         ranks = dict(zip(map(binascii.a2b_base64, words[::2]), map(int, words[1::2]), strict=True))
-    except ValueError as error:
-        raise SourceError(f"{path} is not a file of tiktoken's ranks: {first_line(error)}") from error
-    names, base = dict(named), len(ranks)
-    slots = {names.get(i, f"<|reserved_token_{i}|>"): i for i in range(base, base + KIMI_ADDED_SLOTS)}
-    return tiktoken.Encoding("kimi", pat_str=KIMI_SPLIT, mergeable_ranks=ranks, special_tokens=slots)
+        _check_ranks(ranks)
+        names, base = dict(named), len(ranks)
+        slots = {names.get(i, f"<|reserved_token_{i}|>"): i for i in range(base, base + KIMI_ADDED_SLOTS)}
+        return tiktoken.Encoding("kimi", pat_str=KIMI_SPLIT, mergeable_ranks=ranks, special_tokens=slots)
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # tiktoken is in Rust, whose panics are no Exception
+        raise SourceError(f"{path} is not a file of tiktoken's ranks: {first_line(error)}; fetch it again") from error
+
+
+def _check_ranks(ranks: Mapping[bytes, int]) -> None:
+    """What tiktoken takes for granted, and ends the process over where it is not so."""
+    if len(set(ranks.values())) < len(ranks) or max(ranks.values(), default=0) >= 1 << 24:
+        raise ValueError("its ranks are not small numbers, each there once")
+    if missing := [value for value in range(256) if bytes([value]) not in ranks]:
+        raise ValueError(f"no rank for the byte {missing[0]}")
 
 
 def _kimi_added(folder: Path) -> dict[int, str]:
@@ -150,7 +167,7 @@ def _kimi_added(folder: Path) -> dict[int, str]:
     table = read_object(folder / CONFIG).get("added_tokens_decoder") or read_object(folder / "special_tokens.json")
     if not table:
         raise SourceError(f"{folder} has {KIMI_FILE} and no names of its added tokens: put its {CONFIG} beside it")
-    return {int(token_id): entry["content"] for token_id, entry in table.items()}
+    return added_tokens(table, folder)
 
 
 def _cut(text: str) -> Iterator[str]:

@@ -28,11 +28,14 @@ def parts_of(ids: Sequence[int], tokenizer: Tokenizer, request: Request) -> list
     """Cut a prompt at its role markers and give each part its message.
 
     A part begins at a role marker and ends where the next one begins. Messages
-    are counted off in order after what the template puts before them.
+    are counted off in order after what the template puts before them. None are
+    known by a tokenizer to which the markers are no tokens.
     """
-    openings = {token for text in OPENINGS for token in tokenizer.encode(text)}
-    middle = tokenizer.encode(MIDDLE)[0]
+    openings = {token for text in OPENINGS if (token := _only(tokenizer.encode(text))) is not None}
+    middle = _only(tokenizer.encode(MIDDLE))
     starts = [index for index, token in enumerate(ids) if token in openings]
+    if not starts:
+        return []
     ends = [*starts[1:], len(ids)]
     names = [_name(ids, start, end, middle, tokenizer) for start, end in zip(starts, ends, strict=True)]
     before = _added_before(names, request)
@@ -55,7 +58,11 @@ def owner(found: Sequence[Part], index: int) -> Part:
     return holding[-1] if holding else Part(start=0, end=0, name="text before the first role marker", message=None)
 
 
-def _name(ids: Sequence[int], start: int, end: int, middle: int, tokenizer: Tokenizer) -> str:
+def _only(ids: Sequence[int]) -> int | None:
+    return ids[0] if len(ids) == 1 else None
+
+
+def _name(ids: Sequence[int], start: int, end: int, middle: int | None, tokenizer: Tokenizer) -> str:
     stop = next((i for i in range(start + 1, end) if ids[i] == middle), end)
     return tokenizer.decode(list(ids[start + 1 : stop])) or "nameless"
 
