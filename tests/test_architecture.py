@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -42,9 +43,15 @@ MODULES = sorted((ROOT / "k2lab").rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
 def imports(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -56,26 +63,28 @@ def layer(path: Path) -> str:
     return path.relative_to(ROOT / "k2lab").parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_run_downwards(path):
-    own = layer(path)
-    if own == "__init__":  # the front door loads each name when it is used: tests/test_exports.py
-        return
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] == "k2lab" and len(parts) > 1 and parts[1] != own:
-            assert parts[1] in ORDER and ORDER.index(parts[1]) < ORDER.index(own), f"{own} imports {name}"
+def test_imports_run_downwards():
+    below = {name: set(ORDER[: place + 1]) for place, name in enumerate(ORDER)}
+    rooms = {path: layer(path) for path in MODULES}
+    upward = [
+        (path, name)
+        for path, own in rooms.items()
+        if own != "__init__"  # the front door loads each name when it is used: tests/test_exports.py
+        for name in imports(path)
+        if name.startswith("k2lab.") and name.split(".")[1] not in below[own]
+    ]
+    assert upward == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_that_needs_a_display_or_an_engine_is_imported_below_the_plots(path):
-    tops = {name.split(".")[0] for name in imports(path)}
-    if layer(path) not in ("show", "notebook"):
-        assert not tops & DISPLAY
-    if path.name not in ("train.py", "parser_worker.py"):  # run by an engine's interpreter
-        assert not tops & {"torch", "vllm"}
-    if layer(path) in STANDARD_LIBRARY_ONLY:
-        assert tops <= set(sys.stdlib_module_names) | {"k2lab"}
+def test_nothing_that_needs_a_display_or_an_engine_is_imported_below_the_plots():
+    for path in MODULES:
+        tops = {name.split(".")[0] for name in imports(path)}
+        if layer(path) not in ("show", "notebook"):
+            assert not tops & DISPLAY, path
+        if path.name not in ("train.py", "parser_worker.py"):  # run by an engine's interpreter
+            assert not tops & {"torch", "vllm"}, path
+        if layer(path) in STANDARD_LIBRARY_ONLY:
+            assert tops <= set(sys.stdlib_module_names) | {"k2lab"}, path
 
 
 def test_the_command_line_starts_without_what_it_does_not_need():
@@ -85,15 +94,13 @@ def test_the_command_line_starts_without_what_it_does_not_need():
     assert done.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_modules_say_what_they_know_and_stay_short(path):
-    assert ast.get_docstring(ast.parse(path.read_text()))
-    assert len(path.read_text().splitlines()) <= 450
+def test_modules_say_what_they_know_and_stay_short():
+    assert [path for path in MODULES if not ast.get_docstring(tree(path))] == []
+    assert [path for path in MODULES if len(path.read_text().splitlines()) > 450] == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_what_is_public_says_what_it_is(path):
-    assert list(undocumented(ast.parse(path.read_text()))) == []
+def test_what_is_public_says_what_it_is():
+    assert {path: names for path in MODULES if (names := list(undocumented(tree(path))))} == {}
 
 
 def undocumented(node: ast.Module | ast.ClassDef) -> Iterator[str]:

@@ -56,19 +56,19 @@ def test_notebook_3_holds_on_the_live_servers(servers, tmp_path):
 
 
 def test_notebook_4_holds_on_the_live_servers(servers, tmp_path):
-    results = run_on(servers, "4_benchmark", tmp_path, ("requests", "150"))
-    successful = [share["count"] for share in results["successful"].values() if share["total"] == 150]
-    assert successful[0] == 0 and successful[1] > 20 and successful == sorted(successful)
+    results = run_on(servers, "4_benchmark", tmp_path, ("requests", "90"))
+    successful = [share["count"] for share in results["successful"].values() if share["total"] == 90]
+    assert successful[0] == 0 and successful[1] > 12 and successful == sorted(successful)
     assert results["summaries"]["0.32.0"]["strict"]["call_faults"]["undeclared_tool"] > 0
     step = results["steps"]["all faults → generation prompt"]
-    assert step["test"]["gained"] > 20 and "flips" not in step and results["flips"] >= 0
+    assert step["test"]["gained"] > 12 and "flips" not in step and results["flips"] >= 0
 
 
 def test_notebook_5_holds_on_the_live_servers(servers, tmp_path):
-    results = run_on(servers, "5_enforcer", tmp_path, ("requests", "150"))
+    results = run_on(servers, "5_enforcer", tmp_path, ("requests", "90"))
     for arm in ("pinned", "pinned, streamed"):
         counts = results["summaries"][arm]
-        assert counts["k2vv"]["finish_tool_calls"] > 50
+        assert counts["k2vv"]["finish_tool_calls"] > 30
         assert counts["k2vv"]["schema_validation_error_count"] == 0 and counts["strict"]["call_faults"] == {}
 
 

@@ -12,6 +12,8 @@ from k2lab.prompt.rendering import render
 from k2lab.prompt.source import open_source
 from k2lab.prompt.tokenizers import KimiTokenizer
 
+pytestmark = pytest.mark.xdist_group("transformers")  # slow to import
+
 SUFFIX = GENERATION_PROMPT
 
 

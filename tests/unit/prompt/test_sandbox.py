@@ -15,6 +15,8 @@ from k2lab.prompt import sandbox, templates
 from tests.conftest import ROOT
 from tests.helpers.constructs import covering
 
+pytestmark = pytest.mark.xdist_group("transformers")  # slow to import
+
 SPECIAL = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
 SEARCH = {
     "type": "function",

@@ -17,6 +17,8 @@ from k2lab.prompt.rendering import render
 from k2lab.prompt.source import open_source
 from k2lab.prompt.tokenizers import KIMI_FILE, CodeTokenizer, KimiTokenizer
 
+pytestmark = pytest.mark.xdist_group("transformers")  # slow to import
+
 MARKED = st.lists(
     st.sampled_from(
         ["<|im_end|>", "<|im_user|>", "<tool>", " ", "\n\n", "é", "上海", "😀", "👩‍👩‍👧", "The cat's", "123456"]
