@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shlex
 import signal
@@ -24,8 +25,11 @@ from typing import IO
 import psutil
 
 from k2lab import paths
+from k2lab.engine import supervisor, warm
 from k2lab.errors import EngineError
 from k2lab.prompt import consent
+
+log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 READY_TIMEOUT_S = 300.0
@@ -153,6 +157,7 @@ def start(
     flags: Sequence[str] = (),
     name: str = "k2-nano",
     watch_parent: bool = False,
+    fork: bool = False,
     trust_remote_code: bool = False,
     ready_timeout_s: float = READY_TIMEOUT_S,
     cancel: Event | None = None,
@@ -162,6 +167,8 @@ def start(
     Raises :class:`EngineError` with the last lines of the log and the command
     that repeats the start. A port chosen here that somebody else takes first
     is chosen again. ``cancel``, once set, gives up a start that is under way.
+    ``fork`` takes a tenth of the CPU time where several are started: see
+    :mod:`k2lab.engine.warm`.
     Code of the folder that k2lab does not know runs only where
     ``trust_remote_code`` says so: :class:`~k2lab.errors.SourceError` otherwise.
     """
@@ -181,6 +188,7 @@ def start(
         flags=tuple(flags),
         name=name,
         watch_parent=watch_parent,
+        fork=fork,
         trusts_code=trusts_code,
         ready_timeout_s=ready_timeout_s,
         cancel=cancel or Event(),
@@ -256,6 +264,7 @@ class _Start:
     flags: tuple[str, ...]
     name: str
     watch_parent: bool
+    fork: bool
     trusts_code: bool
     ready_timeout_s: float
     cancel: Event
@@ -265,27 +274,28 @@ def _start_on(port: int, start: _Start) -> Server:
     server_id = f"{start.engine if '/' not in start.engine else 'python'}-{uuid.uuid4().hex[:6]}"
     folder = _servers_dir()
     folder.mkdir(parents=True, exist_ok=True)
-    log, pid_file = folder / f"{server_id}.log", folder / f"{server_id}.pid"
-    command = [str(start.python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(start.model)]
+    log_file, pid_file = folder / f"{server_id}.log", folder / f"{server_id}.pid"
+    command = [str(start.python), "-m", warm.SERVER_MODULE, "--model", str(start.model)]
     command += ["--served-model-name", start.name, "--host", HOST, "--port", str(port), *BASE_FLAGS, *start.flags]
     command += ["--trust-remote-code"] if start.trusts_code else []
     shown = " ".join([*(f"{k}={v}" for k, v in {**_tuning(start.engine), **ENVIRONMENT}.items()), shlex.join(command)])
-    supervisor = Path(__file__).with_name("supervisor.py")
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            str(supervisor),
-            str(log),
-            str(pid_file),
-            "parent" if start.watch_parent else "nobody",
-            *command,
-        ],
-        stdin=subprocess.PIPE if start.watch_parent else subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**_tuning(start.engine), **os.environ, **ENVIRONMENT},
-        start_new_session=True,
-    )
+    with _forked(start, command) as (watched, files):
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                str(Path(supervisor.__file__)),
+                str(log_file),
+                str(pid_file),
+                "parent" if start.watch_parent else "nobody",
+                *watched,
+            ],
+            stdin=subprocess.PIPE if start.watch_parent else subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment(start.engine),
+            start_new_session=True,
+            pass_fds=files,
+        )
     if process.stdin is not None:
         _pipes[server_id] = process.stdin
     server = Server(
@@ -296,7 +306,7 @@ def _start_on(port: int, start: _Start) -> Server:
         supervisor_pid=process.pid,
         supervisor_started=psutil.Process(process.pid).create_time(),
         server_pid=0,
-        log=str(log),
+        log=str(log_file),
         command=shown,
         flags=tuple(start.flags),
     )
@@ -311,6 +321,26 @@ def _start_on(port: int, start: _Start) -> Server:
     server = replace(server, server_pid=server_pid)
     server.record.write_text(json.dumps(asdict(server), indent=2))
     return server
+
+
+@contextlib.contextmanager
+def _forked(start: _Start, command: list[str]) -> Iterator[tuple[list[str], tuple[int, ...]]]:
+    """What a supervisor is to watch, with the files that it inherits: a fork where one was asked for and can be had."""
+    try:
+        fork = warm.fork(start.python, command[1:], environment(start.engine), start.cancel) if start.fork else None
+    except warm.Refused as why:
+        log.info("%s: starting an interpreter of its own: %s", start.engine, why)
+        fork = None
+    if fork is None:
+        yield command, ()
+        return
+    with fork.connection as connection:
+        yield [supervisor.FORKED, str(fork.pid), str(connection.fileno())], (connection.fileno(),)
+
+
+def environment(engine: str) -> dict[str, str]:
+    """The variables of a server of this engine, whoever starts it: ours, over those of this process."""
+    return {**_tuning(engine), **os.environ, **ENVIRONMENT}
 
 
 def _wait_ready(server: Server, process: subprocess.Popen[bytes], timeout_s: float, cancel: Event) -> None:

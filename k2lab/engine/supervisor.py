@@ -1,5 +1,8 @@
 """Watch one server process: ``python supervisor.py LOG PID_FILE WATCH COMMAND...``.
 
+In place of a command, ``forked PID FD`` is a process that a warm process forked
+and the open connection to it (:mod:`k2lab.engine.warm_worker`).
+
 The server runs in a process group of its own. The group is ended when this
 process is asked to end, when the server itself exits, or, with ``WATCH`` equal
 to ``parent``, when standard input closes: that is the pipe of the parent, which
@@ -9,8 +12,11 @@ path, in seconds of start-up that nobody waits for.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +25,38 @@ from pathlib import Path
 from types import FrameType
 
 GRACE_S = 10.0
+FORKED = "forked"
+
+
+class Forked:
+    """A server that is no child of ours: it waits for its standard files, and closes its connection as it dies."""
+
+    def __init__(self, pid: int, connection: socket.socket, out: int) -> None:
+        self.pid = pid
+        self._connection = connection
+        with open(os.devnull, "rb") as nothing, contextlib.suppress(OSError):  # it may have died
+            socket.send_fds(connection, [b"\n"], [nothing.fileno(), out, out])
+
+    def poll(self) -> int | None:
+        """One once it has ended, whatever its status was: that is its parent's to know."""
+        return 1 if select.select([self._connection], [], [], 0)[0] else None
+
+    def wait(self) -> int:
+        """Wait until it has ended."""
+        select.select([self._connection], [], [])
+        return 1
+
+
+Process = subprocess.Popen[bytes] | Forked
+
+
+def begun(command: list[str], out: int) -> Process:
+    """The server, started or forked before, which writes to ``out``."""
+    if command[0] == FORKED:
+        return Forked(int(command[1]), socket.socket(fileno=int(command[2])), out)
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+    )
 
 
 def group_alive(group: int) -> bool:
@@ -30,7 +68,7 @@ def group_alive(group: int) -> bool:
     return True
 
 
-def end_group(group: int, server: subprocess.Popen[bytes]) -> None:
+def end_group(group: int, server: Process) -> None:
     """Ask the group to end, and after a while make it."""
     for what in (signal.SIGTERM, signal.SIGKILL):
         try:
@@ -55,9 +93,7 @@ def main(log: str, pid_file: str, watch: str, command: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, on_signal)
     with open(log, "ab") as out:
-        server = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-        )
+        server = begun(command, out.fileno())
     fresh = Path(pid_file + ".tmp")
     fresh.write_text(str(server.pid))
     fresh.replace(pid_file)

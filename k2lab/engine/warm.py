@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -25,6 +26,8 @@ from typing import IO
 
 from k2lab import paths
 from k2lab.errors import EngineError
+
+log = logging.getLogger(__name__)
 
 WORKER = Path(__file__).with_name("warm_worker.py")
 
@@ -93,20 +96,23 @@ def is_there(address: str) -> bool:
     return False
 
 
-def end(address: str) -> None:
-    """End the warm process, if this process started it; what was forked lives on."""
-    process = _mine.pop(address, None)
-    if process is not None and process.stdin is not None:
+def end_all() -> None:
+    """End the warm processes that this process started; what was forked from them lives on."""
+    for address in list(_mine):
+        process = _mine.pop(address)
+        assert process.stdin is not None
         with contextlib.suppress(OSError):
             process.stdin.close()
         process.wait()
 
 
-def fork(address: str, argv: Sequence[str], environment: Mapping[str, str], cancel: Event | None = None) -> Fork:
+def fork(python: Path, argv: Sequence[str], environment: Mapping[str, str], cancel: Event | None = None) -> Fork:
     """Have a process forked that runs ``argv``, what follows the interpreter on a command line, once it is begun.
 
-    Raises :class:`Refused` where none was forked, also once ``cancel`` is set.
+    The interpreter's warm process is started where there is none. Raises
+    :class:`Refused` where none was forked, also once ``cancel`` is set.
     """
+    address = ready(python, environment)
     asked = {"argv": list(argv), "cwd": os.getcwd(), "environment": dict(environment)}
     connection = _connected(address)
     try:
@@ -120,25 +126,43 @@ def fork(address: str, argv: Sequence[str], environment: Mapping[str, str], canc
 
 
 def run(
-    address: str, argv: Sequence[str], environment: Mapping[str, str], text: str, timeout_s: float
+    python: Path, argv: Sequence[str], environment: Mapping[str, str], text: str, timeout_s: float
 ) -> tuple[str, str]:
-    """Standard output and error of a forked script that is given ``text``.
+    """Standard output and error of a script that is given ``text``: forked, or by an interpreter of its own.
 
-    Raises :class:`Refused` where none was forked, ``TimeoutError`` where it did not end in time.
+    Raises ``TimeoutError`` where it does not end in time.
     """
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         given.write(text.encode())
         given.seek(0)
-        child = fork(address, argv, environment)
-        with child.connection as connection:
-            connection.settimeout(timeout_s)
-            child.begin((given, out, errors))
-            try:
-                connection.recv(1)
-            except TimeoutError:
-                os.killpg(child.pid, signal.SIGKILL)
-                raise
+        files = (given, out, errors)
+        try:
+            _run_forked(fork(python, argv, environment), files, timeout_s)
+        except Refused as why:
+            log.info("%s: starting an interpreter of its own: %s", python, why)
+            _run_alone([str(python), *argv], environment, files, timeout_s)
         return _text(out), _text(errors)
+
+
+def _run_forked(child: Fork, files: Sequence[IO[bytes]], timeout_s: float) -> None:
+    with child.connection as connection:
+        connection.settimeout(timeout_s)
+        child.begin(files)
+        try:
+            connection.recv(1)
+        except TimeoutError:
+            os.killpg(child.pid, signal.SIGKILL)
+            raise
+
+
+def _run_alone(
+    command: Sequence[str], environment: Mapping[str, str], files: Sequence[IO[bytes]], timeout_s: float
+) -> None:
+    given, out, errors = files
+    try:
+        subprocess.run(command, stdin=given, stdout=out, stderr=errors, env=environment, timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(f"{command[0]} did not end within {timeout_s:.0f} s") from None
 
 
 def _start(python: Path, address: str, environment: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ from threading import Event
 from types import TracebackType
 
 from k2lab import engine
-from k2lab.engine import Server
+from k2lab.engine import Server, warm
 from k2lab.notebook import subjects
 
 STARTING_AT_ONCE = 2
@@ -23,13 +23,17 @@ Waiting = Callable[[tuple[str, ...]], None]
 
 
 class Fleet:
-    """Servers by name, as :mod:`k2lab.notebook.subjects` reads it; all end with the ``with`` block."""
+    """Servers by name, as :mod:`k2lab.notebook.subjects` reads it; all end with the ``with`` block.
+
+    So do the warm processes that they are forked from, unless the servers are handed over.
+    """
 
     def __init__(self) -> None:
         self._starting = ThreadPoolExecutor(STARTING_AT_ONCE, thread_name_prefix="k2lab-start")
         self._ending = ThreadPoolExecutor(thread_name_prefix="k2lab-end")
         self._cancel = Event()
         self._servers: dict[str, Future[Server]] = {}
+        self._keeps_warm = False
 
     def begin(self, names: Iterable[str]) -> None:
         """Start servers in this order, two at a time, and come back at once."""
@@ -54,6 +58,7 @@ class Fleet:
         """Hand over the servers that run: they now end with this process, not with the block."""
         kept = {name: future.result() for name, future in self._servers.items()}
         self._servers.clear()
+        self._keeps_warm = True
         return kept
 
     def __enter__(self) -> Fleet:
@@ -64,6 +69,8 @@ class Fleet:
         self._starting.shutdown(cancel_futures=True)
         self.end(list(self._servers))
         self._ending.shutdown()
+        if not self._keeps_warm:
+            warm.end_all()
 
     def _start(self, name: str) -> Server:
         began = time.monotonic()

@@ -8,7 +8,6 @@ running server; and :mod:`k2lab.wire`.
 from __future__ import annotations
 
 import json
-import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,8 @@ from typing import Any, Literal
 
 from k2lab import engine, files, jsonread, paths, wire
 from k2lab.chat import ToolCall, canonical, name_of
+from k2lab.engine import warm
+from k2lab.engine.server import environment
 from k2lab.errors import EndpointError, EngineError, InputError, first_line
 from k2lab.prompt.source import Source
 from k2lab.prompt.tokenizers import Tokenizer
@@ -129,7 +130,7 @@ def ask_engine(name: str, failures: Sequence[Failure], folder: Path) -> list[Rea
         python = engine.resolve(name).python
         if python is None:
             raise EngineError(f"{name} is a URL: ask it by derender")
-        answers = _run_worker(python, failures, folder)
+        answers = _run_worker(python, name, failures, folder)
     except EngineError as error:
         reason = first_line(error)
         return [_not_asked(f.case_id, f"{name} {label}", reason) for f in failures for label in CHUNKS.values()]
@@ -201,21 +202,20 @@ class _Said:
         return contents[0] == contents[1] and canonical(self.calls) == canonical(other.calls)
 
 
-def _run_worker(python: Path, failures: Sequence[Failure], folder: Path) -> dict[tuple[str, int], _Said]:
+def _run_worker(python: Path, name: str, failures: Sequence[Failure], folder: Path) -> dict[tuple[str, int], _Said]:
     asked = [
         {"id": f.case_id, "raw_output": f.raw_output, "tools": list(f.tools), "chunk": chunk}
         for f in failures
         for chunk in CHUNKS
     ]
-    command = [str(python), str(WORKER), str(folder)]
     lines = "".join(json.dumps(case) + "\n" for case in asked)
     try:
-        done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
+        out, errors = warm.run(python, [str(WORKER), str(folder)], environment(name), lines, TIMEOUT_S)
+    except TimeoutError:
         raise EngineError(f"the parser of {python} did not answer within {TIMEOUT_S:.0f} s") from None
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    answers = [json.loads(line) for line in out.splitlines()]
     if len(answers) != len(asked):
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        last = (errors.strip().splitlines() or ["no message"])[-1]
         raise EngineError(f"its parser could not be run: {last}")
     return {(row["id"], row["chunk"]): _said(row) for row in answers}
 
