@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from k2lab.bench.answers import is_raw
-from k2lab.chat import Exchange, Request
+from k2lab.chat import Answer, Exchange, Request
 
 if TYPE_CHECKING:
     from k2lab.bench.client import Attempt
@@ -72,7 +72,9 @@ class Result:
     @property
     def exchange(self) -> Exchange:
         """What was asked and what came; plain where the prompt was sent as text."""
-        return Exchange.of(self.asked, self.response or {}, plain=is_raw(Request.unchecked(self.request)))
+        asked = Request.unchecked(self.asked)
+        sent = asked if self.request is self.asked else Request.unchecked(self.request)
+        return Exchange(request=asked, answer=Answer.of(self.response or {}), plain=is_raw(sent))
 
 
 def count_of(value: object) -> int | None:

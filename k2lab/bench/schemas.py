@@ -17,6 +17,8 @@ from k2lab.errors import first_line
 PYTHON_KEYWORDS = ('"pattern', '"multipleOf"', '"uniqueItems"', '"$dynamicRef"')
 """Keywords that the two validators do not read alike in every case: regular expressions, fractions, 1 and true."""
 
+_SORTED = json.JSONEncoder(sort_keys=True)
+
 
 class _Validator(Protocol):
     def is_valid(self, instance: object) -> bool: ...
@@ -28,7 +30,7 @@ def schema_error(schema: object, value: object) -> tuple[bool, str]:
     >>> schema_error({"type": "object", "required": ["city"]}, {})
     (True, "$: 'city' is a required property")
     """
-    compiled = _compiled(json.dumps(schema, sort_keys=True))
+    compiled = _compiled(_SORTED.encode(schema))
     if compiled.broken:
         return False, compiled.broken
     return True, compiled.error(value)

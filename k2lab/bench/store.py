@@ -87,7 +87,7 @@ class Store:
         rows = self._db.execute(
             "SELECT r.data_index, trial, status, finish_reason, response, failure, duration_ms, first_ms,"
             " prompt_tokens, completion_tokens, last_run_at AS started_at, sent AS request,"
-            f" coalesce(original, sent) AS asked, {self._line} AS line"
+            f" original AS asked, {self._line} AS line"
             " FROM results r JOIN requests USING (run_id, data_index) WHERE run_id = ? ORDER BY trial, r.data_index",
             (run.run_id,),
         )
@@ -95,6 +95,8 @@ class Store:
         for row in rows:
             values = dict(zip(names, row, strict=True))
             decoded = {name: _decoded(values[name]) for name in DECODED}
+            if decoded["asked"] is None:  # it was sent as it was asked
+                decoded["asked"] = decoded["request"]
             yield Result(**_checked({**values, **decoded}, RESULT_KINDS))
 
     def attempts(self, run: Run) -> int:

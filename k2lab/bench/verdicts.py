@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from k2lab import wire
@@ -31,6 +32,8 @@ CallFault = Literal[
     "malformed_id",
     "wrong_index",
 ]
+
+_SORTED = json.JSONEncoder(sort_keys=True)
 
 RAW = "prompt "
 """How the digest of a prompt as text begins: it says nothing about the messages that were rendered."""
@@ -132,10 +135,11 @@ def judge(exchange: Exchange, *, stored: bool | None = None) -> Verdict:
     request, answer = exchange.request, exchange.answer
     left_out = answers.is_raw(request) or (stored is True and not request.tools)
     known = None if left_out else request.functions
-    calls = tuple(_call_verdict(call, known, index) for index, call in enumerate(answer.calls, request.first_index))
+    held = [_Held(call, known or {}) for call in answer.calls]
+    calls = tuple(_call_verdict(one, known, index) for index, one in enumerate(held, request.first_index))
     reasons = (answers.unjudged(exchange, known), *(call.unjudged for call in calls))
     return Verdict(
-        k2vv_valid=_k2vv_verdict(exchange) if stored is None else stored,
+        k2vv_valid=_k2vv_verdict(exchange, held) if stored is None else stored,
         calls=calls,
         faults=answers.faults(exchange),
         unjudged=tuple(dict.fromkeys(reason for reason in reasons if reason)),
@@ -147,21 +151,34 @@ def messages_of(request: Request) -> str:
     """A digest of a request's messages, K2VV's role ``_input`` read as ``system``; of its text where it is raw."""
     raw = answers.is_raw(request)
     asked = request.parameters.get("prompt") if raw else [with_system_role(message) for message in request.messages]
-    return RAW * raw + hashlib.blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return RAW * raw + hashlib.blake2b(_SORTED.encode(asked).encode(), digest_size=16).hexdigest()
 
 
-def _call_verdict(call: ToolCall, tools: Mapping[str, Mapping[str, object]] | None, index: int) -> CallVerdict:
+class _Held:
+    """A call beside the schema of its tool: decoded and held against it once, for both readings."""
+
+    def __init__(self, call: ToolCall, tools: Mapping[str, Mapping[str, object]]) -> None:
+        self.call = call
+        self.schema = tools.get(call.name or "", {}).get("parameters")
+        self.value, self.problem = decoded(call.arguments)
+
+    @cached_property
+    def found(self) -> tuple[bool, str]:
+        """What :func:`schema_error` says."""
+        return schema_error(self.schema, self.value)
+
+
+def _call_verdict(held: _Held, tools: Mapping[str, Mapping[str, object]] | None, index: int) -> CallVerdict:
     """``tools`` is ``None`` where they, and the index that the history asks for, are not known."""
-    name = call.name
+    call, name = held.call, held.call.name
     if name is None:
         return CallVerdict(name="", fault="no_name", detail=f"a call without a name: {str(call.raw)[:100]}")
     if tools is not None and name not in tools:
         return CallVerdict(name=name, fault="undeclared_tool", detail=f"declared: {', '.join(sorted(tools)) or 'none'}")
-    fault, detail = _argument_fault(call)
+    fault, detail = _argument_fault(held)
     if fault:
         return CallVerdict(name=name, fault=fault, detail=detail)
-    schema = tools[name].get("parameters") if tools else None
-    judged, error = (True, "") if schema is None else schema_error(schema, call.value)
+    judged, error = (True, "") if held.schema is None else held.found
     if judged and error:
         return CallVerdict(name=name, fault="schema_violation", detail=error)
     fault, detail = _id_fault(call.id, name, index)
@@ -173,12 +190,11 @@ def _call_verdict(call: ToolCall, tools: Mapping[str, Mapping[str, object]] | No
     return CallVerdict(name=name, fault=fault, detail=detail, unjudged=None if judged else "broken_schema")
 
 
-def _argument_fault(call: ToolCall) -> tuple[CallFault | None, str]:
-    value, problem = decoded(call.arguments)
-    if problem:
-        return "arguments_not_json", problem
-    if not isinstance(value, dict):
-        return "arguments_no_object", f"arguments are {json.dumps(value)[:100]}"
+def _argument_fault(held: _Held) -> tuple[CallFault | None, str]:
+    if held.problem:
+        return "arguments_not_json", held.problem
+    if not isinstance(held.value, dict):
+        return "arguments_no_object", f"arguments are {json.dumps(held.value)[:100]}"
     return None, ""
 
 
@@ -191,22 +207,17 @@ def _id_fault(value: object, name: str, index: int) -> tuple[CallFault | None, s
     return None, ""
 
 
-def _k2vv_verdict(exchange: Exchange) -> bool | None:
-    answer = exchange.answer
-    if answer.finish_reason != "tool_calls" or not answer.calls or answers.is_raw(exchange.request):
+def _k2vv_verdict(exchange: Exchange, calls: Sequence[_Held]) -> bool | None:
+    if exchange.answer.finish_reason != "tool_calls" or not calls or answers.is_raw(exchange.request):
         return None
-    tools = exchange.request.functions
-    return all(_k2vv_valid(call, tools) for call in answer.calls)
+    return all(map(_k2vv_valid, calls))
 
 
-def _k2vv_valid(call: ToolCall, tools: Mapping[str, Mapping[str, object]]) -> bool:
+def _k2vv_valid(held: _Held) -> bool:
     """K2VV's check of one call: a tool without parameters is never valid, a broken schema neither."""
-    schema = tools.get(call.name or "", {}).get("parameters")
-    absent = call.arguments is None and "arguments" not in function_of(call.raw)
-    if not schema or absent:
+    arguments = held.call.arguments
+    absent = arguments is None and "arguments" not in function_of(held.call.raw)
+    if not held.schema or absent or (held.problem and isinstance(arguments, str)):
         return False
-    value, problem = decoded(call.arguments)
-    if problem and isinstance(call.arguments, str):
-        return False
-    judged, error = schema_error(schema, value)
+    judged, error = held.found
     return judged and not error

@@ -15,6 +15,8 @@ from k2lab.jsonread import MOST_LEVELS, is_deep
 
 NO_ARGUMENTS = "there are no arguments"
 
+_SORTED = json.JSONEncoder(sort_keys=True)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ToolCall:
@@ -100,8 +102,9 @@ def canonical(calls: Iterable[ToolCall]) -> str:
 
 def _one_form(call: ToolCall) -> str:
     """Arguments that are nested deeper than Python goes stand as the text that they are."""
+    value, problem = decoded(call.arguments)
     try:
-        return json.dumps([call.name, call.arguments if call.problem else _numbered(call.value)], sort_keys=True)
+        return _SORTED.encode([call.name, call.arguments if problem else _numbered(value)])
     except RecursionError:
         return json.dumps([call.name, call.arguments if isinstance(call.arguments, str) else None])
 
