@@ -8,7 +8,7 @@ A request is a line of JSON: ``{"argv", "cwd", "environment"}``, ``argv`` being 
 command line: ``-m MODULE ...`` or ``SCRIPT ...``. The answer is a line: the number of a fork of this process, which
 leads a session of its own and runs what was asked for once it is sent a byte and three open files, its standard ones;
 without, it ends. ``0`` and a reason mean that nothing was forked. The fork keeps the connection open as long as it
-lives, and is asked to end (SIGTERM) when the other end closes.
+lives, and its process group is asked to end (SIGTERM) when the other end closes.
 
 A fork has what an interpreter of its own would have after the same imports: the process that forks has one thread, and
 the environments agree. What the imports printed is printed again, to standard error, by each.
@@ -155,7 +155,7 @@ def wait_for_go(connection: socket.socket) -> int:
     connection.sendall(f"{os.getpid()}\n".encode())
     go, files, _, _ = socket.recv_fds(connection, 1, 3)
     lifeline = connection.detach()  # the kernel closes it, with the process
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpid())  # the group that it leads
     fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGTERM)
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
     if not go or select.select([lifeline], [], [], 0)[0]:

@@ -112,10 +112,10 @@ def test_who_watches_a_fork_sees_it_end_and_leaves_no_zombie(environment, begun)
     assert fork.connection.recv(1) == b"" and until(lambda: not psutil.pid_exists(fork.pid))
 
 
-def test_a_fork_is_asked_to_end_when_nobody_watches_it_any_more(environment, begun):
+def test_a_fork_and_its_children_are_asked_to_end_when_nobody_watches_it_any_more(environment, begun):
     fork, log = begun()
     fork.connection.close()
-    assert gone(fork.pid) and cores(log)
+    assert gone(fork.pid) and len(cores(log)) == 2 and all(gone(pid) for pid, *_ in cores(log))
 
 
 def test_a_fork_that_is_not_begun_ends(environment):
@@ -250,8 +250,10 @@ def test_a_forked_server_that_dies_says_why_and_how_to_repeat_it(start, monkeypa
 @pytest.mark.parametrize("victim", ["server_pid", "supervisor_pid"])
 def test_what_is_left_of_a_forked_server_ends_when_one_part_is_killed(start, victim):
     one, _ = start()
+    assert until(lambda: len(cores(Path(one.log).read_text())) == 2)
+    pids = [one.server_pid, one.supervisor_pid, *(pid for pid, *_ in cores(Path(one.log).read_text()))]
     os.kill(getattr(one, victim), signal.SIGKILL)
-    assert gone(one.server_pid) and gone(one.supervisor_pid) and engine.running() == []
+    assert all(gone(pid) for pid in pids) and engine.running() == []
 
 
 def test_a_warm_process_that_goes_in_the_middle_of_a_start_costs_only_time(start, monkeypatch, caplog):
