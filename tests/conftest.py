@@ -37,6 +37,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(SharedServers(config), "shared-servers")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """A long value is no name: it may differ from process to process, as a gzip does by its time."""
+    return f"{argname} of {len(val)}" if isinstance(val, str | bytes) and len(val) > 200 else None
+
+
 @pytest.fixture
 def talk() -> Request:
     """The smallest conversation that should call a tool."""
