@@ -21,6 +21,7 @@ ORDER = (
     *(
         "lazy",
         "errors",
+        "legible",
         "paths",
         "jsonable",
         "jsonread",
@@ -37,7 +38,18 @@ ORDER = (
     ),
     *("enforcer", "bench", "nano", "show", "notebook", "cli", "__main__"),
 )
-STANDARD_LIBRARY_ONLY = ("errors", "jsonable", "jsonread", "files", "stats", "chat", "families", "wire", "repairs")
+STANDARD_LIBRARY_ONLY = (
+    "errors",
+    "legible",
+    "jsonable",
+    "jsonread",
+    "files",
+    "stats",
+    "chat",
+    "families",
+    "wire",
+    "repairs",
+)
 DISPLAY = {"matplotlib", "IPython", "ipywidgets"}
 MODULES = sorted((ROOT / "k2lab").rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -192,3 +204,33 @@ def test_what_the_package_reads_at_run_time_is_packaged():
     pictures = {path for path in shipped if path.startswith("data/pictures/")}
     assert pictures and not (ROOT / "k2lab" / "_shipped").exists()
     assert wheel == {path: path for path in files_below("k2lab")} | {p: shipped[p] for p in shipped.keys() - pictures}
+
+
+WRITERS = {"cli/printing.py", "cli/progress.py"}
+"""What writes to the terminal: all else hands its text to them."""
+
+PROGRAMS = {
+    "engine/child.py",
+    "engine/locking.py",
+    "engine/parser_worker.py",
+    "engine/supervisor.py",
+    "engine/warm_worker.py",
+    "nano/train.py",
+}
+"""Run in a process of their own, whose output another part of k2lab reads."""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_else_writes_to_the_terminal(path):
+    if str(path.relative_to(ROOT / "k2lab")) not in WRITERS | PROGRAMS:
+        assert list(writes(ast.parse(path.read_text()))) == []
+
+
+def writes(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if re.search(r"^print$|\bs?echo$|\bConsole$|^rich\.|\bstd(out|err)(\.buffer)?\.write|\bos\.write$", called):
+                yield called
+            if re.search(r"print_exc|^error\.show$|showwarning|basicConfig", called):
+                yield called

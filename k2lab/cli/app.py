@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -37,31 +36,35 @@ def main() -> NoReturn:
     except K2LabError as error:
         _refuse(str(error))
     except ModuleNotFoundError as error:
-        click.echo(_advice(error), err=True)
-        sys.exit(1)
+        _refuse(_advice(error), plain=True)
     except click.ClickException as error:
-        _show(error)
-        sys.exit(error.exit_code)
+        _misused(error)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("k2lab: interrupted", err=True)
-        sys.exit(130)
+        _refuse("interrupted", status=130)
     except BrokenPipeError:
         sys.exit(0)
+    except Exception as error:  # not foreseen: whoever reads the traceback can report it
+        _failed(error)
 
 
-def _show(error: click.ClickException) -> None:
-    """Wrong usage, as click tells it: what was typed may hold a key."""
-    from k2lab.server.keys import masked
+def _misused(error: click.ClickException) -> NoReturn:
+    from k2lab.cli.printing import print_usage
 
-    shown = io.StringIO()
-    error.show(shown)
-    click.echo(masked(shown.getvalue()), nl=False, err=True)
+    print_usage(error)
+    sys.exit(error.exit_code)
 
 
-def _refuse(text: str) -> NoReturn:
-    from k2lab.cli.printing import note
+def _refuse(text: str, *, plain: bool = False, status: int = 1) -> NoReturn:
+    from k2lab.cli.printing import note, print_aside
 
-    note(text)
+    (print_aside if plain else note)(text)
+    sys.exit(status)
+
+
+def _failed(error: Exception) -> NoReturn:
+    from k2lab.cli.printing import print_fault
+
+    print_fault(error)
     sys.exit(1)
 
 

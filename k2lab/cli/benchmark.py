@@ -10,8 +10,8 @@ import click
 
 from k2lab import jsonable
 from k2lab.cli.arms import Pinning, Sending, arm_of
-from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, TEMPLATE_KWARGS, THINKING, TRUST, as_record, print_json
-from k2lab.cli.printing import note, print_text
+from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, TEMPLATE_KWARGS, THINKING, TRUST, as_record
+from k2lab.cli.printing import note, print_json, print_line, print_path, print_text
 from k2lab.cli.progress import show_progress
 from k2lab.errors import InputError
 
@@ -60,7 +60,7 @@ def samples_command(folder: Path, count: int, seed: int) -> None:
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror or error}") from error
     for path in written:
-        click.echo(path)
+        print_path(path)
 
 
 @bench_group.command(name="run")
@@ -135,7 +135,7 @@ def run_command(samples_file: Path, out: Path, sending: Sending, pinning: Pinnin
     if final.ended:
         note(f"ended early ({final.ended}): run the same command again to go on")
         raise click.exceptions.Exit(130 if final.ended == "interrupted" else 1)
-    click.echo(f"{arm.name}: {final.had + final.got} results in {out}; next: k2lab bench summary {out}")
+    print_line(f"{arm.name}: {final.had + final.got} results in {out}; next: k2lab bench summary {out}")
 
 
 @bench_group.command(name="summary")
@@ -195,7 +195,7 @@ def export_command(run: Path, folder: Path, arm: str | None, trial: int) -> None
 
     with store.reading(run) as file:
         for path in k2vv.export(file, file.run_of(arm or _only_arm(file)), folder, trial=trial):
-            click.echo(path)
+            print_path(path)
 
 
 @bench_group.command(name="import")
@@ -215,7 +215,7 @@ def import_command(run: Path, results: Path, arm: str, summary: Path | None) -> 
         taken = k2vv.load(file, results, arm, summary)
     if taken.note:
         note(taken.note)
-    click.echo(f"{arm}: {taken.results} results in {run}")
+    print_line(f"{arm}: {taken.results} results in {run}")
 
 
 def _reference(file: Store, name: str | None) -> dict[int, Reference] | None:

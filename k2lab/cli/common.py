@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
@@ -82,15 +80,3 @@ def as_record(name: str, kind: type[object]) -> Callable[[Callable[..., None]], 
         return taken
 
     return changed
-
-
-def print_json(value: object) -> None:
-    """JSON for a person and for a program; what would move a terminal's cursor is escaped."""
-    from k2lab.cli.printing import UNSAFE
-
-    text = json.dumps(value, ensure_ascii=False, indent=2)
-    click.echo("\n".join(UNSAFE.sub(_escaped, line) for line in text.split("\n")))
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"

@@ -10,8 +10,8 @@ import click
 
 from k2lab import chat
 from k2lab.cli.arms import Pinning
-from k2lab.cli.common import THINKING, as_record, print_json
-from k2lab.cli.printing import note
+from k2lab.cli.common import THINKING, as_record
+from k2lab.cli.printing import note, print_json
 
 if TYPE_CHECKING:
     from k2lab.enforcer import Enforcement

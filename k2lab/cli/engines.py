@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from k2lab import engine, paths
-from k2lab.cli.printing import note, print_text
+from k2lab.cli.printing import note, print_line, print_path, print_text
 from k2lab.errors import InputError
 
 
@@ -20,9 +20,9 @@ def engine_group() -> None:
 def engine_list() -> None:
     """List the engines that can be named, and the servers that run."""
     for name, state in engine.available():
-        click.echo(f"{name:10} {state}")
+        print_line(f"{name:10} {state}")
     for server in engine.running():
-        click.echo(f"running    {server.server_id}  {server.base_url}  {paths.shown(server.model)}")
+        print_line(f"running    {server.server_id}  {server.base_url}  {paths.shown(server.model)}")
 
 
 @engine_group.command(name="install")
@@ -31,7 +31,7 @@ def engine_install(versions: tuple[str, ...]) -> None:
     """Install vLLM VERSIONS, each in an environment of its own; a complete one is left as it is."""
     engine.install_all([version for version in dict.fromkeys(versions) if not engine.is_installed(version)])
     for version in versions:
-        click.echo(f"vLLM {version} is installed")
+        print_line(f"vLLM {version} is installed")
 
 
 @engine_group.command(name="serve")
@@ -46,7 +46,7 @@ def engine_serve(name: str, model: str, port: int | None, trust_remote_code: boo
     """Start an engine on 127.0.0.1 and leave it running; FLAGS after -- go to vLLM."""
     engine.resolve(name)
     server = engine.launch(name, _model_folder(model), port=port, flags=flags, trust_remote_code=trust_remote_code)
-    click.echo(f"{server.server_id}  {server.base_url}")
+    print_line(f"{server.server_id}  {server.base_url}")
     note(f"to stop it: k2lab engine stop {server.server_id}")
 
 
@@ -56,7 +56,7 @@ def engine_stop(server_ids: tuple[str, ...]) -> None:
     """End servers that `engine serve` started."""
     for server in [engine.get(server_id) for server_id in server_ids]:
         engine.stop(server)
-        click.echo(f"{server.server_id} has ended")
+        print_line(f"{server.server_id} has ended")
 
 
 @engine_group.command(name="logs")
@@ -73,7 +73,7 @@ def model_command(variant: str) -> None:
     """Write a model folder of k2-nano with the template of VARIANT, and print its path."""
     from k2lab.nano import folders
 
-    click.echo(folders.assemble(variant))
+    print_path(Path(folders.assemble(variant)))
 
 
 @click.command(name="nano")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from k2lab.cli.common import TEMPLATE_KWARGS, conversation_of, print_json
-from k2lab.cli.printing import note
+from k2lab.cli.common import TEMPLATE_KWARGS, conversation_of
+from k2lab.cli.printing import note, print_json
 
 
 @click.command(name="repair")

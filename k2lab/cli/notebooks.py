@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from k2lab import paths
+from k2lab.cli.printing import print_aside, print_line, print_path
 from k2lab.errors import InputError
 
 
@@ -24,11 +25,11 @@ def notebooks_command(folder: Path | None) -> None:
 
     if folder is None:
         for name, title in copies.titles(paths.notebooks_dir()).items():
-            click.echo(f"{name:22} {title}")
+            print_line(f"{name:22} {title}")
         return
     for path in copies.copy_out(folder):
-        click.echo(path)
-    click.echo(f"to open them: k2lab lab {folder}; to run them: k2lab report --notebooks {folder}", err=True)
+        print_path(path)
+    print_aside(f"to open them: k2lab lab {folder}; to run them: k2lab report --notebooks {folder}")
 
 
 @click.command(name="lab", context_settings={"ignore_unknown_options": True})

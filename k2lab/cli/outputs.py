@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from k2lab.cli.common import print_json
-from k2lab.cli.printing import print_text
+from k2lab.cli.printing import print_json, print_text
 from k2lab.errors import InputError
 
 

@@ -15,6 +15,9 @@ from typing import Protocol
 
 import click
 
+from k2lab.cli.printing import print_aside
+from k2lab.legible import one_line
+
 PLAIN_EVERY_S = 10.0
 """Where nobody watches a terminal, progress is a line now and then."""
 
@@ -40,16 +43,6 @@ def show_progress() -> Iterator[Tell]:
         yield tell
 
 
-def printable(value: object) -> str:
-    r"""A value's text in one line of bounded length, without what would move a terminal's cursor.
-
-    >>> printable("two\nlines\x1b[2J")
-    'two lines?[2J'
-    """
-    text = " ".join(str(value).splitlines())[:LONGEST_LINE]
-    return "".join(char if char.isprintable() else "?" for char in text)
-
-
 def _is_terminal() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
@@ -70,14 +63,14 @@ def _lines() -> Iterator[Tell]:
 
     def tell(line: str, *, done: float = 0, of: float | None = None, now: bool = False) -> None:
         nonlocal last_s, kept
-        kept = printable(line)
+        kept = one_line(line, LONGEST_LINE)
         if now or time.monotonic() - last_s > PLAIN_EVERY_S:
-            click.echo(kept, err=True)
+            print_aside(kept)
             last_s, kept = time.monotonic(), ""
 
     yield tell
     if kept:  # an error says itself why there is no more
-        click.echo(kept, err=True)
+        print_aside(kept)
 
 
 @contextlib.contextmanager
@@ -92,6 +85,6 @@ def _bar() -> Iterator[Tell]:
         task = drawn.add_task("", total=None)
 
         def tell(line: str, *, done: float = 0, of: float | None = None, now: bool = False) -> None:
-            drawn.update(task, description=printable(line), completed=done, total=of)
+            drawn.update(task, description=one_line(line, LONGEST_LINE), completed=done, total=of)
 
         yield tell

@@ -20,9 +20,8 @@ from k2lab.cli.common import (
     TRUST,
     as_record,
     conversation_of,
-    print_json,
 )
-from k2lab.cli.printing import print_notes, print_text
+from k2lab.cli.printing import print_json, print_notes, print_text
 from k2lab.errors import SourceError, UnsupportedError
 
 if TYPE_CHECKING:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from k2lab.cli.printing import print_line
 from k2lab.cli.progress import Tell, show_progress
+from k2lab.errors import first_line
 
 if TYPE_CHECKING:
     from k2lab.notebook.report import Progress, Report
@@ -43,7 +45,7 @@ def _show(tell: Tell, progress: Progress) -> None:
     """What a notebook waits for or takes, as progress; what became of it, as a line of output."""
     line = f"[{progress.number}/{progress.of}] {progress.notebook}: {_state(progress)}"
     if progress.state == "done":
-        click.echo(line)
+        print_line(line)
     else:
         tell(line, done=progress.number - 1, of=progress.of, now=True)
 
@@ -66,7 +68,7 @@ def _end(left_s: float | None) -> str:
 
 
 def _ended(made: Report) -> str:
-    state = "passed" if made.ok else f"FAILED: {made.error.splitlines()[0]}"
+    state = "passed" if made.ok else f"FAILED: {first_line(made.error)}"
     waited = f", {_span(made.waited_s)} of waiting before" if made.waited_s >= 1 else ""
     return f"{state} ({_span(made.seconds)}{waited}), see {made.html}"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from k2lab.errors import ReportError, first_line
+from k2lab.legible import visible
 from k2lab.notebook.fetching import fetched
 from k2lab.notebook.outcome import RECORD_TYPE
 
@@ -29,10 +30,10 @@ def to_html(notebook: Any, title: str, error: str = "") -> str:
     config.HTMLExporter.extra_template_basedirs = [str(Path(__file__).parent / "html")]
     exporter = HTMLExporter(config=config, template_name="k2lab", embed_images=True)
     body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
-    body = body.replace("<!--k2lab-banner-->", _banner(error), 1)
+    body = visible(body.replace("<!--k2lab-banner-->", _banner(error), 1))
     if outside := fetched(body):
         raise ReportError(f"the report of {title} would fetch from outside: {outside!r}")
-    return str(body)
+    return body
 
 
 def without_outputs(title: str, error: str) -> str:

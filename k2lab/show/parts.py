@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
+from k2lab.legible import shortened, visible
+
 MARKER = re.compile(r"&lt;\|[a-z_]+\|&gt;")
+
+LONGEST_CELL = 20_000
+"""Characters of a cell of a table; in a text, of :data:`k2lab.legible.MOST`."""
+
+LONGEST_TEXT = 2_000_000
+"""Characters of a prompt or an answer."""
+
+WIDEST_COLUMN = 120
+"""Characters that the cells of a text's column are brought to: one longer value makes no other row longer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +29,11 @@ class View:
 
     html: str
     text: str
+
+    def __post_init__(self) -> None:
+        """Whatever is shown, nothing of it moves a cursor or hides itself, here as there."""
+        for name in ("html", "text"):
+            object.__setattr__(self, name, visible(getattr(self, name)))
 
     def _repr_html_(self) -> str:
         return f'<style>{_css()}</style><div class="k2">{self.html}</div>'
@@ -36,7 +52,7 @@ def table(rows: Sequence[Mapping[str, object]], caption: str = "") -> View:
     if not rows:
         return View(html=f"<p>{escape(caption)}: no rows</p>", text=f"{caption}: no rows")
     columns = list(rows[0])
-    cells = [[str(row.get(column, "")) for column in columns] for row in rows]
+    cells = [[shortened(str(row.get(column, "")), LONGEST_CELL) for column in columns] for row in rows]
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in cells)
     title = f"<p>{escape(caption)}</p>" if caption else ""
@@ -46,13 +62,15 @@ def table(rows: Sequence[Mapping[str, object]], caption: str = "") -> View:
 
 def text(value: str, caption: str = "") -> View:
     """A prompt or an answer as it is, white space kept."""
+    value = shortened(value, LONGEST_TEXT)
     title = f'<p class="quiet">{escape(caption)}</p>' if caption else ""
     return View(html=f"{title}<pre>{escape(value)}</pre>", text=f"{caption}\n{value}" if caption else value)
 
 
 def line(value: object) -> View:
     """A paragraph of one line."""
-    return View(html=f"<p>{escape(value)}</p>", text=str(value))
+    said = shortened(str(value), LONGEST_CELL)
+    return View(html=f"<p>{escape(said)}</p>", text=said)
 
 
 def note(words: str) -> View:
@@ -71,9 +89,7 @@ def _css() -> str:
 
 
 def _text_table(caption: str, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in [columns, *cells]) for i in range(len(columns))]
-    lines = [
-        "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip()
-        for row in [columns, *cells]
-    ]
+    rows = [[shortened(visible(" ".join(str(cell).splitlines()))) for cell in row] for row in [columns, *cells]]
+    widths = [min(max(len(row[i]) for row in rows), WIDEST_COLUMN) for i in range(len(columns))]
+    lines = ["  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([*([caption] if caption else []), *lines])

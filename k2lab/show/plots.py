@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from k2lab.legible import one_line
 from k2lab.stats import Share
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from k2lab.bench.summary import Summary
 
 BLUE, ORANGE, GREY, PALE = "#2c6fd1", "#e6820f", "#9a9a9a", "#d9d9d9"
+LONGEST_LABEL = 120
 PART_STYLES = ((ORANGE, "//"), (BLUE, ""), (GREY, ".."), ("#f2c07d", "xx"), ("#8db4ec", "\\\\"), ("#5b5b5b", "++"))
 FINISH_STYLE = {"tool_calls": (BLUE, ""), "stop": (ORANGE, "//"), "length": (GREY, "..")}
 
@@ -25,7 +27,7 @@ def shares(values: Mapping[str, Share], ax: Axes | None = None, *, xlabel: str =
         ax.barh(row, value.value, color=colour, hatch=hatch, edgecolor="white", height=0.6)
         ax.plot([value.low, value.high], [row, row], color="black", linewidth=1.5, marker="|", markersize=9)
         ax.text(1.02, row, f"{value.count} of {value.total}", va="center", transform=ax.get_yaxis_transform())
-        ax.text(0.0, row - 0.34, label, va="bottom", fontsize=9)
+        ax.text(0.0, row - 0.34, _plain(label), va="bottom", fontsize=9)
     _bare(ax, len(values), xlabel)
     return ax
 
@@ -52,9 +54,9 @@ def stacked(
         for place, name in enumerate(names):
             colour, hatch = FINISH_STYLE.get(name) or PART_STYLES[place % len(PART_STYLES)]
             ax.barh(row, arm.get(name, 0), left=start, color=colour, hatch=hatch, edgecolor="white", height=0.6,
-                    label=name.replace("_", " ") if row == 0 else None)  # fmt: skip
+                    label=_plain(name.replace("_", " ")) if row == 0 else None)  # fmt: skip
             start += arm.get(name, 0)
-        ax.text(0.0, row - 0.34, label, va="bottom", fontsize=9)
+        ax.text(0.0, row - 0.34, _plain(label), va="bottom", fontsize=9)
     _bare(ax, len(counts), xlabel, limit=None)
     if names:
         ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
@@ -78,7 +80,7 @@ def waterfall(steps: Mapping[str, Share], ax: Axes | None = None, *, xlabel: str
         ends = [step.low * step.total, step.high * step.total]
         ax.plot(ends, [row, row], color="black", linewidth=1.5, marker="|", markersize=9)
         ax.text(1.02, row, f"{step.count} ({change:+d})", va="center", transform=ax.get_yaxis_transform())
-        ax.text(0.0, row - 0.34, label, va="bottom", fontsize=9)
+        ax.text(0.0, row - 0.34, _plain(label), va="bottom", fontsize=9)
         before = step.count
     total = max((step.total for step in steps.values()), default=1)
     _bare(ax, len(steps), f"{xlabel}, of {total} requests", limit=None)
@@ -95,12 +97,12 @@ def share_pairs(values: Mapping[str, Mapping[str, Share]], ax: Axes | None = Non
             y = row + 0.22 * (place - (len(shares_of) - 1) / 2)
             if value.total:
                 ax.plot([value.low, value.high], [y, y], color=colour, linewidth=1.5)
-                ax.plot([value.value], [y], color=colour, marker=marker, linestyle="", label=name)
-        ax.text(0.0, row - 0.34, label, va="bottom", fontsize=9)
+                ax.plot([value.value], [y], color=colour, marker=marker, linestyle="", label=_plain(name))
+        ax.text(0.0, row - 0.34, _plain(label), va="bottom", fontsize=9)
     _bare(ax, len(values), xlabel)
     ax.set_xlim(0, 1.01)
     found = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    names = [name for name in dict.fromkeys(name for arm in values.values() for name in arm) if name in found]
+    names = [name for name in dict.fromkeys(_plain(name) for arm in values.values() for name in arm) if name in found]
     ax.legend([found[name] for name in names], names, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     return ax
 
@@ -132,14 +134,22 @@ def share_curves(
         middle = [value.value for value in values]
         below = [value.value - value.low for value in values]
         above = [value.high - value.value for value in values]
-        ax.errorbar(points, middle, (below, above), color=colour, marker=marker, linestyle=line, capsize=4, label=label)
+        ax.errorbar(
+            points, middle, (below, above), color=colour, marker=marker, linestyle=line, capsize=4, label=_plain(label)
+        )
     ax.set_xticks(list(points))
     ax.set_ylim(-0.03, 1.03)
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel(ylabel)
+    ax.set_xlabel(_plain(xlabel))
+    ax.set_ylabel(_plain(ylabel))
     ax.legend(frameon=False, loc="best")
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def _plain(label: object) -> str:
+    """A label as it is read: no formula between dollars, no name that a legend leaves out, not too long."""
+    text = one_line(label, LONGEST_LABEL).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def _axes(rows: int) -> Axes:
@@ -154,5 +164,5 @@ def _bare(ax: Axes, rows: int, xlabel: str, limit: float | None = 1.0) -> None:
         ax.set_xlim(0, limit)
     ax.set_ylim(rows - 0.3, -0.6)
     ax.set_yticks([])
-    ax.set_xlabel(xlabel)
+    ax.set_xlabel(_plain(xlabel))
     ax.spines[["top", "right", "left"]].set_visible(False)

@@ -12,6 +12,7 @@ from typing import Protocol
 from k2lab.chat import Answer, Exchange, Request, ToolCall, text_of
 from k2lab.enforcer import Enforcement, ToolLimit
 from k2lab.findings import Finding
+from k2lab.legible import one_line
 from k2lab.prompt.records import Prompt
 from k2lab.repairs import Change, Repaired
 from k2lab.server.parsers import Reading, matrix
@@ -273,7 +274,7 @@ def parser_matrix(readings: Iterable[Reading]) -> View:
                 reasons[column] = reading.detail
         rows.append(row)
     rows.append({"output": "right", **{c: f"{n} of {len(by_case)}" for c, n in tally.items() if c not in reasons}})
-    notes = [f"{column} was not asked: {reason}" for column, reason in reasons.items()]
+    notes = [one_line(f"{column} was not asked: {reason}") for column, reason in reasons.items()]
     shown, under = table(rows), note("\n".join(notes))
     return View(html=shown.html + under.html, text="\n".join([shown.text, *notes]))
 

@@ -1,0 +1,164 @@
+"""Whatever a server, a model, a template or a name says is text where it is shown: in views, plots and reports."""
+
+import io
+from functools import cache
+
+import matplotlib
+import nbformat
+import pytest
+
+from k2lab import repairs, wire
+from k2lab.bench.metrics import Comparison, Flip
+from k2lab.chat import Answer, Exchange, Request
+from k2lab.findings import Finding
+from k2lab.legible import HIDDEN
+from k2lab.nano import folders
+from k2lab.notebook import page
+from k2lab.notebook.fetching import fetched
+from k2lab.prompt.alignment import diff
+from k2lab.prompt.rendering import render
+from k2lab.prompt.source import open_source
+from k2lab.server.parsers import Reading
+from k2lab.server.probes import GridCell, LiteralCell
+from k2lab.show import displays, plots, views
+from k2lab.stats import McNemar, share
+from tests.helpers.effort import within
+from tests.helpers.hostile import TEXTS, skeleton
+
+PLAIN = "a word"
+TEST = McNemar(gained=1, lost=0, p_value=1.0)
+
+
+def call(text):
+    return {"id": text, "type": "function", "function": {"name": text, "arguments": text}}
+
+
+def request(text):
+    tools = [{"type": "function", "function": {"name": text, "description": text, "parameters": {"type": "object"}}}]
+    messages = [{"role": "user", "content": text}, {"role": "assistant", "content": text, "tool_calls": [call(text)]}]
+    return Request(
+        messages=tuple(messages), tools=tuple(tools), parameters={"model": text, "stop": [text], "user": text}
+    )
+
+
+def answer(text):
+    message = {"content": text, "reasoning_content": text, "tool_calls": [call(text)]}
+    return Answer.of({"choices": [{"finish_reason": text, "message": message}], "usage": {"completion_tokens": 1}})
+
+
+def finding(text):
+    return Finding.of("content_printed_as_list", "present", text, place=text)
+
+
+def compared(text):
+    flips = (Flip(data_index=1, before=text, after=text),)
+    return Comparison(first=share(1, 2), second=share(2, 2), test=TEST, arms=(text, f"{text}2"), flips=flips)
+
+
+def written(text):
+    """A text that has bytes, as a kernel sends it and a tokenizer wants it."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+@cache
+def source():
+    return open_source(str(folders.assemble("current")))
+
+
+def prompt(text):
+    return render(source(), Request.of([{"role": "user", "content": written(text[:5000])}]))
+
+
+@cache
+def differing():
+    return diff((1, 2), prompt(PLAIN))
+
+
+VIEWS = {
+    "request": lambda text: views.request(request(text), text),
+    "answer": lambda text: views.answer(answer(text), text),
+    "exchange": lambda text: views.exchange(Exchange(request=request(text), answer=answer(text))),
+    "finding": lambda text: views.finding_list([finding(text)] * 2),
+    "comparison": lambda text: views.comparison(compared(text)),
+    "steps": lambda text: views.step_table({text: compared(text)}),
+    "facts": lambda text: views.facts({text: text, "a path": [text]}),
+    "shares": lambda text: views.shares({text: share(1, 2)}),
+    "curves": lambda text: views.share_table({text: [share(1, 2)]}, text),
+    "flips": lambda text: views.flip_counts({text: TEST}),
+    "text": lambda text: views.text(text, text),
+    "line": views.line,
+    "note": lambda text: views.note(" ".join(text.split())),
+    "readings": lambda text: views.parser_matrix(
+        [Reading(case_id=text, column=text, outcome="not asked", detail=" ".join(text.split()))]
+    ),
+    "grid": lambda text: views.grid(
+        [GridCell(engine=text, in_signature=False, in_template=True, finding=finding(text))]
+    ),
+    "literals": lambda text: views.literal_grid(
+        [LiteralCell(server=text, template=text, request=text, empty=1, other=2)]
+    ),
+    "output": lambda text: views.output(wire.parse(f"<|tool_call_begin|>f:0<|tool_call_argument_begin|>{{}}{PLAIN}")),
+    "prompt": lambda text: views.prompt_text(prompt(text), text),
+    "token ids": lambda text: views.side_by_side(differing(), None, text, text),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_has_the_elements_of_a_plain_one_and_nothing_hidden(name, kind):
+    with within(5.0):
+        made = VIEWS[name](TEXTS[kind])
+    assert skeleton(made.html) == skeleton(VIEWS[name](PLAIN).html)
+    for text in (made.html, made.text, repr(made)):
+        assert not HIDDEN.search(text)
+        text.encode()
+    assert len(made.text) < 5_000_000
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_a_record_that_cannot_be_shown_is_shown_as_it_is_written(kind):
+    repaired = repairs.repair(request(TEXTS[kind][:5000]))
+    assert "onerror" not in "".join(map(str, skeleton(displays.view(repaired).html)))
+
+
+@pytest.mark.parametrize("kind", ["mathtext", "long", "nul", "surrogate"])
+def test_a_plots_labels_are_no_formulas_and_are_all_there(kind):
+    text, values = TEXTS[kind], {"_b": share(1, 2), TEXTS[kind]: share(1, 2)}
+    matplotlib.use("agg")
+    drawn = [
+        plots.shares(values, xlabel=text),
+        plots.stacked({text: {text: 1, "_b": 2}}, xlabel=text),
+        plots.waterfall(values, xlabel=text),
+        plots.share_pairs({text: values}, xlabel=text),
+        plots.share_curves([1], {text: [share(1, 2)]}, xlabel=text, ylabel=text),
+    ]
+    for axes in drawn:
+        axes.figure.savefig(io.BytesIO(), format="svg")
+    assert len(drawn[3].get_legend().get_texts()) == 2
+    matplotlib.pyplot.close("all")
+
+
+def cell(text):
+    said, shown = written(text[:20_000]), views.facts({text[:20_000]: text[:20_000]})
+    outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text=said),
+        nbformat.v4.new_output("error", ename=said, evalue=said, traceback=[said]),
+        nbformat.v4.new_output("display_data", data={"text/plain": said}),
+        nbformat.v4.new_output("display_data", data={"text/html": shown.html}),
+    ]
+    return nbformat.v4.new_code_cell(said, outputs=outputs)
+
+
+def test_a_report_runs_nothing_and_fetches_nothing_of_what_was_said():
+    notebook = nbformat.v4.new_notebook(cells=[cell(text) for text in TEXTS.values()])
+    named = " ".join(text[:300] for text in TEXTS.values())
+    made = page.to_html(notebook, named, named)
+    tags, other = skeleton(made)
+    assert not fetched(made) and "default-src 'none'" in made and not HIDDEN.search(made)
+    assert not {"script", "iframe", "object", "embed", "form", "img", "svg", "use", "animate", "base", "link", "a"} & {
+        tag[0] for tag in tags
+    }
+    attributes = [attribute for tag in tags for attribute in tag[1:]]
+    assert not [one for one in attributes if one.startswith("on") or "javascript:" in one.lower()]
+    assert not [one for one in other if "alert" in one]
+    assert "alert" in page.without_outputs(named, named) and len(skeleton(page.without_outputs(named, named))[0]) < 9
