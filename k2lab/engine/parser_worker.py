@@ -71,7 +71,7 @@ def main(folder: str) -> None:
     """Answer every line of standard input."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)  # else it asks, and reads our lines
     parser_of, request_of = parser_class(), request_class()
     for line in sys.stdin:
         case = json.loads(line)

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from k2lab.errors import InputError, RenderError, SourceError
-from k2lab.prompt.plaindata import plain
+from k2lab.prompt.plaindata import Raised, plain
 from k2lab.prompt.worker import HEAD
 
 LIBRARIES = ("jinja2", "markupsafe", "tokenizers")
@@ -46,14 +46,6 @@ class Limits:
     """Bytes of address space."""
     text: int = 32 << 20
     """Characters of a prompt; eight times those of a million tokens."""
-
-
-class Raised(Exception):
-    """What a template or a tokenizer raised, by the name of its type and its first line."""
-
-    def __init__(self, kind: str, said: str) -> None:
-        super().__init__(kind, said)
-        self.kind, self.said = kind, said
 
 
 def fill(

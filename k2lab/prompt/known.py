@@ -7,11 +7,10 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from k2lab import paths
 from k2lab.errors import InputError, RenderError, SourceError, first_line
-from k2lab.prompt import confined, templates
-from k2lab.prompt.confined import ConfinedTokenizer
+from k2lab.prompt import templates
 from k2lab.prompt.files import CONFIG, ChatTemplate, added_tokens, named_tokens, read_bytes, read_object
+from k2lab.prompt.plaindata import Raised
 from k2lab.prompt.tokenizers import Tokenizer
 
 TOKENIZER = "tokenizer.json"
@@ -28,9 +27,11 @@ def filled(
 
     Raises :class:`~k2lab.errors.SourceError` for a limit that was reached,
     :class:`RenderError` for what cannot be continued, and
-    :class:`~k2lab.prompt.confined.Raised` for whatever the template raises.
+    :class:`~k2lab.prompt.plaindata.Raised` for whatever the template raises.
     """
     if template.sha256 not in templates.KNOWN:
+        from k2lab.prompt import confined
+
         return confined.fill(
             f"the chat template {template.name}", template.text, messages, tools=tools, variables=variables
         )
@@ -41,12 +42,14 @@ def filled(
     except RenderError:
         raise
     except Exception as error:
-        raise confined.Raised(type(error).__name__, first_line(error)) from error
+        raise Raised(type(error).__name__, first_line(error)) from error
 
 
 def read_by(template: ChatTemplate) -> frozenset[str] | None:
     """The variables that a template reads; ``None`` for one that is not a template."""
     if template.sha256 not in templates.KNOWN:
+        from k2lab.prompt import confined
+
         return confined.reads(f"the chat template {template.name}", template.text)
     from k2lab.prompt import sandbox
 
@@ -59,6 +62,8 @@ def tokenizer_of(folder: Path) -> Tokenizer:
     added_tokens(config.get("added_tokens_decoder") or {}, folder)
     named, digest = list(named_tokens(folder, config).values()), sha256(data).hexdigest()
     if digest != _own_tokenizer():
+        from k2lab.prompt.confined import ConfinedTokenizer
+
         return ConfinedTokenizer(f"the tokenizer of {folder}", digest, data, config, named)
     from k2lab.prompt.fast import FastTokenizer
 
@@ -73,6 +78,8 @@ def tokenizer_of(folder: Path) -> Tokenizer:
 @cache
 def _own_tokenizer() -> str | None:
     """Digest of k2-nano's; ``None`` where its folder is not there."""
+    from k2lab import paths
+
     try:
         return sha256((paths.data_dir() / "models" / "k2-nano" / TOKENIZER).read_bytes()).hexdigest()
     except (InputError, OSError):

@@ -1,4 +1,4 @@
-"""What a chat template is handed: copies in JSON's own types, with no method of anybody's on them."""
+"""What goes into a chat template and what comes back: copies in JSON's own types, and errors by their names."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ BARE: tuple[tuple[type, Callable[[Any], object]], ...] = (
     (float, float.__float__),
 )
 """How a value of a subclass is brought to the type itself, past what the subclass makes of it."""
+
+
+class Raised(Exception):
+    """What a template or a tokenizer raised, by the name of its type and its first line."""
+
+    def __init__(self, kind: str, said: str) -> None:
+        super().__init__(kind, said)
+        self.kind, self.said = kind, said
 
 
 def plain(value: object) -> object:

@@ -19,9 +19,9 @@ from k2lab.errors import InputError, RenderError, first_line
 from k2lab.families import Family
 from k2lab.families.special import GENERATION_PROMPT
 from k2lab.prompt import known
-from k2lab.prompt.confined import Raised
 from k2lab.prompt.declaration import Declaration, declared
 from k2lab.prompt.files import ChatTemplate
+from k2lab.prompt.plaindata import Raised
 from k2lab.prompt.records import Prompt, Provenance
 from k2lab.prompt.source import Source, open_source
 from k2lab.prompt.tokenizers import Tokenizer

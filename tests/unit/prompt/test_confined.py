@@ -13,7 +13,7 @@ import pytest
 from k2lab.chat import Request
 from k2lab.errors import K2LabError, RenderError, SourceError
 from k2lab.nano import folders
-from k2lab.prompt import confined, sandbox, templates
+from k2lab.prompt import confined, plaindata, sandbox, templates
 from k2lab.prompt.rendering import render
 from k2lab.prompt.source import open_source
 
@@ -138,7 +138,7 @@ def test_no_template_reaches_pythons_own_objects(kind):
         try:
             text = fill(ESCAPES[kind], messages)
         except Exception as error:
-            text = str(error) if not isinstance(error, confined.Raised) else error.said
+            text = str(error) if not isinstance(error, plaindata.Raised) else error.said
             assert "<class" not in text
         else:
             assert not any(leak in text for leak in LEAKS), text
