@@ -3,6 +3,7 @@
 import doctest
 import io
 import os
+import re
 import subprocess
 import sys
 
@@ -43,6 +44,13 @@ def test_a_terminal_gets_a_bar_and_nothing_of_what_is_told_moves_its_cursor():
     shown = at_a_terminal(RUN)
     assert "━" in shown and "2 of 2: \\x1b]0;title\\x07[red]stop" in shown
     assert "\x07" not in shown and "\x1b[2J" not in shown
+
+
+def test_a_narrow_terminal_and_one_without_colours_get_what_they_can_show():
+    shown = at_a_terminal(RUN, COLUMNS="30", NO_COLOR="1")
+    assert "2 of 2" in shown and not re.search("\x1b\\[[0-9;]*3[0-9][0-9;]*m", shown)
+    plain = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", shown)
+    assert max(map(len, re.split("[\r\n]", plain))) <= 30
 
 
 def test_elsewhere_there_are_plain_lines_and_the_last_is_among_them():
