@@ -98,7 +98,7 @@ def shaped(value: object, kind: type[Shape], where: str = "$") -> Shape:
     """A value as a record of its fields; raises :class:`Failed` with the place of what is otherwise."""
     try:
         return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:  # the latter for a lone surrogate in the wrong place
         raise Failed.of("garbage", f"an answer of another shape: {_placed(error, where)}") from None
     except RecursionError:  # behind a caller that has used up the stack
         raise Failed.of("garbage", "an answer that is nested too deeply") from None
@@ -123,7 +123,7 @@ def token_ids(value: object, count: object = None) -> tuple[int, ...]:
         raise Failed.of("garbage", "a list without ids came")
     try:
         ids = msgspec.convert(value, TokenIds)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:
         raise Failed.of("garbage", f"no token ids came: {_placed(error, 'ids')}") from None
     if type(count) is int and count != len(ids):
         raise Failed.of("garbage", f"{len(ids)} ids came, and the server counts {count}")
@@ -131,6 +131,8 @@ def token_ids(value: object, count: object = None) -> tuple[int, ...]:
 
 
 def _placed(error: Exception, where: str) -> str:
+    if isinstance(error, UnicodeError):
+        return f"half a surrogate pair - at `{where}`"
     said = plain(error).replace("matching regex '^[ -~]*$'", "of printable ASCII")
     return said.replace("`$", f"`{where}", 1) if "`$" in said else f"{said} - at `{where}`"
 
