@@ -25,8 +25,8 @@ class NotJSON(ValueError):
     """Why a text is not JSON, or not JSON that can be worked with, in a few words."""
 
 
-def read_json(data: str | bytes, *, constants: bool = False) -> object:
-    r"""The value of a JSON text: UTF-8, finite numbers, at most :data:`MOST_LEVELS` deep.
+def read_json(data: str | bytes, *, constants: bool = False, levels: int = MOST_LEVELS) -> object:
+    r"""The value of a JSON text: UTF-8, finite numbers, at most ``levels`` deep.
 
     Lone surrogates are let through, as JSON has them (``"\ud800"``), and with
     ``constants`` the ``NaN`` and ``Infinity`` that Python's own writer makes. Raises
@@ -47,7 +47,7 @@ def read_json(data: str | bytes, *, constants: bool = False) -> object:
     except UnicodeDecodeError as error:
         raise NotJSON(f"not UTF-8 at byte {error.start + 1}") from None
     except RecursionError:
-        raise NotJSON(f"nested deeper than {MOST_LEVELS} levels") from None
+        raise NotJSON(f"nested deeper than {levels} levels") from None
     except NotJSON:
         raise
     except json.JSONDecodeError as error:
@@ -55,15 +55,15 @@ def read_json(data: str | bytes, *, constants: bool = False) -> object:
         raise NotJSON(f"{error.msg} at {where}") from None
     except ValueError as error:  # Python refuses integers of more than 4,300 digits
         raise NotJSON(first_line(error, 60)) from None
-    if containers > MOST_LEVELS and is_deep(value):
-        raise NotJSON(f"nested deeper than {MOST_LEVELS} levels")
+    if containers > levels and is_deep(value, levels):
+        raise NotJSON(f"nested deeper than {levels} levels")
     return value
 
 
-def is_deep(value: object) -> bool:
-    """Whether a value is nested deeper than :data:`MOST_LEVELS`."""
+def is_deep(value: object, levels: int = MOST_LEVELS) -> bool:
+    """Whether a value is nested deeper than so many levels."""
     level: list[object] = [value]
-    for _ in range(MOST_LEVELS):
+    for _ in range(levels):
         level = [inner for item in level for inner in _inside(item)]
         if not level:
             return False

@@ -119,7 +119,7 @@ class Client:
         if self._arm.source:
             data = as_chat(data, prepared.tools)
             return _Got(text=json.dumps(data), data=data)
-        return _Got(text=body.decode(), data=data)
+        return _Got(text=body.decode("utf-8-sig"), data=data)
 
     async def _streamed(self, answer: aiohttp.ClientResponse) -> _Got:
         """The answer that a stream of events stands for."""

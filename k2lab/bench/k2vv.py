@@ -26,6 +26,9 @@ from k2lab.bench.verdicts import judge, judge_all, messages_of
 from k2lab.chat import Exchange, canonical
 from k2lab.errors import InputError
 
+LINE_LEVELS = jsonread.MOST_LEVELS + 10
+"""Of a line, in which a request and an answer stand a few levels deep."""
+
 SUMMARY_FIELDS = ("success_count", "failure_count", "finish_stop", "finish_tool_calls", "finish_others",
                   "finish_others_detail", "schema_validation_error_count", "successful_tool_call_count")  # fmt: skip
 
@@ -131,7 +134,7 @@ def request_hash(request: Mapping[str, Any]) -> str:
 
 def _checked(path: Path, number: int, text: bytes) -> Mapping[str, Any]:
     try:
-        line = jsonread.read_json(text, constants=True)
+        line = jsonread.read_json(text, constants=True, levels=LINE_LEVELS)
     except ValueError as error:
         raise InputError(f"results {path}, line {number} is not JSON: {error}") from None
     if not isinstance(line, dict) or count_of(line.get("data_index")) is None:

@@ -57,10 +57,13 @@ def parsers_command(
     from k2lab import engine
     from k2lab.prompt.source import open_source
     from k2lab.server import parsers as lab
+    from k2lab.server.transport import checked_url
     from k2lab.show import views
 
     for name in engines:
         engine.resolve(name)
+    if base_url is not None:
+        base_url = checked_url(base_url)
     readings = lab.ask_all(lab.catalogue(catalogue), open_source(source or _served_at(base_url)), engines, base_url)
     if as_json:
         print_json([reading.to_json() for reading in readings])
@@ -76,6 +79,6 @@ def _served_at(base_url: str | None) -> str:
     if base_url is None:
         return str(folders.assemble("current"))
     for server in engine.running():
-        if server.base_url.rstrip("/") == base_url.rstrip("/"):
+        if server.base_url.rstrip("/") == base_url:
             return server.model
     raise InputError(f"what {base_url} serves is not known here, and ids are its tokenizer's: add --source FOLDER")

@@ -22,7 +22,7 @@ from k2lab.cli.common import (
     conversation_of,
 )
 from k2lab.cli.printing import print_json, print_notes, print_text
-from k2lab.errors import SourceError, UnsupportedError
+from k2lab.errors import SourceError
 
 if TYPE_CHECKING:
     from k2lab.chat import Request
@@ -157,15 +157,18 @@ def diff_command(
     Exits with 1 when the prompts differ.
     """
     from k2lab.prompt import alignment
+    from k2lab.server import probes
     from k2lab.show import views
 
     source = SourceOptions(source=right, trust_remote_code=trust_remote_code).opened()
     if source.tokenizer is None:
         raise SourceError(f"{right} has no tokenizer: give a folder or hub:REPO@SHA on the right")
     right_side = _silent(source, request)
-    if left.startswith(("http://", "https://")):
+    if "://" in left:
         print_notes(right_side.provenance.notes)
-        compared = alignment.diff(_ids_at(ServerOptions(base_url=left, model=model), request), right_side)
+        endpoint = ServerOptions(base_url=left, model=model).endpoint()
+        ids = probes.ids_at(endpoint, request, source.tokenizer, known=right_side.token_ids or ())
+        compared = alignment.diff(ids, right_side)
     else:
         other = SourceOptions(source=left, trust_remote_code=trust_remote_code).opened()
         left_side = _silent(other, request, tokenizer=source.tokenizer)
@@ -215,14 +218,6 @@ def _silent(
 
     flag = False if no_generation_prompt else None
     return prompt_of(source, request, add_generation_prompt=flag, tokenizer=tokenizer)
-
-
-def _ids_at(server: ServerOptions, request: Request) -> tuple[int, ...]:
-    """The ids of the prompt that a server makes; raises :class:`UnsupportedError` where it does not say."""
-    found = server.endpoint().prompt_ids(request)
-    if found.ids is None:
-        raise UnsupportedError(found.how)
-    return found.ids
 
 
 def _sampling(request: Request, max_tokens: int | None) -> dict[str, object]:

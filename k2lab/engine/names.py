@@ -45,7 +45,9 @@ def is_installed(version: str) -> bool:
 
 def resolve(name: str) -> Engine:
     """An engine by name; raises :class:`EngineError` with the next step."""
-    if name.startswith(("http://", "https://")):
+    if "://" in name:
+        if not name.startswith(("http://", "https://")) or set(name) & set("@?#"):
+            raise EngineError("the URL of an engine is http://HOST:PORT/v1, and holds no user and no key")
         return Engine(name=name, base_url=name)
     if name == "this":
         if importlib.util.find_spec("vllm") is None:

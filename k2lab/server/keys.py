@@ -16,7 +16,9 @@ KEY_VARIABLE = "OPENAI_API_KEY"
 VARIABLES = (KEY_VARIABLE, "VLLM_API_KEY")
 """Whose values stand in no error text; the second is the key of a server that is started here."""
 
-IN_URL = re.compile(r"((?:\b[a-z][a-z0-9+.-]{0,20}:)?//)[^\s/@'\"]*@", re.IGNORECASE)
+IN_URL = re.compile(
+    r"((?:\b[a-z][a-z0-9+.-]{0,20}:)?//)[^\s/@'\"]*@|\b(?!hub:)\w[\w.-]*:[^\s/@'\"]+@(?=[\w.-]+[:/])", re.IGNORECASE
+)
 IN_QUERY = re.compile(r"([?&#](?:[\w-]{0,20}(?:key|token|secret|password)|auth|sig)=)[^\s&#'\"]*", re.IGNORECASE)
 """Where people put keys into a URL: before its host, and behind a name that says so."""
 
@@ -71,7 +73,7 @@ def masked(text: str) -> str:
     """
     for key in _of_environment():
         text = key.masked(text)
-    return IN_QUERY.sub(r"\1***", IN_URL.sub(r"\1***@", text))
+    return IN_QUERY.sub(r"\1***", IN_URL.sub(lambda found: f"{found[1] or ''}***@", text))
 
 
 def holds_key(text: str) -> bool:

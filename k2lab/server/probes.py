@@ -7,7 +7,7 @@ outside the server, and asks the server no sooner than it must.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -25,6 +25,9 @@ from k2lab.server.endpoint import Endpoint
 
 EMPTY_PART = "[{'type': 'text', 'text': ''}]"
 """What an empty content becomes when it is promoted to parts and printed."""
+
+MOST_LOOKED_UP = 1000
+"""Ids, the greatest first, that a tokenizer is asked for one by one."""
 
 PART_LITERAL = re.compile(r"\[\{'type': 'text', 'text': .*?\}\]", re.DOTALL)
 
@@ -97,10 +100,33 @@ def content_literals(endpoint: Endpoint, tokenizer: Tokenizer, request: Request,
 
     Raises :class:`UnsupportedError` where the prompt cannot be known.
     """
-    found = endpoint.prompt_ids(request, **params)
+    return _literals(ids_at(endpoint, request, tokenizer, params=params), tokenizer)
+
+
+def ids_at(
+    endpoint: Endpoint,
+    request: Request,
+    tokenizer: Tokenizer,
+    *,
+    known: Collection[int] = (),
+    params: Mapping[str, object] | None = None,
+) -> tuple[int, ...]:
+    """The ids of the server's own prompt, each of which the tokenizer has a text for; ``known`` are not looked up.
+
+    Raises :class:`UnsupportedError` where they cannot be known, or are another
+    tokenizer's: nothing can be said of those.
+    """
+    found = endpoint.prompt_ids(request, **(params or {}))
     if found.ids is None:
         raise UnsupportedError(found.how)
-    return _literals(found.ids, tokenizer)
+    strange = [token for token in sorted({*found.ids} - {*known}, reverse=True)[:MOST_LOOKED_UP]
+               if not _has_text(tokenizer, token)]  # fmt: skip
+    if strange:
+        raise UnsupportedError(
+            f"{endpoint.base_url} gives the id {strange[0]}, which the source's tokenizer does not have: it serves"
+            " another model, and whether its prompt is right cannot be known"
+        )
+    return found.ids
 
 
 def generation_prompt_grid(servers: Mapping[tuple[str, bool], Served], request: Request) -> list[GridCell]:
@@ -171,10 +197,10 @@ class _Compared:
 
     @cached_property
     def ids(self) -> tuple[int, ...]:
-        found = self.endpoint.prompt_ids(self.request, **self.params)
-        if found.ids is None:
-            raise _Unknown(found.how)
-        return found.ids
+        try:
+            return ids_at(self.endpoint, self.request, self.tokenizer, known=_ids(self.right), params=self.params)
+        except UnsupportedError as error:
+            raise _Unknown(str(error)) from None
 
     @cached_property
     def diff(self) -> Diff:
@@ -257,6 +283,13 @@ def _printed(served: Served, request: Request, template: str) -> tuple[int, int]
     if tokenizer is None:
         raise UnsupportedError(f"{served.source.spec} has no tokenizer: without it a prompt's ids cannot be read")
     return content_literals(served.endpoint, tokenizer, request, chat_template=template)
+
+
+def _has_text(tokenizer: Tokenizer, token: int) -> bool:
+    try:
+        return tokenizer.decode([token]) != ""
+    except Exception:  # libraries differ in what they raise for an id that they do not have
+        return False
 
 
 def _ids(prompt: Prompt) -> tuple[int, ...]:

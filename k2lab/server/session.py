@@ -14,6 +14,7 @@ import time
 import urllib.request
 import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
@@ -104,8 +105,9 @@ class Session:
                     answer.close()  # not kept: its body has not been read
             raise Failed.of("garbage", f"more than {MOST_REDIRECTS} redirects")
         except (aiohttp.ClientError, OSError, UnicodeError) as error:  # TimeoutError is an OSError
-            failure = _failure_of(error, self._timeout_s)
-            raise Failed.of(failure.kind, self.key.masked(failure.detail)) from None
+            raise Failed(self._told(_failure_of(error, self._timeout_s))) from None
+        except Failed as failed:
+            raise Failed(self._told(failed.failure)) from None
 
     async def whole(self, url: str, body: bytes | None) -> bytes:
         """A whole answer's body; raises :class:`Failed`."""
@@ -114,7 +116,10 @@ class Session:
 
     def _redirected(self, answer: aiohttp.ClientResponse, url: str, body: bytes | None) -> str:
         """Where a redirect leads, on the same server; raises :class:`Failed` for one that is not followed."""
-        place = urljoin(url, answer.headers.get("location", ""))
+        try:
+            place = urljoin(url, answer.headers.get("location", ""))
+        except ValueError:
+            place = ""
         origin = origin_of(place)
         if origin != origin_of(url):
             detail = f"a redirect to {origin or 'nowhere'}, another server, where no request and no key is sent"
@@ -126,7 +131,10 @@ class Session:
             detail = "a redirect to itself"
         else:
             return place
-        raise Failed(Failure(kind="status", detail=self.key.masked(plain(detail)), status=answer.status))
+        raise Failed(Failure(kind="status", detail=plain(detail), status=answer.status))
+
+    def _told(self, failure: Failure) -> Failure:
+        return replace(failure, detail=self.key.masked(failure.detail))
 
     async def _refusal(self, answer: aiohttp.ClientResponse) -> Failure:
         try:

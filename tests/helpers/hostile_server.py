@@ -22,6 +22,7 @@ from typing import Any
 CALL = {"id": "functions.get_weather:0", "type": "function", "index": 0,
         "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}  # fmt: skip
 USAGE = {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17}
+PLACES = ("http://127.0.0.1:9/v1", "/v1/x", "", "http://[", "//evil", "\x1b[2J", "\xff")
 DEEP_TEXT = "[" * 400 + "]" * 400
 
 
@@ -34,11 +35,14 @@ def _deep(levels: int) -> Any:
 
 EDGES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 1.5, -0.0, 1e308, 2**31, 2**53, 2**63, 2**64, 10**9, -(2**70), 10**400,
-    float("nan"), float("inf"), "", "x", "0", "\x00", "\ud800", "a\udfffb", "\x1b[2J\x1b]0;t\x07", "\u202eevil", "é" * 2000,
+    float("nan"), float("inf"), "", "x", "0",
+    "\x00", "\ud800", "a\udfffb", "\x1b[2J\x1b]0;t\x07", "\u202eevil", "é" * 2000,
     "@import url(http://x)", "<script>alert(1)</script>", "functions.f:0", "<|tool_call_begin|>", DEEP_TEXT,
+   
     '{"a":' * 200 + "1" + "}" * 200, '{"city": NaN}', '{"city": "\\ud800"}', "[1]", "null", "1e999",
     [], {}, [None], [[]], [{}], {"": None}, {"a": {"b": []}}, ["x"], [1, "2"], [-1], [1.0], [True], [2**40], [[1, 2]],
-    [0] * 3000, {"\ud800": "\ud800"}, {"type": "text", "text": 5}, [{"type": "text", "text": "hi"}], _deep(99), _deep(330),
+    [0] * 3000, {"\ud800": "\ud800"}, {"type": "text", "text": 5}, [{"type": "text", "text": "hi"}], _deep(90),
+    _deep(330),
 )  # fmt: skip
 """In place of any value."""
 
@@ -92,7 +96,7 @@ def written(random: Random, value: Any) -> bytes:
             lambda: data[: random.randrange(len(data) + 1)],
             lambda: data + b"}",
             lambda: data.replace(b'"', b"\xff", 1),
-            lambda: data.replace(b":", b": NaN, \"x\":", 1),
+            lambda: data.replace(b":", b': NaN, "x":', 1),
             lambda: b'{"choices": null, ' + data[1:] if data[:1] == b"{" else data,
             lambda: data[:-1] + b', "choices": [[]]}' if data[-1:] == b"}" else data,
             lambda: b"[" * 100_000,
@@ -154,7 +158,11 @@ class Hostile:
             ]
         finish = "tool_calls" if asked.get("tools") else "stop"
         deltas = [{"choices": [{"index": 0, "delta": part, "finish_reason": None}]} for part in parts]
-        return [*deltas, {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}, {"choices": [], "usage": USAGE}]
+        return [
+            *deltas,
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]},
+            {"choices": [], "usage": USAGE},
+        ]
 
     def answer(self, path: str, asked: dict[str, Any], key: str) -> list[bytes | float]:
         """What goes over the wire: bytes, and seconds to wait."""
@@ -164,7 +172,11 @@ class Hostile:
         if random.random() < 0.1:
             status = random.choice((400, 401, 403, 404, 405, 408, 422, 429, 500, 501, 503, 206, 204, 300, 418, 999))
             said = mutated(random, {"error": {"message": f"no {key}", "code": 1, "param": None}})
-            return _whole(written(random, said), status=status, headers=[f"retry-after: {random.choice(('1', 'nan', 'inf', '-9', 'x'))}"])
+            return _whole(
+                written(random, said),
+                status=status,
+                headers=[f"retry-after: {random.choice(('1', 'nan', 'inf', '-9', 'x'))}"],
+            )
         if asked.get("stream"):
             return self._stream(asked, key)
         value = self.right(path, asked)
@@ -179,7 +191,9 @@ class Hostile:
     def _stream(self, asked: dict[str, Any], key: str) -> list[bytes | float]:
         random = self.random
         events = self.events(asked)
-        lines = [b"data: " + written(random, mutated(random, event) if random.random() < 0.3 else event) for event in events]
+        lines = [
+            b"data: " + written(random, mutated(random, event) if random.random() < 0.3 else event) for event in events
+        ]
         odd = (b"data:", b"data: {", b"data: [DONE", b": ping", b"event: x", b"id: \xff", b"data: null", b"data: []",
                b'data: {"error": "' + key.encode() + b'"}', b"", b"retry: -1", b'data: {"choices": {}}')  # fmt: skip
         for _ in range(random.choice((0, 1, 2))):
@@ -190,7 +204,9 @@ class Hostile:
             lines.append(b"data: [DONE]")
         end = random.choice((b"\n\n", b"\r\n\r\n", b"\n", b"\r"))
         body = end.join(lines) + random.choice((end, b""))
-        return _whole(body, kind=random.choice(("text/event-stream", "text/event-stream; charset=\xff", "application/json")))
+        return _whole(
+            body, kind=random.choice(("text/event-stream", "text/event-stream; charset=\xff", "application/json"))
+        )
 
     def _broken(self, path: str, asked: dict[str, Any], key: str) -> list[bytes | float]:
         random = self.random
@@ -214,7 +230,7 @@ class Hostile:
                 lambda: [ok + b"content-type: " + bytes(range(32, 256)) + b"\r\ncontent-length: 2\r\n\r\n{}"],
                 lambda: [b"HTTP/1.1 200 " + secret + b"\x1b[2J\r\ncontent-length: 2\r\n\r\n{}"],
                 lambda: [b"HTTP/9.9 200 OK\r\n\r\n" + body],
-                lambda: [b"HTTP/1.1 100 Continue\r\n\r\n" * 200 + ok + b"content-length: %d\r\n\r\n" % len(body) + body],
+                lambda: [b"HTTP/1.1 100 Continue\r\n\r\n" * 200 + _whole(body)[0]],  # type: ignore[operator]
                 lambda: [chunked + b"zz\r\n" + secret],
                 lambda: [chunked + b"5\r\nab"],
                 lambda: [chunked, *[b"1\r\n \r\n", 0.1] * 30],
@@ -227,14 +243,21 @@ class Hostile:
                 lambda: _whole(gzip.compress(bytes(1 << 20), 9) * 70, headers=["content-encoding: gzip"]),
                 lambda: _whole(gzip.compress(body)[:-9], headers=["content-encoding: gzip"]),
                 lambda: _whole(b"", status=random.choice((301, 302, 303, 307, 308)), headers=[
-                    "location: " + random.choice(("http://127.0.0.1:9/v1", "/v1/x", "", "http://[", f"/v1?api_key={key}",
-                                                  f"http://u:{key}@127.0.0.1:9/", "//evil", "\x1b[2J", "\xff"))]),
+                    f"location: {random.choice((*PLACES, f'/v1?api_key={key}', f'http://u:{key}@127.0.0.1:9/'))}"]),
             )
         )()  # fmt: skip
 
 
-def _whole(body: bytes, *, status: int = 200, kind: str = "application/json", headers: list[str] | None = None) -> list[bytes | float]:
-    lines = [f"HTTP/1.1 {status} Said", f"content-type: {kind}", f"content-length: {len(body)}", "connection: close", *(headers or ())]
+def _whole(
+    body: bytes, *, status: int = 200, kind: str = "application/json", headers: list[str] | None = None
+) -> list[bytes | float]:
+    lines = [
+        f"HTTP/1.1 {status} Said",
+        f"content-type: {kind}",
+        f"content-length: {len(body)}",
+        "connection: close",
+        *(headers or ()),
+    ]
     return ["\r\n".join([*lines, "", ""]).encode("latin-1") + body]
 
 
