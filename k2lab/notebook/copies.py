@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-from k2lab import paths
+from k2lab import files, paths
 from k2lab.errors import InputError
 
 
@@ -20,9 +20,24 @@ def titles(folder: Path) -> dict[str, str]:
 
 
 def _title(path: Path) -> str:
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    lines = "".join(text for cell in cells if cell["cell_type"] == "markdown" for text in cell["source"]).splitlines()
+    """The first heading of a notebook; why there is none where the file is not a notebook."""
+    try:
+        data = files.read_json(path, "notebook")
+    except InputError as error:
+        return f"({error})"
+    cells = data.get("cells") if isinstance(data, dict) else None
+    lines = (
+        "".join(text for cell in cells or () for text in _text(cell)).splitlines() if isinstance(cells, list) else []
+    )
     return next((line.lstrip("# ") for line in lines if line.startswith("#")), "")
+
+
+def _text(cell: object) -> Iterator[str]:
+    match cell:
+        case {"cell_type": "markdown", "source": str() as text}:
+            yield text
+        case {"cell_type": "markdown", "source": list() as parts}:
+            yield from (part for part in parts if isinstance(part, str))
 
 
 def copy_out(to: Path) -> list[Path]:

@@ -38,9 +38,9 @@ def execute(notebook: Any, parameters: Mapping[str, Any], target: Path, source: 
     from papermill.exceptions import PapermillExecutionError
 
     prepared = target.with_name(f".{target.stem}.{os.getpid()}.ipynb")
-    nbformat.write(notebook, prepared)
     target.unlink(missing_ok=True)
     try:
+        nbformat.write(notebook, prepared)
         with tempfile.TemporaryDirectory(prefix="k2lab-") as sockets:
             papermill.execute_notebook(
                 str(prepared),

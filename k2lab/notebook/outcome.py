@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from k2lab import jsonread
 from k2lab.jsonable import as_json
 
 RECORD_TYPE = "application/vnd.k2lab.result+json"
@@ -38,5 +39,17 @@ def recorded(notebook: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
-            found.update(json.loads(output.get("data", {}).get(RECORD_TYPE, {"json": "{}"})["json"]))
+            found.update(_results(output.get("data", {}).get(RECORD_TYPE)))
     return found
+
+
+def _results(left: object) -> dict[str, Any]:
+    """What stands under k2lab's type; nothing where somebody else put something else there."""
+    match left:
+        case {"json": str() as text}:
+            try:
+                value = jsonread.read_json(text, constants=True)
+            except jsonread.NotJSON:
+                return {}
+            return value if isinstance(value, dict) else {}
+    return {}

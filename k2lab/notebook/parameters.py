@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from k2lab.errors import InputError
+from k2lab import jsonread
+from k2lab.errors import InputError, first_line
 
 FILE_SUFFIX, FOLDERS = "_file", ("out", "source")
 """Names of parameters that are paths: a relative one is the caller's, while a notebook runs in its own folder."""
@@ -18,18 +18,39 @@ Given = Iterable[tuple[str, str]]
 
 
 def defaults(notebook: Any) -> dict[str, Any]:
-    """Parameters and their default values: the literals of the cell tagged ``parameters``."""
+    """Parameters and their default values: the literals of the cell tagged ``parameters``.
+
+    Raises :class:`ValueError` where that cell holds something else.
+    """
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []):
-            tree = ast.parse(cell.source)
-            return {
-                target.id: ast.literal_eval(node.value)
-                for node in tree.body
-                if isinstance(node, ast.Assign)
-                for target in node.targets
-                if isinstance(target, ast.Name)
-            }
+            try:
+                return _assigned(cell.source)
+            except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
+                why = "a value is none" if "malformed" in str(error) else first_line(error)
+                raise ValueError(f"its cell of parameters is not literals alone: {why}") from None
     return {}
+
+
+def _assigned(source: str) -> dict[str, Any]:
+    """The names that a piece of Python gives literals to."""
+    return {
+        target.id: ast.literal_eval(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def servers(values: Mapping[str, Any], notebook: str) -> dict[str, str]:
+    """The servers that a notebook names, each with its URL, or an empty text where it is to be started."""
+    named = values.get("servers", {})
+    if not isinstance(named, dict) or not all(isinstance(text, str) for pair in named.items() for text in pair):
+        raise InputError(
+            f"parameter servers of {notebook} must be an object of names and URLs, not {str(named)[:80]!r}"
+        )
+    return named
 
 
 def given_for(notebook: str, given: Given) -> list[tuple[str, str]]:
@@ -74,14 +95,14 @@ def _read(name: str, text: str, default: Any) -> Any:
         if kind is bool:
             value: Any = {"true": True, "false": False}[text.lower()]
         elif kind in (dict, list):
-            value = json.loads(text)
+            value = jsonread.read_json(text)
             if type(value) is not kind:
                 raise ValueError
         else:
             value = kind(text)
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError):
         shown = {dict: "a JSON object", list: "a JSON list", bool: "true or false"}.get(
             kind, f"of type {kind.__name__}"
         )
-        raise InputError(f"parameter {name} must be {shown}, not {text!r}; its default is {default!r}") from None
+        raise InputError(f"parameter {name} must be {shown}, not {text[:80]!r}; its default is {default!r}") from None
     return value

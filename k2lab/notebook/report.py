@@ -18,7 +18,7 @@ import psutil
 
 from k2lab import paths
 from k2lab.errors import EngineError, InputError, ReportError, first_line
-from k2lab.notebook import execution, outcome, page, parameters, subjects, summary
+from k2lab.notebook import execution, outcome, page, parameters, reading, subjects, summary
 from k2lab.notebook.fleet import Fleet
 from k2lab.notebook.schedule import Step, plan
 
@@ -118,7 +118,12 @@ def run_report(
     """
     place = folder or paths.notebooks_dir()
     jobs = _jobs(names or names_in(place), list(given), place)
-    out.mkdir(parents=True, exist_ok=True)
+    if not jobs:
+        raise InputError(f"there are no notebooks in {place}: `k2lab notebooks {place}` copies k2lab's own there")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write reports into {out}: {error.strerror or error}") from error
     usual = summary.usual_seconds(out / summary.FILE, {job.name: job.parameters for job in jobs})
     steps = plan([(job.name, job.missing) for job in jobs], at_once=_room())
     with Fleet() as fleet:
@@ -138,13 +143,15 @@ def _jobs(names: Sequence[str], given: Sequence[tuple[str, str]], folder: Path) 
 
 
 def _job(path: Path, given: Iterable[tuple[str, str]]) -> _Job:
-    import nbformat
-
-    notebook = nbformat.read(path, as_version=4)
-    values = parameters.typed(given, parameters.defaults(notebook), path.stem)
+    notebook = reading.read_notebook(path)
+    try:
+        known = parameters.defaults(notebook)
+    except ValueError as error:
+        raise InputError(f"notebook {path}: {error}") from None
+    values = parameters.typed(given, known, path.stem)
     own_server = bool(values.get("base_url"))
     kept = execution.without_cells(notebook, execution.LOCAL_TAG if own_server else execution.SERVER_TAG)
-    servers = {} if own_server else values.get("servers", {})
+    servers = {} if own_server else parameters.servers(values, path.stem)
     missing = tuple(server for server, url in servers.items() if not url)
     return _Job(path=path, notebook=kept, parameters=values, missing=missing)
 
@@ -246,6 +253,6 @@ def _clear(job: _Job, out: Path) -> None:
 
 def _find(name: str, folder: Path) -> Path:
     path = folder / f"{Path(name).name.removesuffix('.ipynb')}.ipynb"
-    if not path.exists():
+    if not os.path.lexists(path):
         raise InputError(f"no notebook {name!r} in {folder}: there is {', '.join(names_in(folder)) or 'none'}")
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 from collections.abc import Mapping
@@ -12,7 +13,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from k2lab import files
+from k2lab.errors import InputError
+
 FILE = "summary.json"
+MOST_S = 1e7
+"""Seconds: what says that a notebook took longer is not believed."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +81,8 @@ def _put(path: Path, reports: Mapping[str, Any]) -> None:
 
 def usual_seconds(path: Path, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     """What each notebook took, its wait included, where it last passed with the parameters that are wanted now."""
-    reports = _reports(path)
-    found = {}
+    reports = _reports(path, tell=True)
+    found: dict[str, float] = {}
     for name, parameters in wanted.items():
         match reports.get(name):
             case {
@@ -85,7 +93,8 @@ def usual_seconds(path: Path, wanted: Mapping[str, Mapping[str, Any]]) -> dict[s
             }:
                 if known == json.loads(json.dumps(_kept(parameters))):
                     waited_s = more.get("waited_s")
-                    found[name] = seconds + (waited_s if isinstance(waited_s, float) else 0.0)
+                    took_s = seconds + (waited_s if isinstance(waited_s, float) else 0.0)
+                    found |= {name: took_s} if 0 <= took_s < MOST_S else {}
     return found
 
 
@@ -93,8 +102,17 @@ def _kept(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in parameters.items() if key != "servers"}
 
 
-def _reports(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["reports"])
-    except (OSError, ValueError, KeyError, TypeError):
+def _reports(path: Path, *, tell: bool = False) -> dict[str, Any]:
+    """The outcomes in a file; none where it is not there, or is no summary, which ``tell`` says."""
+    if not os.path.lexists(path):
         return {}
+    try:
+        match files.read_json(path, "summary"):
+            case {"reports": dict() as reports}:
+                return reports
+        why = f"{path} is no summary of reports"
+    except InputError as error:
+        why = str(error)
+    if tell:
+        logger.warning("%s: it is written anew, without what it held of other notebooks", why)
+    return {}

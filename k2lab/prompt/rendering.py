@@ -115,6 +115,7 @@ def _prompt_of(
 
 def _ids(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
     try:
+        text.encode()  # which a tokenizer written in Rust would call a TypeError
         return tuple(tokenizer.encode(text))
     except UnicodeEncodeError as error:
         raise InputError(
