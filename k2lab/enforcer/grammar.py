@@ -160,5 +160,5 @@ class Series(Generic[State]):
 def _spellings(value: object) -> list[str]:
     text = json.dumps(value, ensure_ascii=False)
     if isinstance(value, float):
-        return list(dict.fromkeys((text, f"{value:.17g}")))
+        return list(dict.fromkeys((text, f"{value:.17g}", f"{value + 0.0:.17g}")))  # -0.0 is 0, too
     return list(dict.fromkeys((text, json.dumps(value).replace("\x7f", "\\u007f"))))

@@ -1,5 +1,6 @@
 """What a validator says of a value, by keyword, and why a grammar may refuse what is valid."""
 
+import itertools
 import json
 import re
 
@@ -7,6 +8,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
 
 from k2lab.enforcer.schema import patterns
+from tests.helpers.translated import as_javascript
 
 FREE = r"[\s\S]"
 
@@ -19,8 +21,21 @@ def blamed(judge, value, named):
     """One keyword for each error: one that is named where there is one."""
     found = set()
     for error in judge.iter_errors(value):
-        found.add(next(iter(keywords(error) & named), error.validator))
+        behind = keywords(error) | ({"patternProperties"} if matched_too(judge.schema, error) else set())
+        found.add(next(iter(behind & named), error.validator))
     return found
+
+
+def matched_too(schema, error):
+    """Whether it is about a declared property whose name a pattern matches, as which the grammar lets it pass, too."""
+    path, here = list(error.absolute_schema_path), schema
+    for part, name in itertools.pairwise(path):
+        if part == "properties" and any(as_javascript(key).search(name) for key in here.get("patternProperties", ())):
+            return True
+        if isinstance(here, dict) and part not in here:  # behind a reference
+            return False
+        here = here[part]
+    return False
 
 
 BESIDE = {"additionalProperties": {"patternProperties"}}

@@ -273,3 +273,10 @@ def test_what_is_written_by_any_translated_schema_is_valid_but_where_a_limit_nam
     judge, named = judge_of(schema), {limit.keyword for limit in found.limits}
     for text in data.draw(st.lists(strategies.texts(found.schema), min_size=1, max_size=4)):
         assert named >= blamed(judge, json.loads(text), named), text
+
+
+def test_a_declared_property_that_a_pattern_matches_too_is_told_by_the_limit_of_the_pattern():
+    schema = {"type": "object", "properties": {"a": {"type": "array"}}, "patternProperties": {"^[ab]+$": True}}
+    [limit] = translate(schema).limits
+    assert blamed(judge_of(schema), {"a": None}, {limit.keyword}) == {"patternProperties"}
+    assert blamed(judge_of({**schema, "patternProperties": {"^b": True}}), {"a": None}, {limit.keyword}) == {"type"}
