@@ -1,7 +1,8 @@
 """How fast the benchmark's runner is, and how much memory it takes, beside other clients of the same server.
 
 All send the same requests, about 1 kB with one tool each, 64 at once, to one stub (tests/helpers/stub_server.py) that
-answers each with a tool call after 20 ms. Each measurement is a fresh process; rounds are interleaved.
+answers each with a tool call after 20 ms. Each measurement is a fresh process; rounds are interleaved. All run on
+uvloop's event loop, as k2lab does.
 
 Time is from the first request to the last, imports and a first request left out; for k2lab it is everything from
 opening the samples file to the last result on disk. K2-Vendor-Verifier's runner, where somebody has it (its
@@ -23,6 +24,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import uvloop
 
 ROOT = Path(__file__).resolve().parents[1]
 CONCURRENCY, DELAY_MS, BYTES = 64, 20, 1024
@@ -106,7 +109,7 @@ CLIENTS[K2LAB] = k2lab
 def child(name, url, samples):
     """In a client's own process: print its seconds."""
     result = CLIENTS[name](url, Path(samples))
-    print(asyncio.run(result) if asyncio.iscoroutine(result) else result)
+    print(uvloop.run(result) if asyncio.iscoroutine(result) else result)
 
 
 def measured(name, command, folder):

@@ -155,7 +155,7 @@ class TestNotebook:
 
 
 def requirement(text: str) -> tuple[str, str]:
-    match = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?(.*)", text.strip())
+    match = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?([^;]*)(?:;.*)?", text.strip())
     return match[1].lower().replace("_", "-"), match[2].strip()
 
 

