@@ -67,6 +67,38 @@ def rooms_table() -> str:
     return "\n".join(["| | room | what it knows | standard library alone |", "|---|---|---|---|", *rows])
 
 
+def limits() -> str:
+    """What bounds what comes from outside, read from the code that holds it."""
+    from k2lab import files, jsonread, legible
+    from k2lab.bench.limits import Limits
+    from k2lab.enforcer import enforcement
+    from k2lab.notebook import execution
+    from k2lab.prompt import confined
+    from k2lab.prompt import files as folders
+    from k2lab.server import session, transport
+    from k2lab.show import parts
+
+    mib = 1 << 20
+    template = confined.Limits()
+    rows = {
+        "a file of others": f"{files.MAX_BYTES // mib} MiB, a line of a longer one {files.MAX_LINE_BYTES // mib} MiB",
+        "JSON from outside": f"{jsonread.MOST_LEVELS} levels deep, {jsonread.MOST_PARTS:,} values",
+        "a chat template's file": f"{folders.MAX_TEMPLATE_BYTES // mib} MiB",
+        "an unknown template or tokenizer": f"{template.cpu_s} s of CPU time, {template.wall_s:.0f} s in all,"
+        f" {template.memory // mib} MiB of memory, {template.text:,} characters",
+        "an answer of a server": f"{transport.TIMEOUT_S:.0f} s in all ({Limits().timeout_s:.0f} s in a benchmark, or"
+        f" `--timeout`), {transport.MAX_ANSWER_BYTES // mib} MiB before and after decompression",
+        "one event of a stream": f"{session.MAX_EVENT_BYTES // mib} MiB",
+        "connecting to a server": f"{transport.CONNECT_TIMEOUT_S:.0f} s",
+        "a grammar": f"{enforcement.LARGEST_GRAMMAR_BYTES >> 10} KiB",
+        "a cell of a notebook": f"{execution.CELL_TIMEOUT_S} s",
+        "a line for a person": f"{legible.MOST:,} characters",
+        "a cell of a view's table": f"{parts.LONGEST_CELL:,} characters",
+    }
+    lines = [f"| {what} | {most} |" for what, most in rows.items()]
+    return "\n".join(["| what | at most |", "|---|---|", *lines])
+
+
 def module_of(name: str) -> ModuleType:
     """A module of the package by its name below ``k2lab``."""
     return importlib.import_module(f"k2lab.{name}")
