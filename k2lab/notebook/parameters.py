@@ -9,9 +9,14 @@ from typing import Any
 
 from k2lab import jsonread
 from k2lab.errors import InputError, first_line
+from k2lab.server.keys import KEY_VARIABLE, holds_secret
+from k2lab.server.transport import checked_url
 
 FILE_SUFFIX, FOLDERS = "_file", ("out", "source")
 """Names of parameters that are paths: a relative one is the caller's, while a notebook runs in its own folder."""
+
+BASE_URL, SERVERS = "base_url", "servers"
+"""Names of parameters that are a server's URL, and URLs by name."""
 
 Given = Iterable[tuple[str, str]]
 """Names and texts; a name may say which notebook it is for: ``4_benchmark.requests``."""
@@ -78,9 +83,28 @@ def typed(given: Given, known: Mapping[str, Any], notebook: str) -> dict[str, An
     for name, text in given:
         if name not in known:
             raise InputError(f"{notebook} has no parameter {name!r}: it has {', '.join(sorted(known)) or 'none'}")
+        _refuse_secrets(name, text)
         value = _read(name, _absolute(name, text), known[name])
         values[name] = {**known[name], **value} if isinstance(value, dict) else value
+    for name, value in values.items():
+        _refuse_secrets(name, str(value))
+        _check_urls(name, value)
     return values
+
+
+def _refuse_secrets(name: str, text: str) -> None:
+    """A parameter stands in the notebook that is run, and in its page."""
+    if holds_secret(text):
+        raise InputError(f"parameter {name} holds a user or a key: leave it out, and set {KEY_VARIABLE} instead")
+
+
+def _check_urls(name: str, value: Any) -> None:
+    """Raises :class:`InputError` for a server's URL that cannot be one, which is not repeated."""
+    for url in value.values() if name == SERVERS and isinstance(value, dict) else [value] if name == BASE_URL else ():
+        if not isinstance(url, str):
+            raise InputError(f"parameter {name} must hold URLs as texts, or empty ones")
+        if url:
+            checked_url(url)
 
 
 def _absolute(name: str, text: str) -> str:

@@ -81,6 +81,15 @@ def holds_key(text: str) -> bool:
     return any(key.stands_in(text) for key in _of_environment())
 
 
+def holds_secret(text: str) -> bool:
+    """Whether a key of the environment, or a URL with a user or a key, stands in a text.
+
+    >>> holds_secret("http://127.0.0.1:8000/v1"), holds_secret("http://h/v1?api_key=abc")
+    (False, True)
+    """
+    return holds_key(text) or IN_URL.search(text) is not None or IN_QUERY.search(text) is not None
+
+
 def _of_environment() -> list[Key]:
     return [Key(part) for name in VARIABLES for part in os.environ.get(name, "").split()]
 

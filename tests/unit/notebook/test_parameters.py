@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -48,3 +49,29 @@ def test_a_parameter_may_be_for_one_notebook_of_several():
     assert parameters.given_for("5_enforcer", given) == [("concurrency", "2"), ("requests", "9")]
     with pytest.raises(InputError, match=re.escape("parameter 5_enforcer.requests is for notebook '5_enforcer'")):
         parameters.check_places(given, ["4_benchmark"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("base_url", "http://u:s3cret@h/v1"),
+        ("base_url", "http://h/v1?api_key=s3cret"),
+        ("base_url", "http://h/v1#s3cret"),
+        ("base_url", "h/v1?s3cret"),
+        ("servers", '{"a": "http://s3cret@h/v1"}'),
+        ("servers", '{"a": "http://u:s3cret@h/v1'),
+        ("name", "see https://u:s3cret@h"),
+        ("name", "s3cret-of-env"),
+    ],
+)
+def test_a_parameter_that_holds_a_key_is_refused_and_not_repeated(given, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "s3cret-of-env")
+    known = {**KNOWN, "base_url": ""}
+    for asked, defaults in (([given], known), ([], {**known, given[0]: _literal(given[1])})):
+        with pytest.raises(InputError) as caught:
+            parameters.typed(asked, defaults, "nb")
+        assert "s3cret" not in str(caught.value)
+
+
+def _literal(text):
+    return json.loads(text) if text.startswith("{") and text.endswith("}") else text

@@ -3,13 +3,14 @@ import json
 import pickle
 import time
 import tracemalloc
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from k2lab.chat import Request
+from k2lab.engine.server import _is_healthy
 from k2lab.errors import EndpointError, InputError, K2LabError
 from k2lab.server import transport
 from k2lab.server.endpoint import Endpoint
@@ -256,3 +257,14 @@ def test_a_head_has_its_bounds_too(talk, parts, said):
         with pytest.raises(EndpointError, match=said) as caught:
             Endpoint(url, "m", api_key="sk-mine-key", timeout_s=0.5).chat(talk)
         assert time.monotonic() - started < 5 and "sk-mine" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("parts", "healthy"),
+    [([b"HTTP/1.1 200 OK\r\n\r\n"], True), ([b"HTTP/1.", b"0 200", b" OK\r\n\r\n"], True), ([], False),
+     ([b"HTTP/1.1 503 Not yet\r\n\r\n"], False), ([b"SSH-2.0-OpenSSH_9.6\r\n"], False), ([b"\xff" * 99], False),
+     ([b"H", b"T", b"T", b"P"], False), ([b"HTTP/1.1 301 Moved\r\nlocation: http://127.0.0.1:9\r\n\r\n"], False)],
+)  # fmt: skip
+def test_a_start_waits_for_a_200_and_nothing_else(parts, healthy):
+    with raw_server(*parts, pause_s=0.01) as url:
+        assert _is_healthy(urlsplit(url).port) == healthy
