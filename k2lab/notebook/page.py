@@ -53,8 +53,9 @@ def _banner(error: str) -> str:
 
 
 def _static(output: Any) -> Any:
-    """Where an output has HTML, drop the widget, which an exported page cannot show."""
+    """Drop what a page does not run: a script, and the widget of an output that has HTML, too."""
     data = output.get("data", {})
+    data.pop("application/javascript", None)
     if "text/html" in data:
         data.pop("application/vnd.jupyter.widget-view+json", None)
     return output
