@@ -1,8 +1,11 @@
 """Warm processes: one for an engine's interpreter, which has imported the engine and forks servers and scripts from it.
 
 A start of vLLM spends nine tenths of its time on imports, and does them twice; a
-fork has them done. Measured for k2-nano, CPU seconds of a start: 14.1 alone, 1.6
-forked (0.11.0), 15.2 and 3.4 (0.32.0), after 7 once for the warm process itself.
+fork has them done. Measured for k2-nano, CPU seconds of a start: 14.1 alone and
+0.5 to 0.9 forked (0.11.0), 15.2 and 1.5 (0.32.0), after 8 to 9 once for the warm
+process itself. A forked server has 0.3 GB of memory to itself (0.11.0), 0.5 GB
+(0.32.0). Answers stay the same, ids and log probabilities: measured on 400
+requests for each.
 """
 
 from __future__ import annotations
