@@ -9,6 +9,7 @@ from k2lab.nano import folders
 from k2lab.prompt.source import open_source
 from k2lab.server import probes
 from k2lab.server.endpoint import Endpoint, in_parallel
+from tests.conftest import TALK
 
 
 def test_a_server_without_vllms_features_degrades_with_a_word(plain_server, talk):
@@ -95,3 +96,31 @@ def test_results_come_in_order_and_the_first_error_ends_it():
     assert in_parallel(lambda n: n * n, range(50), concurrency=7) == [n * n for n in range(50)]
     with pytest.raises(ZeroDivisionError):
         in_parallel(lambda n: 1 / n, [1, 0, 2])
+
+
+NO_IDS = [[], None, "abc", {"0": 1}, [1.0, 2.0], [True], [-1], [[1]], [1, None], ["1"], [2**40], [10**9] * 2 + [2**31]]
+
+
+@pytest.mark.parametrize("tokens", NO_IDS, ids=str)
+def test_what_is_no_list_of_ids_says_nothing_of_a_prompt(plain_server, talk, k2lab, current, tokens):
+    plain_server.answers["/tokenize"] = (200, {"tokens": tokens})
+    found = Endpoint(plain_server.url).prompt_ids(talk)
+    assert found.ids is None and "/tokenize: " in found.how and found.how.endswith("it cannot be known")
+    endpoint, source = Endpoint(plain_server.url), open_source(folders.assemble("current"))
+    assert {finding.state for finding in probes.probe(endpoint, source, talk)} == {"unknown"}
+    done = k2lab("diff", plain_server.url, current, "--conversation", TALK)
+    assert (done.returncode, done.stdout) == (1, "") and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"tokens": [1, 2], "count": 3}, "2 ids came, and the server counts 3"),
+        ({"tokens": [1, 2, 10**9]}, "gives the id 1000000000, which the source's tokenizer does not have"),
+        ({"ids": [1]}, "missing required field `tokens`"),
+    ],
+)
+def test_ids_that_cannot_be_the_prompts_are_unknown_with_the_reason(plain_server, talk, answer, said):
+    plain_server.answers["/tokenize"] = (200, answer)
+    found = probes.probe(Endpoint(plain_server.url), open_source(folders.assemble("current")), talk)
+    assert {finding.state for finding in found} == {"unknown"} and said in found[0].evidence
