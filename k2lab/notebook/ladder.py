@@ -191,7 +191,7 @@ def climb_on(
 
 def arm_of(rung: Rung, subject: Subject) -> Arm:
     """A rung as an arm; it is known by engine and model folder, not by the port of the day."""
-    source = open_source(subject.folder, trust_remote_code=True) if rung.by_hand else None
+    source = open_source(subject.folder) if rung.by_hand else None
     faulty = templates.with_content_fault(templates.without_generation_block(templates.read(templates.CURRENT)))
     return Arm(
         name=rung.name,

@@ -83,7 +83,7 @@ class ConfinedTokenizer:
     def __init__(self, what: str, key: str, data: bytes, config: Mapping[str, Any], named: Sequence[Any]) -> None:
         self._what, self._key = what, key
         self._made_of = (data, dict(config), list(named))
-        self._built_in: Worker | None = None
+        self._texts: dict[int, str] = {}
         self._build(_worker())
 
     def encode(self, text: str) -> list[int]:
@@ -91,8 +91,12 @@ class ConfinedTokenizer:
         return list(self._ask("encode", text))
 
     def decode(self, ids: list[int]) -> str:
-        """The text, markers included."""
-        return str(self._ask("decode", [int(token) for token in ids]))
+        """The text, markers included; that of one id is asked for once."""
+        if len(ids) != 1:
+            return str(self._ask("decode", [int(token) for token in ids]))
+        if ids[0] not in self._texts:
+            self._texts[ids[0]] = str(self._ask("decode", [int(ids[0])]))
+        return self._texts[ids[0]]
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where each id stands, as the library says."""
@@ -258,7 +262,10 @@ def _leave_to_parent() -> None:
 
 def _end_with_us() -> None:
     for worker in _shared:
-        worker.close()
+        process = worker._process  # no waiting for a thread that waits for an answer
+        if process is not None:
+            process.kill()
+            process.wait()
 
 
 atexit.register(_end_with_us)

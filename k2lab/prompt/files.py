@@ -30,6 +30,9 @@ MAX_BYTES = 256 << 20
 MAX_TEMPLATE_BYTES = 4 << 20
 """Of a chat template: the largest real one is of 30 kB."""
 
+MOST_TEMPLATES = 64
+"""Of a folder: real ones have up to three."""
+
 Config = Mapping[str, Any]
 """A file of JSON, as it is."""
 
@@ -107,6 +110,8 @@ def chat_templates(folder: Path, config: Config) -> ChatTemplates:
     files = {path.stem: path for path in sorted((folder / FURTHER_TEMPLATES).glob("*.jinja"))}
     if is_there(folder / TEMPLATE):
         files = {DEFAULT: folder / TEMPLATE, **files}
+    if len(files) > MOST_TEMPLATES:
+        raise SourceError(f"{folder / FURTHER_TEMPLATES} has more than {MOST_TEMPLATES} chat templates: take some out")
     texts = {name: (_text_of(path), path.relative_to(folder)) for name, path in files.items()}
     if not texts:
         texts = {name: (text, Path(CONFIG)) for name, text in _configured(config.get("chat_template"))}
