@@ -81,8 +81,7 @@ def load(file: Store, path: Path, arm: str, summary: Path | None = None) -> Load
         raise InputError(note)
     model = next((str(result.request.get("model") or "") for result in results), "")
     config = {"endpoint": f"{IMPORTED}{path.name}", "model": model, "sha256": digest.hexdigest(), "summary": stored}
-    run = file.begin(arm, config, path.name, digest.hexdigest())
-    file.load(run, results)
+    run = file.load(arm, config, path.name, digest.hexdigest(), results=results)
     return Loaded(run=run, results=len(results), note=note)
 
 

@@ -99,6 +99,11 @@ class Store:
                 decoded["asked"] = decoded["request"]
             yield Result(**_checked({**values, **decoded}, RESULT_KINDS))
 
+    def has_results(self, run: Run) -> bool:
+        """Whether anything was got in a run; one that was killed at its beginning has nothing."""
+        found = self._db.execute("SELECT 1 FROM results WHERE run_id = ? LIMIT 1", (run.run_id,))
+        return found.fetchone() is not None
+
     def attempts(self, run: Run) -> int:
         """How many requests were sent in a run, repeated ones included."""
         return int(self._db.execute("SELECT count(*) FROM attempts WHERE run_id = ?", (run.run_id,)).fetchone()[0])
@@ -117,20 +122,22 @@ class Store:
 
         An arm that changes back to an earlier configuration goes on in its earlier run.
         """
-        digest = digest_of(config)
         with self._db:
-            found = self._db.execute(
-                "SELECT run_id FROM runs WHERE arm = ? AND digest = ? AND samples_sha256 = ?",
-                (arm, digest, samples_sha256),
-            ).fetchone()
-            if found is None:
-                self._db.execute(
-                    "INSERT INTO runs (arm, digest, config, samples, samples_sha256, started_at, turn)"
-                    f" VALUES (?, ?, ?, ?, ?, ?, {NEXT_TURN})",
-                    (arm, digest, json.dumps(config), _storable(samples), samples_sha256, _now()),
-                )
-            elif found[0] != self.run_of(arm).run_id:
-                self._db.execute(f"UPDATE runs SET turn = {NEXT_TURN} WHERE run_id = ?", found)
+            return self._begun(arm, config, samples, samples_sha256)
+
+    def _begun(self, arm: str, config: Mapping[str, object], samples: str, samples_sha256: str) -> Run:
+        digest = digest_of(config)
+        found = self._db.execute(
+            "SELECT run_id FROM runs WHERE arm = ? AND digest = ? AND samples_sha256 = ?", (arm, digest, samples_sha256)
+        ).fetchone()
+        if found is None:
+            self._db.execute(
+                "INSERT INTO runs (arm, digest, config, samples, samples_sha256, started_at, turn)"
+                f" VALUES (?, ?, ?, ?, ?, ?, {NEXT_TURN})",
+                (arm, digest, json.dumps(config), _storable(samples), samples_sha256, _now()),
+            )
+        elif found[0] != self.run_of(arm).run_id:
+            self._db.execute(f"UPDATE runs SET turn = {NEXT_TURN} WHERE run_id = ?", found)
         return self.run_of(arm)
 
     def register(self, run: Run, trial: int, prepared: Sequence[Prepared]) -> Counter[str]:
@@ -181,9 +188,12 @@ class Store:
                     (run.run_id,),
                 )
 
-    def load(self, run: Run, results: Iterable[Result]) -> None:
-        """Store results that were got elsewhere."""
+    def load(
+        self, arm: str, config: Mapping[str, object], samples: str, samples_sha256: str, *, results: Iterable[Result]
+    ) -> Run:
+        """Store results that were got elsewhere, all of them or none; :meth:`begin` says what the others are."""
         with self._db:
+            run = self._begun(arm, config, samples, samples_sha256)
             for result in results:
                 sent = json.dumps(result.request)
                 self._db.execute(
@@ -191,6 +201,7 @@ class Store:
                     (run.run_id, result.data_index, digest_of(result.request), sent),
                 )
                 self._db.execute(INSERT_RESULT, _loaded_row(run, result))
+        return run
 
     def _take_over(self, run: Run, trial: int, prepared: Sequence[Prepared]) -> Counter[str]:
         """Copy results of earlier runs of the same arm whose request had the same key, of the same line first."""
@@ -293,6 +304,13 @@ def reading(path: Path) -> Iterator[Store]:
         yield Store(connection)
 
 
+def _put_away_log(connection: sqlite3.Connection) -> None:
+    """What stands in SQLite's log goes into the file, after a fault too: on a full disk its room is all there is."""
+    with contextlib.suppress(sqlite3.Error):  # what was stored is safe where it is
+        connection.execute("PRAGMA busy_timeout = 0")  # a reader in the middle of the file is not waited for
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Store]:
     """The file for writing, made where there is none; raises :class:`InputError` while somebody else writes."""
@@ -309,9 +327,10 @@ def writing(path: Path) -> Iterator[Store]:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     try:
         with contextlib.closing(tables.connect(path, make=True)) as connection, faults.told(path):
-            yield Store(connection)
-            connection.execute("PRAGMA busy_timeout = 0")  # a reader in the middle of the file is not waited for
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            try:
+                yield Store(connection)
+            finally:
+                _put_away_log(connection)
     finally:
         lock.release()
 

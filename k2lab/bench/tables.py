@@ -20,6 +20,9 @@ UPGRADES = {
 LACKING = {"line": (1, "NULL"), "turn": (2, "run_id")}
 """Columns that files up to a format lack, and what stands for them there."""
 
+UNWRITABLE = (*faults.REFUSED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+"""How SQLite says that there is no place for the index of its log, which a reader makes, too."""
+
 WAIT_S = 10
 """How long a lock that somebody else holds is waited for."""
 
@@ -76,7 +79,7 @@ def connect(path: Path, *, make: bool) -> sqlite3.Connection:
 
 
 def _opened(path: Path, make: bool) -> sqlite3.Connection:
-    """The file; one in a place where nothing can be written is read as it is, without the log that SQLite keeps."""
+    """The file; where nothing can be written it is read without the files that SQLite keeps beside it."""
     connection = sqlite3.connect(path, timeout=WAIT_S)
     if make:
         return connection
@@ -84,9 +87,12 @@ def _opened(path: Path, make: bool) -> sqlite3.Connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
         connection.close()
-        if error.sqlite_errorcode & 0xFF not in faults.REFUSED or has_log(path):
+        if error.sqlite_errorcode & 0xFF not in UNWRITABLE:
             raise
-        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        if not has_log(path):
+            return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        connection = sqlite3.connect(path, timeout=WAIT_S)
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # the index of the log is in memory then
     return connection
 
 

@@ -150,7 +150,12 @@ def summary_command(run: Path, reference: str | None, as_json: bool) -> None:
 
     with store.reading(run) as file:
         known = _reference(file, reference)
-        summaries = [summarise(file, arm, known) for arm in file.arms()]
+        arms = file.arms()
+        held = [arm for arm in arms if file.has_results(arm)]
+        summaries = [summarise(file, arm, known) for arm in held or arms]
+    for arm in arms if held else ():
+        if arm not in held:
+            note(f"arm {arm.arm!r} has no results yet, and is left out")
     if as_json:
         print_json(jsonable.as_json(summaries, computed=True))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,11 @@ def read_notebook(path: Path) -> Any:
         lone = jsonread.lone_surrogate(jsonread.read_json(text))
         if lone is not None:
             raise InputError(f"notebook {path} holds half a surrogate pair, which is not text: {ascii(lone)[:80]}")
-        notebook = nbformat.reads(text, as_version=4)
-        nbformat.validate(notebook)
+        with warnings.catch_warnings(action="ignore"):  # cells without ids: they get some
+            older = nbformat.reader.reads(text)
+            nbformat.validate(older)  # first: to convert what is invalid is logged in many lines
+            notebook = nbformat.convert(older, 4)
+            nbformat.validate(notebook)
     except (InputError, MemoryError):
         raise
     except jsonread.NotJSON as error:

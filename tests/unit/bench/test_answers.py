@@ -312,8 +312,7 @@ def result(index, answer, *, asked=None, trial=0, line=None):
 
 def shown(tmp_path, *results):
     with store.writing(tmp_path / "r.db") as file:
-        run = file.begin("arm", {"model": "m"}, "s.jsonl", "0")
-        file.load(run, results)
+        run = file.load("arm", {"model": "m"}, "s.jsonl", "0", results=results)
         summary = summarise(file, run)
     return summary, views.bench_summaries([summary])
 

@@ -141,7 +141,7 @@ def test_our_own_export_says_the_end_of_a_request_too(tmp_path):
         asked=ASKED,
     )
     with store.writing(tmp_path / "r.db") as file:
-        file.load(file.begin("theirs", {"model": "m"}, "s.jsonl", "0"), [one])
+        file.load("theirs", {"model": "m"}, "s.jsonl", "0", results=[one])
     lines, summary = exported(tmp_path)
     assert [datetime.fromisoformat(item["last_run_at"]).second for item in lines] == [1]
     assert summary["eval_started_at"].startswith("2026-01-01T00:00:00") and summary["eval_duration_ms"] == 1500

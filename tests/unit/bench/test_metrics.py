@@ -231,8 +231,7 @@ def test_repeated_trials_are_folded_with_their_spread():
 
 def fill(path, results):
     with store.writing(path) as file:
-        run = file.begin("a", {"model": "m"}, "s.jsonl", "0")
-        file.load(run, results)
+        run = file.load("a", {"model": "m"}, "s.jsonl", "0", results=results)
         return run
 
 
