@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ENGINES := 0.11.0 0.32.0
-WORKERS ?= 2
+WORKERS ?= 3 # one more than cores: tests wait for servers and for deadlines, too
 unexport PYTHONDONTWRITEBYTECODE # or each of the hundred processes that tests start compiles what it imports
 MINUTES ?= 10
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
@@ -34,7 +34,7 @@ lab: setup ## JupyterLab on the notebooks
 test: engines ## the whole suite, live engines included
 	$(PYTEST) --hypothesis-profile=thorough
 
-quick: setup ## what needs no engine, under a minute; WORKERS=4 where there are more cores than two
+quick: setup ## what needs no engine, under a minute; WORKERS=6 on four cores
 	$(PYTEST) -m 'not live and not slow'
 
 fuzz: setup ## every command on hostile files, answers and moments; make fuzz MINUTES=10 SUBJECTS=files
