@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from k2lab import files, jsonread
-from k2lab.bench import faults, tables
+from k2lab.bench import database, tables
 from k2lab.bench.arm import Prepared, digest_of
 from k2lab.bench.records import Done, Result, Run, count_of
 from k2lab.bench.tables import INSERT_ATTEMPT, INSERT_RESULT, RESULT_COLUMNS
@@ -232,18 +232,18 @@ def _decoded(text: object) -> object:
     if text is None or text == "":
         return None
     if not isinstance(text, str):
-        raise faults.DamageError(f"{str(text)[:40]!r} stands where JSON should")
+        raise database.DamageError(f"{str(text)[:40]!r} stands where JSON should")
     try:
         return jsonread.read_json(text, constants=True)
     except jsonread.NotJSON as error:
-        raise faults.DamageError(f"{text[:40]!r} stands where JSON should: {error}") from None
+        raise database.DamageError(f"{text[:40]!r} stands where JSON should: {error}") from None
 
 
 def _checked(values: dict[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
     """The values of a row; raises where one is not of its kind."""
     for name, kind in kinds.items():
         if not isinstance(values[name], kind):
-            raise faults.DamageError(f"a {name} is {str(values[name])[:40]!r}")
+            raise database.DamageError(f"a {name} is {str(values[name])[:40]!r}")
     return values
 
 
@@ -300,7 +300,7 @@ def reading(path: Path) -> Iterator[Store]:
         raise InputError(f"there is no benchmark file {path}: create one with k2lab bench run")
     with files.opened(path, "benchmark file"):
         pass
-    with contextlib.closing(tables.connect(path, make=False)) as connection, faults.told(path):
+    with contextlib.closing(tables.connect(path, make=False)) as connection, database.told(path):
         yield Store(connection)
 
 
@@ -326,7 +326,7 @@ def writing(path: Path) -> Iterator[Store]:
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     try:
-        with contextlib.closing(tables.connect(path, make=True)) as connection, faults.told(path):
+        with contextlib.closing(tables.connect(path, make=True)) as connection, database.told(path):
             try:
                 yield Store(connection)
             finally:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from k2lab.bench import faults
+from k2lab.bench import database
 from k2lab.errors import InputError
 
 FORMAT = 3
@@ -20,7 +20,7 @@ UPGRADES = {
 LACKING = {"line": (1, "NULL"), "turn": (2, "run_id")}
 """Columns that files up to a format lack, and what stands for them there."""
 
-UNWRITABLE = (*faults.REFUSED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+UNWRITABLE = (*database.REFUSED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 """How SQLite says that there is no place for the index of its log, which a reader makes, too."""
 
 WAIT_S = 10
@@ -68,7 +68,7 @@ INSERT_ATTEMPT = _insert("attempts", ATTEMPT_COLUMNS)
 
 def connect(path: Path, *, make: bool) -> sqlite3.Connection:
     """Open a file, and with ``make`` for writing; raises :class:`InputError` for another's file, or a damaged one."""
-    with contextlib.ExitStack() as opened, faults.told(path):
+    with contextlib.ExitStack() as opened, database.told(path):
         connection = opened.enter_context(contextlib.closing(_opened(path, make)))
         _check(path, connection, make)
         if make:
@@ -114,7 +114,7 @@ def _check(path: Path, connection: sqlite3.Connection, make: bool) -> None:
     made = _format(connection)
     empty = not connection.execute("PRAGMA page_count").fetchone()[0]
     if empty and has_log(path):
-        raise faults.DamageError(f"it is empty, and {path.name}-wal beside it is not")
+        raise database.DamageError(f"it is empty, and {path.name}-wal beside it is not")
     if empty and not make:
         raise InputError(f"{path} is empty: k2lab bench run writes results into it")
     if empty:
@@ -125,7 +125,7 @@ def _check(path: Path, connection: sqlite3.Connection, make: bool) -> None:
         raise InputError(f"{path} is an SQLite file, but not a benchmark file of k2lab")
     elif not 1 <= made <= FORMAT:
         raise InputError(f"{path} has format {made}, this k2lab reads up to {FORMAT}: use the k2lab that wrote it")
-    faults.check_whole(connection)
+    database.check_whole(connection)
     if make and 0 < made < FORMAT:
         steps = " ".join(UPGRADES[step] for step in range(made, FORMAT))
         connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {FORMAT}; COMMIT;")

@@ -48,7 +48,7 @@ def _assigned(source: str) -> dict[str, Any]:
     }
 
 
-def servers(values: Mapping[str, Any], notebook: str) -> dict[str, str]:
+def servers_of(values: Mapping[str, Any], notebook: str) -> dict[str, str]:
     """The servers that a notebook names, each with its URL, or an empty text where it is to be started."""
     named = values.get("servers", {})
     if not isinstance(named, dict) or not all(isinstance(text, str) for pair in named.items() for text in pair):

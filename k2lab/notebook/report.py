@@ -18,7 +18,7 @@ import psutil
 
 from k2lab import paths
 from k2lab.errors import EngineError, InputError, ReportError, first_line
-from k2lab.notebook import execution, outcome, page, parameters, reading, subjects, summary
+from k2lab.notebook import execution, ipynb, outcome, page, parameters, subjects, summary
 from k2lab.notebook.fleet import Fleet
 from k2lab.notebook.schedule import Step, plan
 
@@ -143,7 +143,7 @@ def _jobs(names: Sequence[str], given: Sequence[tuple[str, str]], folder: Path) 
 
 
 def _job(path: Path, given: Iterable[tuple[str, str]]) -> _Job:
-    notebook = reading.read_notebook(path)
+    notebook = ipynb.read_notebook(path)
     try:
         known = parameters.defaults(notebook)
     except ValueError as error:
@@ -151,7 +151,7 @@ def _job(path: Path, given: Iterable[tuple[str, str]]) -> _Job:
     values = parameters.typed(given, known, path.stem)
     own_server = bool(values.get("base_url"))
     kept = execution.without_cells(notebook, execution.LOCAL_TAG if own_server else execution.SERVER_TAG)
-    servers = {} if own_server else parameters.servers(values, path.stem)
+    servers = {} if own_server else parameters.servers_of(values, path.stem)
     missing = tuple(server for server, url in servers.items() if not url)
     return _Job(path=path, notebook=kept, parameters=values, missing=missing)
 

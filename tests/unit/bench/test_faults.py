@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from k2lab.bench import faults, store
+from k2lab.bench import database, store
 from k2lab.errors import InputError
 from tests.conftest import ROOT
 from tests.fuzz import _material
@@ -91,5 +91,5 @@ def test_a_file_that_somebody_else_holds_is_not_waited_for_for_ever(tmp_path, mo
 
 
 def test_a_mistake_of_k2labs_own_is_not_called_a_fault_of_the_file(tmp_path):
-    with pytest.raises(sqlite3.ProgrammingError), faults.told(tmp_path):
+    with pytest.raises(sqlite3.ProgrammingError), database.told(tmp_path):
         sqlite3.connect(":memory:").execute("SELECT ?", ())

@@ -13,6 +13,7 @@ from k2lab.errors import InputError, first_line
 def read_notebook(path: Path) -> Any:
     """A valid notebook, in nbformat's form of today; raises :class:`InputError` in one line where a file is none.
 
+    >>> from k2lab import paths
     >>> read_notebook(paths.notebooks_dir() / "1_generation_prompt.ipynb").nbformat
     4
     """
