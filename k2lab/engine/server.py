@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from k2lab import paths
+from k2lab.engine import flags as owned
 from k2lab.engine import supervisor, warm
 from k2lab.errors import EngineError
 from k2lab.prompt import consent
@@ -180,9 +181,8 @@ def start(
         raise EngineError(f"model folder {model} is not there: give a folder with config.json and weights")
     if not (model / "config.json").exists():
         raise EngineError(f"{model} is not a model folder: it has no config.json")
+    owned.check(flags)
     trusts_code = consent.serves_code(model, flags, trust_remote_code=trust_remote_code)
-    if any(flag.split("=")[0] == "--api-key" for flag in flags):
-        raise EngineError("--api-key would stand in logs and process lists: set VLLM_API_KEY instead")
     if port is not None:
         _check_port(port)
     wanted = _Start(
