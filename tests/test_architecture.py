@@ -21,6 +21,7 @@ ORDER = (
     *(
         "lazy",
         "errors",
+        "kept",
         "legible",
         "paths",
         "jsonable",

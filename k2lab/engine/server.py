@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from k2lab import paths
+from k2lab import kept, paths
 from k2lab.engine import flags as owned
 from k2lab.engine import supervisor, warm
 from k2lab.errors import EngineError
@@ -42,6 +42,8 @@ HEALTHY, HEAD_BYTES = re.compile(rb"HTTP/1\.[01] 200"), 12
 
 LAST_LINES = 25
 PORT_TRIES = 3
+LOGS_KEPT, LOGS_KEPT_S = 20, 7 * 24 * 3600.0
+"""How many logs of servers that have ended are kept, and for how long: they may hold what was asked."""
 
 ENVIRONMENT: Mapping[str, str] = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
@@ -276,8 +278,8 @@ class _Start:
 
 def _start_on(port: int, start: _Start) -> Server:
     server_id = f"{start.engine if '/' not in start.engine else 'python'}-{uuid.uuid4().hex[:6]}"
-    folder = _servers_dir()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = kept.private_folder(_servers_dir())
+    _forget_logs(folder)
     log_file, pid_file = folder / f"{server_id}.log", folder / f"{server_id}.pid"
     command = [str(start.python), "-m", warm.SERVER_MODULE, "--model", str(start.model)]
     command += ["--served-model-name", start.name, "--host", HOST, "--port", str(port), *BASE_FLAGS, *start.flags]
@@ -323,7 +325,7 @@ def _start_on(port: int, start: _Start) -> Server:
         server_pid = int(pid_file.read_text()) if pid_file.exists() else 0
         pid_file.unlink(missing_ok=True)
     server = replace(server, server_pid=server_pid)
-    server.record.write_text(json.dumps(asdict(server), indent=2))
+    kept.write_whole(server.record, json.dumps(asdict(server), indent=2), private=True)
     return server
 
 
@@ -345,6 +347,18 @@ def _forked(start: _Start, command: list[str]) -> Iterator[tuple[list[str], tupl
 def environment(engine: str) -> dict[str, str]:
     """The variables of a server of this engine, whoever starts it: ours, over those of this process."""
     return {**_tuning(engine), **os.environ, **ENVIRONMENT}
+
+
+def _forget_logs(folder: Path) -> None:
+    """Remove logs of servers that have ended: those that are old, and the oldest of many."""
+    live = {server.log for server in running()}
+    with contextlib.suppress(OSError):
+        ended = sorted(
+            ((path.stat().st_mtime, path) for path in folder.glob("*.log") if str(path) not in live), reverse=True
+        )
+        for number, (written, path) in enumerate(ended):
+            if (number >= LOGS_KEPT and time.time() - written > READY_TIMEOUT_S) or time.time() - written > LOGS_KEPT_S:
+                path.unlink(missing_ok=True)
 
 
 def _is_healthy(port: int) -> bool:

@@ -92,6 +92,7 @@ def main(log: str, pid_file: str, watch: str, command: list[str]) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, on_signal)
+    os.umask(0o077)  # the log, and all that the server writes, is its owner's alone
     with open(log, "ab") as out:
         server = begun(command, out.fileno())
     fresh = Path(pid_file + ".tmp")

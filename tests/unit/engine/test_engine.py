@@ -17,6 +17,7 @@ import pytest
 
 from k2lab import engine
 from k2lab.engine import environments, installers, locks
+from k2lab.engine import server as server_module
 from k2lab.errors import EngineError
 from tests.conftest import ROOT
 
@@ -372,3 +373,25 @@ def test_uv_installs_from_where_pip_would(tmp_path):
     wanted += ["--index", "https://a.example/simple", "--index", "https://b.example/simple"]
     wanted += ["--find-links", "/wheels", "--extra-index-url", "https://d.example", "-r", str(tmp_path / "pins.txt")]
     assert command[-len(wanted) :] == wanted
+
+
+def test_records_and_logs_are_their_owners_alone_under_any_umask_and_old_ones_are_closed(cache, model):
+    folder = cache / "servers"
+    folder.mkdir(parents=True, mode=0o755, exist_ok=True)
+    for number in range(server_module.LOGS_KEPT + 3):
+        old = folder / f"old-{number}.log"
+        old.write_text("prompts")
+        old.chmod(0o644)
+        os.utime(old, (0, 0) if number == 0 else (time.time() - 3600 - number,) * 2)
+    before = os.umask(0)
+    try:
+        server = start(model)
+    finally:
+        os.umask(before)
+    try:
+        rights = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+        assert folder.stat().st_mode & 0o777 == 0o700 and set(rights.values()) == {0o600}
+        assert {Path(server.log).name, server.record.name} <= set(rights)
+        assert "old-0.log" not in rights and len(list(folder.glob("old-*"))) == server_module.LOGS_KEPT
+    finally:
+        engine.stop(server)
