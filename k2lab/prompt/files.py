@@ -151,9 +151,10 @@ def added_tokens(table: object, where: Path) -> dict[int, str]:
     for number, entry in table.items():
         if not (number.isascii() and number.isdigit() and len(number) < 10):
             raise SourceError(f"added_tokens_decoder of {where} has the id {number[:40]!r}, which is not a number")
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("content"), str):
+        text = entry.get("content") if isinstance(entry, Mapping) else None
+        if not isinstance(text, str) or not text:  # tiktoken finds an empty one at one place without end
             raise SourceError(f"added_tokens_decoder of {where} has no text for the id {number}: fetch the file again")
-        found[int(number)] = str(entry["content"])
+        found[int(number)] = text
     return found
 
 
