@@ -21,6 +21,7 @@ ORDER = (
     *(
         "lazy",
         "errors",
+        "interrupts",
         "kept",
         "legible",
         "paths",
@@ -211,8 +212,8 @@ WRITING = re.compile(
     r"^print$|\bs?echo$|\bConsole$|^rich\.|\bstd(out|err)(\.buffer)?\.write|\bos\.write$"
     r"|print_exc|^error\.show$|showwarning|basicConfig"
 )
-WRITERS = {"cli/printing.py", "cli/progress.py"}
-"""What writes to the terminal: all else hands its text to them."""
+WRITERS = {"cli/printing.py", "cli/progress.py", "interrupts.py"}
+"""What writes to the terminal: all else hands its text to them; what a signal says before the first import, too."""
 
 PROGRAMS = {
     "engine/child.py",

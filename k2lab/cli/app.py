@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from k2lab import interrupts
 from k2lab.cli.commands import COMMANDS, LazyGroup
 from k2lab.errors import K2LabError
 
@@ -29,53 +30,83 @@ def root(quiet: bool, verbose: bool) -> None:
 
 
 def main() -> NoReturn:
-    """Entry point: our errors are one clear line and exit status 1, wrong usage is 2."""
+    """Entry point: our errors are one clear line and exit status 1, wrong usage is 2.
+
+    An interrupt is 130, or 128 and the number of another signal, as a shell
+    has it. A fault of k2lab itself keeps its traceback.
+    """
+    status = 1
     try:
-        status = root(prog_name="k2lab", standalone_mode=False)
-        sys.exit(status if isinstance(status, int) else 0)
-    except K2LabError as error:
-        _refuse(str(error))
-    except ModuleNotFoundError as error:
-        _refuse(_advice(error), plain=True)
-    except click.ClickException as error:
-        _misused(error)
-    except (click.Abort, KeyboardInterrupt):
-        _refuse("interrupted", status=130)
-    except BrokenPipeError:
-        sys.exit(0)
-    except Exception as error:  # not foreseen: whoever reads the traceback can report it
-        _failed(error)
-
-
-def _misused(error: click.ClickException) -> NoReturn:
-    from k2lab.cli.printing import print_usage
-
-    print_usage(error)
-    sys.exit(error.exit_code)
-
-
-def _refuse(text: str, *, plain: bool = False, status: int = 1) -> NoReturn:
-    from k2lab.cli.printing import note, print_aside
-
-    (print_aside if plain else note)(text)
+        try:
+            status = _status()
+        finally:
+            interrupts.leave_to_system()
+    except KeyboardInterrupt:  # once more, while the first was being said
+        status = interrupts.status()
     sys.exit(status)
 
 
-def _failed(error: Exception) -> NoReturn:
+def _status() -> int:
+    """The exit status of the command that was typed."""
+    interrupts.raise_from_now()
+    try:
+        status = root(prog_name="k2lab", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except BaseException as error:
+        if interrupts.came():  # what an interrupted library makes of it is no fault of its own
+            return _interrupted()
+        return _status_of(error)
+
+
+def _status_of(error: BaseException) -> int:
+    """What is said of an error, and the exit status that goes with it."""
+    match error:
+        case click.Abort() | KeyboardInterrupt():
+            return _interrupted()
+        case K2LabError():
+            return _refused(str(error))
+        case ModuleNotFoundError() if (advice := _advice(error)) is not None:
+            return _refused(advice, plain=True)
+        case click.ClickException():
+            return _misused(error)
+        case BrokenPipeError():
+            return 0
+        case Exception():  # not foreseen: whoever reads the traceback can report it
+            return _failed(error)
+    raise error
+
+
+def _interrupted() -> int:
+    _refused("interrupted")
+    return interrupts.status()
+
+
+def _misused(error: click.ClickException) -> int:
+    from k2lab.cli.printing import print_usage
+
+    print_usage(error)
+    return error.exit_code
+
+
+def _refused(text: str, *, plain: bool = False) -> int:
+    from k2lab.cli.printing import note, print_aside
+
+    (print_aside if plain else note)(text)
+    return 1
+
+
+def _failed(error: Exception) -> int:
     from k2lab.cli.printing import print_fault
 
     print_fault(error)
-    sys.exit(1)
+    return 1
 
 
-def _advice(error: ModuleNotFoundError) -> str:
-    """How to get a library that is missing; raises the error again where k2lab never asks for it."""
+def _advice(error: ModuleNotFoundError) -> str | None:
+    """How to get a library that is missing; ``None`` where k2lab never asks for it."""
     from k2lab.cli import extras
 
-    advice = extras.advice(error, _command_of(sys.argv[1:]))
-    if advice is None:
-        raise error
-    return advice
+    return extras.advice(error, _command_of(sys.argv[1:]))
 
 
 def _command_of(words: Sequence[str]) -> str:

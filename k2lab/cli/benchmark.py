@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from k2lab import jsonable
+from k2lab import interrupts, jsonable
 from k2lab.cli.arms import Pinning, Sending, arm_of
 from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, TEMPLATE_KWARGS, THINKING, TRUST, as_record
 from k2lab.cli.printing import note, print_json, print_line, print_path, print_text
@@ -134,7 +134,7 @@ def run_command(samples_file: Path, out: Path, sending: Sending, pinning: Pinnin
         )
     if final.ended:
         note(f"ended early ({final.ended}): run the same command again to go on")
-        raise click.exceptions.Exit(130 if final.ended == "interrupted" else 1)
+        raise click.exceptions.Exit(interrupts.status() if final.ended == "interrupted" else 1)
     print_line(f"{arm.name}: {final.had + final.got} results in {out}; next: k2lab bench summary {out}")
 
 

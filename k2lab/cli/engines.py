@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from k2lab import engine, paths
+from k2lab import engine, interrupts, paths
 from k2lab.cli.printing import note, print_line, print_path, print_text
 from k2lab.errors import InputError
 
@@ -46,8 +46,14 @@ def engine_serve(name: str, model: str, port: int | None, trust_remote_code: boo
     """Start an engine on 127.0.0.1 and leave it running; FLAGS after -- go to vLLM."""
     engine.resolve(name)
     server = engine.launch(name, _model_folder(model), port=port, flags=flags, trust_remote_code=trust_remote_code)
-    print_line(f"{server.server_id}  {server.base_url}")
-    note(f"to stop it: k2lab engine stop {server.server_id}")
+    try:
+        print_line(f"{server.server_id}  {server.base_url}")
+        note(f"to stop it: k2lab engine stop {server.server_id}")
+        interrupts.ignore()
+        engine.keep(server)
+    except BaseException:  # nobody was told of it
+        engine.stop(server)
+        raise
 
 
 @engine_group.command(name="stop")

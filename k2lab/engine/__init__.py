@@ -9,7 +9,7 @@ from k2lab.engine.child import lines_of
 from k2lab.engine.environments import Installed, install, install_all
 from k2lab.engine.locks import versions
 from k2lab.engine.names import Engine, available, is_installed, launch, resolve, serve
-from k2lab.engine.server import Server, get, running, serving, start, stop, tail
+from k2lab.engine.server import Server, get, keep, running, serving, start, stop, tail
 
 __all__ = [
     "Engine",
@@ -20,6 +20,7 @@ __all__ = [
     "install",
     "install_all",
     "is_installed",
+    "keep",
     "launch",
     "lines_of",
     "resolve",

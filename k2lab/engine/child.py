@@ -1,4 +1,4 @@
-"""A command read line by line, which ends when its reader does."""
+"""A command read line by line, which ends when its reader does, however that ends."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from k2lab.engine import supervisor
 from k2lab.errors import EngineError
 
 LAST_LINES = 15
+ENDED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
+"""Exit statuses of a command that was ended."""
 
 _running: set[subprocess.Popen[str]] = set()
 
@@ -27,7 +32,13 @@ def lines_of(command: Sequence[str], failure: str) -> Iterator[str]:
     """
     tail: list[str] = []
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
+        [sys.executable, str(Path(supervisor.__file__)), supervisor.NO_LOG, *command],
+        stdin=subprocess.PIPE,  # the kernel closes it with us, and the supervisor ends the command
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
     )
     assert process.stdout is not None
     _running.add(process)
@@ -36,7 +47,7 @@ def lines_of(command: Sequence[str], failure: str) -> Iterator[str]:
             tail = [*tail[-LAST_LINES:], line.rstrip()]
             yield line.rstrip()
         if process.wait() != 0:
-            kind = Ended if process.returncode == -signal.SIGTERM else EngineError
+            kind = Ended if process.returncode in ENDED else EngineError
             raise kind(f"{failure}; its last lines:\n" + "\n".join(tail))
     finally:
         _end(process)
@@ -54,3 +65,6 @@ def _end(process: subprocess.Popen[str]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()

@@ -245,9 +245,8 @@ def _follow_pip(command: Sequence[str], pins: Sequence[locks.Pin], name: str) ->
 
 
 def _run(command: Sequence[str], what: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise EngineError(f"{what}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
+    for _ in lines_of(command, what):
+        pass
 
 
 def _name_as_vllm(target: Installed, version: str) -> None:

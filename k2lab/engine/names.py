@@ -91,7 +91,7 @@ def serve(name: str, model: Path, *, flags: Sequence[str] = (), trust_remote_cod
 def launch(
     name: str, model: Path, *, port: int | None = None, flags: Sequence[str] = (), trust_remote_code: bool = False
 ) -> Server:
-    """Start an engine that outlives this process; end it with :func:`stop`."""
+    """Start an engine and wait until it answers; it ends with this process, unless :func:`keep` lets it go."""
     engine = resolve(name)
     if engine.python is None:
         raise EngineError(f"{name} is a running server: there is nothing to start")

@@ -42,6 +42,9 @@ HEALTHY, HEAD_BYTES = re.compile(rb"HTTP/1\.[01] 200"), 12
 
 LAST_LINES = 25
 PORT_TRIES = 3
+NOT_PASSED_ON = ("OPENAI_API_KEY",)
+"""Variables that are for other servers than ours."""
+
 LOGS_KEPT, LOGS_KEPT_S = 20, 7 * 24 * 3600.0
 """How many logs of servers that have ended are kept, and for how long: they may hold what was asked."""
 
@@ -142,7 +145,6 @@ def serving(
         port=port,
         flags=flags,
         name=name,
-        watch_parent=True,
         trust_remote_code=trust_remote_code,
     )
     try:
@@ -152,7 +154,7 @@ def serving(
 
 
 _pipes: dict[str, IO[bytes]] = {}
-"""Our ends of the pipes that tell supervisors that we live."""
+"""Our ends of the pipes that tell supervisors that we live: the kernel closes them however we end."""
 
 
 def start(
@@ -163,14 +165,14 @@ def start(
     port: int | None = None,
     flags: Sequence[str] = (),
     name: str = "k2-nano",
-    watch_parent: bool = False,
     fork: bool = False,
     trust_remote_code: bool = False,
     ready_timeout_s: float = READY_TIMEOUT_S,
     cancel: Event | None = None,
 ) -> Server:
-    """Start a server on the loopback interface and wait until it answers.
+    """Start a server on the loopback interface and wait until it answers; it ends with this process.
 
+    :func:`keep` has it outlive this process.
     Raises :class:`EngineError` with the last lines of the log and the command
     that repeats the start. A port chosen here that somebody else takes first
     is chosen again. ``cancel``, once set, gives up a start that is under way.
@@ -193,7 +195,6 @@ def start(
         model=model,
         flags=tuple(flags),
         name=name,
-        watch_parent=watch_parent,
         fork=fork,
         trusts_code=trusts_code,
         ready_timeout_s=ready_timeout_s,
@@ -269,7 +270,6 @@ class _Start:
     model: Path
     flags: tuple[str, ...]
     name: str
-    watch_parent: bool
     fork: bool
     trusts_code: bool
     ready_timeout_s: float
@@ -277,33 +277,27 @@ class _Start:
 
 
 def _start_on(port: int, start: _Start) -> Server:
+    """One try on one port. Until it answers the server is ours, and ends with us; then it is recorded, and may stay."""
     server_id = f"{start.engine if '/' not in start.engine else 'python'}-{uuid.uuid4().hex[:6]}"
     folder = kept.private_folder(_servers_dir())
     _forget_logs(folder)
-    log_file, pid_file = folder / f"{server_id}.log", folder / f"{server_id}.pid"
+    log_file = folder / f"{server_id}.log"
     command = [str(start.python), "-m", warm.SERVER_MODULE, "--model", str(start.model)]
     command += ["--served-model-name", start.name, "--host", HOST, "--port", str(port), *BASE_FLAGS, *start.flags]
     command += ["--trust-remote-code"] if start.trusts_code else []
     shown = " ".join([*(f"{k}={v}" for k, v in {**_tuning(start.engine), **ENVIRONMENT}.items()), shlex.join(command)])
     with _forked(start, command) as (watched, files):
         process = subprocess.Popen(
-            [
-                sys.executable,
-                str(Path(supervisor.__file__)),
-                str(log_file),
-                str(pid_file),
-                "parent" if start.watch_parent else "nobody",
-                *watched,
-            ],
-            stdin=subprocess.PIPE if start.watch_parent else subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            [sys.executable, str(Path(supervisor.__file__)), str(log_file), *watched],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment(start.engine),
             start_new_session=True,
             pass_fds=files,
         )
-    if process.stdin is not None:
-        _pipes[server_id] = process.stdin
+    assert process.stdin is not None and process.stdout is not None
+    _pipes[server_id] = process.stdin
     server = Server(
         server_id=server_id,
         engine=start.engine,
@@ -317,16 +311,21 @@ def _start_on(port: int, start: _Start) -> Server:
         flags=tuple(start.flags),
     )
     try:
+        with process.stdout as said:
+            server = replace(server, server_pid=int(said.readline() or 0))
         _wait_ready(server, process, start.ready_timeout_s, start.cancel)
+        kept.write_whole(server.record, json.dumps(asdict(server), indent=2), private=True)
     except BaseException:
         stop(server)
         raise
-    finally:
-        server_pid = int(pid_file.read_text()) if pid_file.exists() else 0
-        pid_file.unlink(missing_ok=True)
-    server = replace(server, server_pid=server_pid)
-    kept.write_whole(server.record, json.dumps(asdict(server), indent=2), private=True)
     return server
+
+
+def keep(server: Server) -> None:
+    """Have a server that this process started outlive it."""
+    pipe = _pipes.pop(server.server_id)
+    with contextlib.suppress(OSError), pipe:
+        pipe.write(supervisor.KEEP)
 
 
 @contextlib.contextmanager
@@ -346,7 +345,8 @@ def _forked(start: _Start, command: list[str]) -> Iterator[tuple[list[str], tupl
 
 def environment(engine: str) -> dict[str, str]:
     """The variables of a server of this engine, whoever starts it: ours, over those of this process."""
-    return {**_tuning(engine), **os.environ, **ENVIRONMENT}
+    inherited = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
+    return {**_tuning(engine), **inherited, **ENVIRONMENT}
 
 
 def _forget_logs(folder: Path) -> None:

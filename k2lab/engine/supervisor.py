@@ -1,18 +1,21 @@
-"""Watch one server process: ``python supervisor.py LOG PID_FILE WATCH COMMAND...``.
+"""Watch one server process: ``python supervisor.py LOG COMMAND...``.
 
 In place of a command, ``forked PID FD`` is a process that a warm process forked
 and the open connection to it (:mod:`k2lab.engine.warm_worker`).
 
-The server runs in a process group of its own. The group is ended when this
-process is asked to end, when the server itself exits, or, with ``WATCH`` equal
-to ``parent``, when standard input closes: that is the pipe of the parent, which
-the kernel closes however the parent dies. Standard library only; it is run by
-path, in seconds of start-up that nobody waits for.
+The server runs in a process group of its own, and its process number is the
+line that is written to standard output. The group is ended when this process is
+asked to end, when the server itself exits, or when standard input closes: that
+is the pipe of the parent, which the kernel closes however the parent dies. A
+line on it, ``keep``, says that the server is to outlive its parent. With ``-``
+in place of a log any command is watched so, and writes to standard output.
+Standard library only; it is run by path, in seconds of start-up that nobody waits for.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
@@ -21,11 +24,15 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from types import FrameType
 
 GRACE_S = 10.0
 FORKED = "forked"
+NO_LOG = "-"
+KEEP = b"keep\n"
+OWNER_ALONE = 0o077
+SET_DEATH_SIGNAL = 1
+"""``PR_SET_PDEATHSIG`` of Linux."""
 
 
 class Forked:
@@ -55,8 +62,33 @@ def begun(command: list[str], out: int) -> Process:
     if command[0] == FORKED:
         return Forked(int(command[1]), socket.socket(fileno=int(command[2])), out)
     return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=end_with_supervisor,
     )
+
+
+def end_with_supervisor() -> None:
+    """Have the kernel end this process when the supervisor is killed, where it is Linux's."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGTERM)
+
+
+def opened(log: str) -> int:
+    """The new log, which its owner alone reads, as all else that the server will write."""
+    os.umask(OWNER_ALONE)
+    return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+
+
+def tell(number: int, stop: threading.Event) -> None:
+    """Say the server's number to the parent; where nobody is there any more, it is to end."""
+    try:
+        os.write(1, b"%d\n" % number)
+    except OSError:
+        stop.set()
 
 
 def group_alive(group: int) -> bool:
@@ -83,35 +115,33 @@ def end_group(group: int, server: Process) -> None:
             time.sleep(0.05)
 
 
-def main(log: str, pid_file: str, watch: str, command: list[str]) -> int:
-    """Run the server to its end, or to ours."""
+def main(log: str, command: list[str]) -> int:
+    """Run the server to its end, or to ours; its exit status, 128 and the signal's number where it was ended."""
     stop = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, on_signal)
-    os.umask(0o077)  # the log, and all that the server writes, is its owner's alone
-    with open(log, "ab") as out:
-        server = begun(command, out.fileno())
-    fresh = Path(pid_file + ".tmp")
-    fresh.write_text(str(server.pid))
-    fresh.replace(pid_file)
+    out = 1 if log == NO_LOG else opened(log)
+    server = begun(command, out)
+    if log != NO_LOG:
+        os.close(out)
+        tell(server.pid, stop)
 
     def on_parent_gone() -> None:
-        sys.stdin.buffer.read()
-        stop.set()
+        if sys.stdin.buffer.readline() != KEEP:
+            stop.set()
 
-    if watch == "parent":
-        threading.Thread(target=on_parent_gone, daemon=True).start()
+    threading.Thread(target=on_parent_gone, daemon=True).start()
     while server.poll() is None and not stop.wait(0.2):
         pass
     end_group(server.pid, server)
     code = server.wait()
-    return code if 0 <= code < 256 else 1
+    return code if code >= 0 else 128 - code
 
 
 if __name__ == "__main__":
-    status = main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])
+    status = main(sys.argv[1], sys.argv[2:])
     os._exit(status)  # the reading thread may still wait for a pipe

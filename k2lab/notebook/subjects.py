@@ -84,7 +84,7 @@ def start(name: str, cancel: Event | None = None) -> Server:
     release, folder, flags = parts_of(name)
     python = engine.resolve(release).python
     assert python is not None
-    return engine.start(python, release, Path(folder), flags=flags, watch_parent=True, fork=True, cancel=cancel)
+    return engine.start(python, release, Path(folder), flags=flags, fork=True, cancel=cancel)
 
 
 def subject_at(name: str, url: str) -> Subject:

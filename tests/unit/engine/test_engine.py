@@ -156,8 +156,10 @@ def test_a_server_that_is_left_running_outlives_its_starter(cache, model):
     code = f"""if True:
         import sys
         from pathlib import Path
-        from k2lab.engine import start
-        print(start(Path(sys.executable), "fake", Path({str(model)!r})).server_id)
+        from k2lab.engine import keep, start
+        server = start(Path(sys.executable), "fake", Path({str(model)!r}))
+        keep(server)
+        print(server.server_id)
         """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     server = engine.get(done.stdout.strip())

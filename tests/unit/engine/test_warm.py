@@ -217,7 +217,7 @@ def start(environment, model):
     servers = []
 
     def start(python=PYTHON, **options):
-        servers.append(engine.start(python, "fake", model, watch_parent=True, fork=True, **options))
+        servers.append(engine.start(python, "fake", model, fork=True, **options))
         return servers[-1], Path(servers[-1].log).read_text()
 
     yield start
@@ -275,7 +275,7 @@ def test_forked_servers_end_with_the_process_that_owns_them_however_it_ends(envi
         from k2lab import engine
         from k2lab.engine import warm
         for _ in range(2):
-            server = engine.start(Path(sys.executable), "fake", Path({str(model)!r}), watch_parent=True, fork=True)
+            server = engine.start(Path(sys.executable), "fake", Path({str(model)!r}), fork=True)
             print(server.server_pid, server.supervisor_pid, *(process.pid for process in warm._mine.values()))
         sys.stdout.flush()
         time.sleep(600)
