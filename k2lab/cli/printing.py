@@ -34,8 +34,8 @@ def print_text(text: str) -> None:
 
 
 def print_line(text: str) -> None:
-    """One line on standard output, whatever stands in it."""
-    _write(one_line(text))
+    """One line on standard output, whatever stands in it; its columns stay."""
+    _write(shortened(visible(" ".join(text.splitlines()))))
 
 
 def print_json(value: object) -> None:

@@ -77,7 +77,7 @@ def reason(translated, text, anchored):
         return "a key twice"
     if re.search(r"\d{19}", outside):
         return "number beyond 64 bits"
-    if any(isinstance(listed, dict | list) for listed in listed_values(translated)):
+    if any(is_respelled(listed) for listed in listed_values(translated)):
         return "spelling of a listed value"
     if not in_order(value, list(property_orders(translated))):
         return "order of keys"
@@ -122,6 +122,11 @@ def property_orders(schema):
         yield from (list(value) for value in schema.get("enum", ()) if isinstance(value, dict))
     for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
         yield from property_orders(part)
+
+
+def is_respelled(listed):
+    """Objects and arrays have one spelling, and xgrammar writes a listed DEL as ``\\u007f``."""
+    return isinstance(listed, dict | list) or (isinstance(listed, str) and "\x7f" in listed)
 
 
 def listed_values(schema):
