@@ -7,6 +7,9 @@ interrupts.exit_at_once()  # before what takes a third of a second to import
 
 def main() -> None:
     """Run the command line."""
+    from k2lab.cli import streams
+
+    streams.set_up()
     from k2lab.cli import main
 
     main()

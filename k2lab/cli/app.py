@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -9,8 +10,18 @@ from typing import NoReturn
 import click
 
 from k2lab import interrupts
+from k2lab.cli import streams
 from k2lab.cli.commands import COMMANDS, LazyGroup
 from k2lab.errors import K2LabError
+
+READER_GONE = 141
+"""As a program ends that writes into a pipe which nobody reads: 128 and the number of SIGPIPE."""
+
+OUTSIDE = (
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.EIO,
+    errno.EBADF, errno.ENOMEM, errno.EFBIG, errno.EAGAIN,
+)  # fmt: skip
+"""What a system refuses without naming a file."""
 
 
 @click.group(cls=LazyGroup)
@@ -47,10 +58,12 @@ def main() -> NoReturn:
 
 
 def _status() -> int:
-    """The exit status of the command that was typed."""
+    """The exit status of the command that was typed, whose output is written."""
     interrupts.raise_from_now()
     try:
         status = root(prog_name="k2lab", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except BaseException as error:
         if interrupts.came():  # what an interrupted library makes of it is no fault of its own
@@ -63,20 +76,35 @@ def _status_of(error: BaseException) -> int:
     match error:
         case click.Abort() | KeyboardInterrupt():
             return _interrupted()
+        case streams.ReaderGone() | BrokenPipeError():
+            streams.give_up()
+            return READER_GONE
+        case streams.OutputError():
+            streams.give_up()
+            return _refused(str(error))
         case K2LabError():
             return _refused(str(error))
         case ModuleNotFoundError() if (advice := _advice(error)) is not None:
             return _refused(advice, plain=True)
         case click.ClickException():
             return _misused(error)
-        case BrokenPipeError():
-            return 0
+        case OSError() if error.filename is not None or error.errno in OUTSIDE:
+            return _refused(_cause(error))
+        case MemoryError():
+            return _refused("there is not enough memory for this: give it less at a time")
         case Exception():  # not foreseen: whoever reads the traceback can report it
             return _failed(error)
     raise error
 
 
+def _cause(error: OSError) -> str:
+    """What the system refused, and of which file."""
+    what = (error.strerror or str(error)).lower()
+    return f"{error.filename}: {what}" if error.filename is not None else what
+
+
 def _interrupted() -> int:
+    streams.give_up()
     _refused("interrupted")
     return interrupts.status()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
+from k2lab.cli import streams
 from k2lab.cli.printing import print_json, print_text
 from k2lab.errors import InputError
 
@@ -24,7 +24,7 @@ def parse_command(tools: Path | None, strict: bool, thinking: bool | None) -> No
     """
     from k2lab import chat, wire
 
-    text = sys.stdin.buffer.read().decode("utf-8", errors="replace")
+    text = streams.read().decode("utf-8", errors="replace")
     foreign = wire.foreign_form(text)
     if foreign:
         raise InputError(f"this is not a raw output but {foreign}")
