@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def to_html(notebook: Any, title: str, error: str = "") -> str:
     config = Config()
     config.HTMLExporter.extra_template_basedirs = [str(Path(__file__).parent / "html")]
     exporter = HTMLExporter(config=config, template_name="k2lab", embed_images=True)
+    exporter.log.setLevel(logging.ERROR)  # it warns the author of a page, who is not its reader
     body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
     body = visible(body.replace("<!--k2lab-banner-->", _banner(error), 1))
     if outside := fetched(body):
