@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from k2lab.errors import ReportError
 
@@ -15,6 +18,7 @@ LOCAL_TAG, SERVER_TAG = "local-engines", "own-server"
 """Cells that need k2lab's own engines, and cells that need the reader's server."""
 
 CELL_TIMEOUT_S = 1800
+CONNECTION = "connection.json"
 
 
 def without_cells(notebook: Any, tag: str) -> Any:
@@ -41,7 +45,7 @@ def execute(notebook: Any, parameters: Mapping[str, Any], target: Path, source: 
     target.unlink(missing_ok=True)
     try:
         nbformat.write(notebook, prepared)
-        with tempfile.TemporaryDirectory(prefix="k2lab-") as sockets:
+        with tempfile.TemporaryDirectory(prefix="k2lab-") as sockets, _ended_kernel(sockets):
             papermill.execute_notebook(
                 str(prepared),
                 str(target),
@@ -69,8 +73,22 @@ def _kernel_config(folder: str) -> Any:
     """Talk to the kernel through sockets in a folder of this user, not over TCP, where the system can."""
     from traitlets.config import Config
 
-    sockets = {"transport": "ipc", "ip": str(Path(folder) / "kernel")}
-    return Config({"KernelManager": sockets} if os.name == "posix" else {})
+    sockets = {"transport": "ipc", "ip": str(Path(folder) / "kernel")} if os.name == "posix" else {}
+    return Config({"KernelManager": {**sockets, "connection_file": str(Path(folder) / CONNECTION)}})
+
+
+@contextlib.contextmanager
+def _ended_kernel(folder: str) -> Iterator[None]:
+    """End the kernel of a folder after an interrupt: nbclient leaves one that is still starting."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.Error):
+                if any(word.startswith(folder) for word in child.cmdline()):
+                    child.kill()
+                    child.wait()
+        raise
 
 
 def _strip(path: Path) -> None:
