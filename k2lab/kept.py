@@ -65,6 +65,18 @@ def private_folder(path: Path) -> Path:
     return path
 
 
+def begin(path: Path) -> None:
+    """Make an empty file that its owner alone reads, where nothing is there yet and one can be made."""
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE))
+
+
+def close(path: Path) -> None:
+    """Take others' rights from a file that is there and ours."""
+    with contextlib.suppress(OSError):
+        _close(path, PRIVATE_FILE)
+
+
 def _close(path: Path, rights: int) -> None:
     """Leave no rights but these."""
     now = stat.S_IMODE(path.stat().st_mode)

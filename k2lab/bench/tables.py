@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from k2lab import kept
 from k2lab.bench import database
 from k2lab.errors import InputError
 
@@ -68,12 +69,16 @@ INSERT_ATTEMPT = _insert("attempts", ATTEMPT_COLUMNS)
 
 def connect(path: Path, *, make: bool) -> sqlite3.Connection:
     """Open a file, and with ``make`` for writing; raises :class:`InputError` for another's file, or a damaged one."""
+    if make:
+        kept.begin(path)
     with contextlib.ExitStack() as opened, database.told(path):
         connection = opened.enter_context(contextlib.closing(_opened(path, make)))
         _check(path, connection, make)
         if make:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            for beside in ("", "-wal", "-shm"):  # new ones have the rights of the file
+                kept.close(path.with_name(path.name + beside))
         opened.pop_all()
     return connection
 
