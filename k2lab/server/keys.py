@@ -17,7 +17,7 @@ VARIABLES = (KEY_VARIABLE, "VLLM_API_KEY")
 """Whose values stand in no error text; the second is the key of a server that is started here."""
 
 IN_URL = re.compile(
-    r"((?:\b[a-z][a-z0-9+.-]{0,20}:)?//)[^\s/@'\"]*@|\b(?!hub:)\w[\w.-]*:[^\s/@'\"]+@(?=[\w.-]+[:/])", re.IGNORECASE
+    r"(\b[a-z][a-z0-9+.-]{0,20}:/{1,2}|//)[^\s/@'\"]*@|\b(?!hub:)\w[\w.-]*:[^\s/@'\"]+@(?=[\w.-]+[:/])", re.IGNORECASE
 )
 IN_QUERY = re.compile(r"([?&#](?:[\w-]{0,20}(?:key|token|secret|password)|auth|sig)=)[^\s&#'\"]*", re.IGNORECASE)
 """Where people put keys into a URL: before its host, and behind a name that says so."""
