@@ -17,7 +17,7 @@ from tests.fuzz._commands import Ran, run, written
 from tests.fuzz.frame import Attempt
 from tests.helpers.stub_server import stub
 
-KEPT = range(120)
+KEPT = range(150)
 COUNT = 40
 """Results in the good file: enough for pages within pages."""
 

@@ -15,7 +15,7 @@ from tests.fuzz._commands import Ran, run, written
 from tests.fuzz.frame import Attempt
 from tests.helpers.stub_server import stub
 
-KEPT = range(150)
+KEPT = range(200)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from tests.fuzz import _damage
 from tests.fuzz._commands import Ran, run, written
 from tests.fuzz.frame import Attempt
 
-KEPT = range(120)
+KEPT = range(150)
 
 PARAMETERS = (
     "requests = 4000\nseed = 1\nout = ''\nratio = 0.5\nflag = True\nservers = {}\nnames = ['a']\nnothing = None\n"
