@@ -33,6 +33,8 @@ def told(path: Path) -> Iterator[None]:
         raise
     except sqlite3.Error as error:
         raise InputError(meaning(path, error)) from error
+    except UnicodeDecodeError as error:  # SQLite's own words repeat what it cannot read
+        raise InputError(damaged(path, "what it says of its tables is not text")) from error
     except DamageError as error:
         raise InputError(damaged(path, error)) from error
 

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from k2lab import files, jsonread
+from k2lab import files, jsonread, kept
 from k2lab.bench import metrics
 from k2lab.bench.metrics import Reference
 from k2lab.bench.records import IMPORTED, MOST, Result, Run, count_of
@@ -54,12 +54,13 @@ def export(file: Store, run: Run, folder: Path, *, trial: int = 0) -> tuple[Path
         raise InputError(f"arm {run.arm!r} was imported by an older k2lab, which kept less of it: import it again")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with results.open("w", encoding="utf-8") as lines:
-            for result in file.results(run):
-                if result.trial == trial:
-                    lines.write(json.dumps(_line(result)) + "\n")
-        made = json.dumps(_summary(file, run, trial), indent=4)
-        summary.write_text(made + "\n", encoding="utf-8")
+        with kept.replacing(results, private=True) as fresh:
+            with fresh.open("w", encoding="utf-8") as lines:
+                for result in file.results(run):
+                    if result.trial == trial:
+                        lines.write(json.dumps(_line(result)) + "\n")
+            made = json.dumps(_summary(file, run, trial), indent=4)
+            kept.write_whole(summary, made + "\n", private=True)
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror or error}") from error
     return results, summary

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from k2lab import wire
+from k2lab import kept, wire
 from k2lab.nano import evaluate, synth
 from k2lab.nano.synth import Case, Mix
 
@@ -30,7 +30,12 @@ def write(folder: Path, count: int = COUNT, seed: int = SEED) -> tuple[Path, Pat
     """Write ``samples.jsonl`` and ``labels.jsonl`` of k2-nano's set into a folder; returns both paths."""
     folder.mkdir(parents=True, exist_ok=True)
     samples, labels = folder / "samples.jsonl", folder / "labels.jsonl"
-    with samples.open("w", encoding="utf-8") as requests, labels.open("w", encoding="utf-8") as answers:
+    with (
+        kept.replacing(samples) as fresh_samples,
+        kept.replacing(labels) as fresh_labels,
+        fresh_samples.open("w", encoding="utf-8") as requests,
+        fresh_labels.open("w", encoding="utf-8") as answers,
+    ):
         for data_index, case in enumerate(cases(count, seed), 1):
             request = request_of(case)
             requests.write(json.dumps(request, ensure_ascii=False) + "\n")

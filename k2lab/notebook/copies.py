@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from k2lab import files, paths
+from k2lab import files, kept, paths
 from k2lab.errors import InputError
 
 
@@ -49,8 +48,9 @@ def copy_out(to: Path) -> list[Path]:
     standing = [path.name for path in sources if (to / path.name).exists()]
     if standing:
         raise InputError(f"{to} has {', '.join(standing)} already, and nothing is overwritten: name another folder")
+    texts = {path.name: files.read_bytes(path, "notebook") for path in sources}
     try:
         to.mkdir(parents=True, exist_ok=True)
-        return [Path(shutil.copyfile(path, to / path.name)) for path in sources]
+        return [kept.write_whole(to / name, text) for name, text in texts.items()]
     except OSError as error:
         raise InputError(f"the notebooks cannot be written to {to}: {error.strerror or error}") from error
