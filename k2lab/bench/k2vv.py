@@ -256,9 +256,8 @@ def _span(file: Store, run: Run, trial: int) -> tuple[datetime | None, datetime 
         if result.trial == trial:
             try:
                 begun = datetime.fromisoformat(result.started_at)
-            except ValueError:  # of an imported file
+                ended = begun + timedelta(milliseconds=result.duration_ms)
+                started, finished = min(started or begun, begun), max(finished or ended, ended)
+            except (ValueError, OverflowError, TypeError):  # of an imported file; a time with a zone, and one without
                 continue
-            ended = begun + timedelta(milliseconds=result.duration_ms)
-            started = min(started or begun, begun)
-            finished = max(finished or ended, ended)
     return started, finished

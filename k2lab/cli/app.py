@@ -100,7 +100,8 @@ def _status_of(error: BaseException) -> int:
 def _cause(error: OSError) -> str:
     """What the system refused, and of which file."""
     what = (error.strerror or str(error)).lower()
-    return f"{error.filename}: {what}" if error.filename is not None else what
+    name = error.filename if error.filename2 is None else error.filename2  # of a copy, where to
+    return f"{name}: {what}" if name is not None else what
 
 
 def _interrupted() -> int:

@@ -93,8 +93,8 @@ def usual_seconds(path: Path, wanted: Mapping[str, Mapping[str, Any]]) -> dict[s
             }:
                 if known == json.loads(json.dumps(_kept(parameters))):
                     waited_s = more.get("waited_s")
-                    took_s = seconds + (waited_s if isinstance(waited_s, float) else 0.0)
-                    found |= {name: took_s} if 0 <= took_s < MOST_S else {}
+                    if 0 <= seconds < MOST_S:
+                        found[name] = seconds + (waited_s if isinstance(waited_s, float) and waited_s < MOST_S else 0.0)
     return found
 
 

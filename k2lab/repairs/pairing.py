@@ -214,7 +214,7 @@ def _name(result: Message) -> str | None:
 
 def _shared_ids(made: Pairing) -> Iterator[Problem]:
     """Where ids stay as they are, those that cannot tell calls of one message apart."""
-    seen: set[tuple[int, object]] = set()
+    seen: set[tuple[int, str]] = set()
     for call in made.calls:
         fix = "give each call of a message an id of its own, and its result the same"
         if not isinstance(call.old, str) or not call.old:
@@ -228,7 +228,8 @@ def _shared_ids(made: Pairing) -> Iterator[Problem]:
                 problem=f"another call of this message has the id {call.old!r}",
                 fix=fix,
             )
-        seen.add((call.message, call.old))
+        else:
+            seen.add((call.message, call.old))
 
 
 def _fault(made: Pairing, messages: Sequence[Message], result: int, call: Call | None) -> tuple[str, str] | None:
