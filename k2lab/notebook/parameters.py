@@ -50,7 +50,7 @@ def _assigned(source: str) -> dict[str, Any]:
 
 def servers_of(values: Mapping[str, Any], notebook: str) -> dict[str, str]:
     """The servers that a notebook names, each with its URL, or an empty text where it is to be started."""
-    named = values.get("servers", {})
+    named = values.get(SERVERS, {})
     if not isinstance(named, dict) or not all(isinstance(text, str) for pair in named.items() for text in pair):
         raise InputError(
             f"parameter servers of {notebook} must be an object of names and URLs, not {str(named)[:80]!r}"

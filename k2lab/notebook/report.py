@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import psutil
 
-from k2lab import paths
+from k2lab import kept, paths
 from k2lab.errors import EngineError, InputError, ReportError, first_line
 from k2lab.notebook import execution, ipynb, outcome, page, parameters, subjects, summary
 from k2lab.notebook.fleet import Fleet
@@ -238,9 +238,7 @@ def _write_page(html: Path, executed: Any, name: str, error: str) -> str:
     except ReportError as refused:
         error = first_line(refused)
         text = page.without_outputs(name, error)
-    fresh = html.with_suffix(".tmp")
-    fresh.write_text(text, encoding="utf-8", errors="backslashreplace")  # a lone surrogate has no bytes
-    os.replace(fresh, html)
+    kept.write_whole(html, text.encode("utf-8", "backslashreplace"))  # a lone surrogate has no bytes
     return error
 
 

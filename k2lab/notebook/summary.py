@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from k2lab import files
+from k2lab import files, kept
 from k2lab.errors import InputError
 
 FILE = "summary.json"
@@ -74,9 +74,7 @@ def _put(path: Path, reports: Mapping[str, Any]) -> None:
         "hardware": f"{os.cpu_count()} CPU threads, {platform.machine()}, {platform.system()}",
         "reports": dict(sorted(reports.items())),
     }
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(fresh, path)
+    kept.write_whole(path, json.dumps(content, indent=2) + "\n")
 
 
 def usual_seconds(path: Path, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:

@@ -37,14 +37,16 @@ def reads(template: str) -> list[str] | None:
     return None if found is None else sorted(found)
 
 
+MOST_KEPT = 2
 _tokenizers: dict[str, Any] = {}
 
 
 def keep_tokenizer(key: str, data: bytes, config: Mapping[str, Any], named: list[Any]) -> None:
-    """Keep a tokenizer under a key, in the place of the one before."""
+    """Keep a tokenizer under a key, in the place of the oldest where there are two: those of a comparison."""
     from k2lab.prompt.fast import FastTokenizer
 
-    _tokenizers.clear()
+    if len(_tokenizers) == MOST_KEPT:
+        del _tokenizers[next(iter(_tokenizers))]
     _tokenizers[key] = FastTokenizer.of_files(data, config, named)
 
 

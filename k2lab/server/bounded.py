@@ -11,12 +11,12 @@ import contextlib
 import socket
 import threading
 import time
-import zlib
 from collections.abc import Iterator
 
 import httpx2
 import openai
 
+from k2lab.server.gunzip import Gunzip, GzipError
 from k2lab.server.keys import Key
 from k2lab.server.transport import CONNECT_TIMEOUT_S, MAX_ANSWER_BYTES
 
@@ -101,15 +101,9 @@ class _Bounded(httpx2.SyncByteStream):
 
 
 def _gunzipped(parts: httpx2.SyncByteStream) -> Iterator[bytes]:
-    """Decompressed in pieces, so that no small part becomes a large one at once."""
-    unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    unzip = Gunzip()
     try:
         for part in parts:
-            rest = part
-            while rest:
-                yield unzip.decompress(rest, 1 << 20)
-                rest = unzip.unconsumed_tail
-                if unzip.eof and unzip.unused_data:
-                    rest, unzip = unzip.unused_data, zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    except zlib.error as error:
-        raise httpx2.DecodingError(f"an answer that is not gzip: {error}") from None
+            yield from unzip.pieces(part)
+    except GzipError as error:
+        raise httpx2.DecodingError(str(error)) from None

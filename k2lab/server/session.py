@@ -12,13 +12,13 @@ import contextlib
 import ipaddress
 import time
 import urllib.request
-import zlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from k2lab.server.gunzip import Gunzip, GzipError
 from k2lab.server.keys import Key
 from k2lab.server.transport import (
     CONNECT_TIMEOUT_S,
@@ -34,12 +34,6 @@ if TYPE_CHECKING:
     import aiohttp
 
 MAX_EVENT_BYTES = 4 << 20
-PIECE_BYTES = 1 << 20
-"""What is decompressed at once, so that no small part becomes a large one."""
-
-MOST_MEMBERS = 1000
-"""Of a gzip, each of which may be empty and takes time."""
-
 KEEP_ALIVE_S = 4.0
 """Shorter than the five seconds after which common servers close an idle connection."""
 
@@ -173,37 +167,18 @@ async def pieces(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     encoding = answer.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("gzip", "identity"):
         raise Failed.of("garbage", f"an answer in the encoding {encoding[:40]!r}, which was not asked for")
-    unzip = _Gunzip() if encoding == "gzip" else None
+    unzip = Gunzip() if encoding == "gzip" else None
     packed = size = 0
-    async for part in answer.content.iter_any():
-        packed += len(part)
-        for piece in unzip.pieces(part) if unzip else (part,):
-            size += len(piece)
-            if max(size, packed) > MAX_ANSWER_BYTES:
-                raise Failed.of("garbage", f"an answer of more than {MAX_ANSWER_BYTES >> 20} MiB")
-            yield piece
-
-
-class _Gunzip:
-    """Decompresses what comes in parts, in pieces of a bounded size."""
-
-    def __init__(self) -> None:
-        self._members = 1
-        self._unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-
-    def pieces(self, part: bytes) -> Iterator[bytes]:
-        """What a part holds; raises :class:`Failed` where it is no gzip."""
-        while part:
-            try:
-                yield self._unzip.decompress(part, PIECE_BYTES)
-            except zlib.error as error:
-                raise Failed.of("garbage", f"an answer that is not gzip: {error}") from None
-            part = self._unzip.unconsumed_tail
-            if self._unzip.eof:  # another member may follow
-                self._members += 1
-                if self._members > MOST_MEMBERS:
-                    raise Failed.of("garbage", f"a gzip of more than {MOST_MEMBERS} members")
-                part, self._unzip = self._unzip.unused_data, zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        async for part in answer.content.iter_any():
+            packed += len(part)
+            for piece in unzip.pieces(part) if unzip else (part,):
+                size += len(piece)
+                if max(size, packed) > MAX_ANSWER_BYTES:
+                    raise Failed.of("garbage", f"an answer of more than {MAX_ANSWER_BYTES >> 20} MiB")
+                yield piece
+    except GzipError as error:
+        raise Failed.of("garbage", str(error)) from None
 
 
 def _failure_of(error: Exception, timeout_s: float) -> Failure:

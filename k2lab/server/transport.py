@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from k2lab.errors import EndpointError, InputError, first_line
 from k2lab.jsonread import NotJSON, read_json
+from k2lab.legible import visible
 from k2lab.server.keys import KEY_VARIABLE, Key, holds_key
 
 TIMEOUT_S = 120.0
@@ -119,13 +120,12 @@ def origin_of(url: str) -> str:
 
 
 def plain(error: object) -> str:
-    """The first line of an error or a text, without what no terminal can show.
+    r"""The first line of an error or a text, what does not show itself written out.
 
-    >>> plain(chr(27) + "[31mno room")
-    '?[31mno room'
+    >>> plain("\x1b[31mno room")
+    '\\x1b[31mno room'
     """
-    text = getattr(error, "strerror", None) or error
-    return "".join(char if char.isprintable() else "?" for char in first_line(text))
+    return visible(first_line(getattr(error, "strerror", None) or error))
 
 
 def refusal(status: int, text: str, headers: Mapping[str, str]) -> Failure:

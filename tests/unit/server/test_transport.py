@@ -52,7 +52,7 @@ def test_each_failure_says_cause_value_and_next_step_in_one_line(failure, said):
         ("<html>\n<p>", "<html>"),
         ("", "no text"),
         ("[" * 9999, "[" * 300),
-        ('{"error": {"message": "\\u001b[31mred \\ud800"}}', "?[31mred ?"),
+        ('{"error": {"message": "\\u001b[31mred \\ud800"}}', r"\x1b[31mred \ud800"),
     ],
 )
 def test_the_words_of_a_refusal_are_found_where_servers_put_them(body, said):
