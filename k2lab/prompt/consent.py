@@ -42,9 +42,6 @@ a server that trusts one folder's code trusts that of every model which it is le
 OTHER_MODELS = ("config", "enable-lora", "hf-", "lora", "model", "sc", "speculative", "tokenizer")
 """How the flags of vLLM begin that name a model, change what a folder says, or name a file of further flags."""
 
-CONSENT = "trust-remote-code"
-"""vLLM's own flag, which takes any beginning of it that is no other's."""
-
 ADVICE = "read it, then pass --trust-remote-code"
 
 
@@ -111,10 +108,8 @@ def serves_code(folder: Path, flags: Sequence[str] = (), *, trust_remote_code: b
 
     Raises :class:`SourceError` for code that lacks consent, and for known code
     where the folder or ``flags`` may lead the server to another model, whose
-    code would be trusted with it. ``--trust-remote-code`` among the flags is
-    consent, too.
+    code would be trusted with it.
     """
-    trust_remote_code = trust_remote_code or any(map(_consents, flags))
     code = code_of(folder)
     if not code.named:
         return trust_remote_code
@@ -195,10 +190,6 @@ def _names_a_model(flag: str) -> bool:
     if not flag.startswith("-") or re.fullmatch(r"-[\d.]+", flag):
         return False
     return any(_name(flag).startswith(other) or other.startswith(_name(flag)) for other in OTHER_MODELS)
-
-
-def _consents(flag: str) -> bool:
-    return flag.startswith("--trust") and CONSENT.startswith(_name(flag)) and len(_name(flag)) > len("trust-re")
 
 
 def _name(flag: str) -> str:

@@ -13,11 +13,11 @@ from random import Random
 from k2lab import paths
 from k2lab.errors import SourceError
 from k2lab.families.special import BOS, END, MIDDLE, OPENINGS
-from k2lab.nano import folders
 from k2lab.prompt import consent, templates
 from tests.fuzz import _damage
 from tests.fuzz._commands import Ran, run
 from tests.fuzz.frame import Attempt
+from tests.helpers.models import copied
 
 KEPT = range(120)
 
@@ -83,10 +83,7 @@ def kimi_folder(place: Path) -> Path:
 
 
 def _good(place: Path) -> tuple[Path, ...]:
-    without_weights = shutil.ignore_patterns("*.safetensors")
-    for name in ("current", "legacy"):
-        shutil.copytree(folders.assemble(name), place / name, ignore=without_weights)
-    return place / "current", place / "legacy", kimi_folder(place / "kimi")
+    return copied("current", place / "current"), copied("legacy", place / "legacy"), kimi_folder(place / "kimi")
 
 
 def damage(random: Random, folder: Path) -> int | None:

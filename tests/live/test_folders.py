@@ -1,15 +1,13 @@
 """What the code of a model folder may do to a real engine."""
 
 import json
-import shutil
 
 from k2lab import engine
-from k2lab.nano import folders
+from tests.helpers.models import copied
 
 
 def test_a_folder_with_code_is_refused_before_anything_starts(tmp_path, k2lab):
-    folder, ran = tmp_path / "model", tmp_path / "ran"
-    shutil.copytree(folders.assemble("current"), folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    folder, ran = copied("current", tmp_path / "model"), tmp_path / "ran"
     (folder / "tok.py").write_text(f"open({str(ran)!r}, 'w')\nclass Tok: ...\n")
     config = json.loads((folder / "config.json").read_text())
     before = engine.running()

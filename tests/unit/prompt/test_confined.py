@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import os
-import shutil
 import sys
 import threading
 
@@ -16,6 +15,7 @@ from k2lab.nano import folders
 from k2lab.prompt import confined, plaindata, sandbox, templates
 from k2lab.prompt.rendering import render
 from k2lab.prompt.source import open_source
+from tests.helpers.models import copied
 
 ASK = Request.of([{"role": "user", "content": "Hi"}])
 PLAIN = "{% for m in messages %}{{ m.content }}{% endfor %}"
@@ -34,9 +34,7 @@ def strict():
 
 @pytest.fixture
 def folder(tmp_path):
-    place = tmp_path / "model"
-    shutil.copytree(folders.assemble("current"), place, ignore=shutil.ignore_patterns("*.safetensors"))
-    return place
+    return copied("current", tmp_path / "model")
 
 
 def rendered(folder, template):

@@ -1,7 +1,6 @@
 """Nothing of a folder runs unasked: what transformers and vLLM would run of it is found wherever it is named."""
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from k2lab.notebook.subjects import Subject
 from k2lab.prompt import consent
 from k2lab.prompt.source import open_source
 from k2lab.server.endpoint import Endpoint
+from tests.helpers.models import copied
 
 ELSEWHERE = [
     "code/tok.Tok",
@@ -47,8 +47,7 @@ def marker(tmp_path):
 @pytest.fixture
 def folder(tmp_path, marker):
     """A small model whose tokenizer is k2-nano's, with a module beside it that leaves a mark where it is run."""
-    place = tmp_path / "folder"
-    shutil.copytree(folders.assemble("current"), place, ignore=shutil.ignore_patterns("*.safetensors"))
+    place = copied("current", tmp_path / "folder")
     (place / "code").mkdir()
     canary = f"open({str(marker)!r}, 'w')\nclass Tok: ...\n"
     for file in ("tok.py", "code/tok.py", "code/__init__.py", "a.py"):
@@ -59,9 +58,7 @@ def folder(tmp_path, marker):
 @pytest.fixture
 def legacy(tmp_path):
     """A folder with code that k2lab knows."""
-    place = tmp_path / "legacy"
-    shutil.copytree(folders.assemble("legacy"), place, ignore=shutil.ignore_patterns("*.safetensors"))
-    return place
+    return copied("legacy", tmp_path / "legacy")
 
 
 def doors(folder, talk):
@@ -101,7 +98,6 @@ def test_code_that_a_configuration_names_is_not_run_unasked(folder, marker, talk
     with pytest.raises(SourceError, match="comes with Python code"):
         consent.serves_code(folder)
     assert consent.serves_code(folder, trust_remote_code=True)
-    assert consent.serves_code(folder, ["--trust_remote-code"]) and consent.serves_code(folder, ["--trust-rem"])
 
 
 @pytest.mark.parametrize("key", ["text_config", "vision_config", "image_processor"])

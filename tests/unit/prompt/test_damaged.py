@@ -7,13 +7,13 @@ from random import Random
 import pytest
 
 from k2lab.errors import K2LabError
-from k2lab.nano import folders
 from k2lab.prompt.rendering import render
 from tests.conftest import TALK
 from tests.fuzz import _damage
 from tests.fuzz._commands import run
 from tests.fuzz.folders import OWN_KEYS, kimi_folder
 from tests.helpers.effort import within
+from tests.helpers.models import copied
 
 JSON = ("tokenizer_config.json", "config.json", "generation_config.json", "tokenizer.json", "special_tokens_map.json")
 FILES = (*JSON, "chat_template.jinja", "tiktoken.model", "additional_chat_templates")
@@ -39,8 +39,7 @@ CONTENTS = {
 def good_folder(kind, place):
     if kind == "kimi":
         return kimi_folder(place)
-    shutil.copytree(folders.assemble(kind), place, ignore=shutil.ignore_patterns("*.safetensors"))
-    return place
+    return copied(kind, place)
 
 
 def one_line(ran):

@@ -11,6 +11,7 @@ from k2lab.prompt import templates
 from k2lab.prompt.rendering import render
 from k2lab.prompt.source import open_source
 from k2lab.prompt.tokenizers import KimiTokenizer
+from tests.helpers.models import copied
 
 pytestmark = pytest.mark.xdist_group("transformers")  # slow to import
 
@@ -122,9 +123,7 @@ def test_hub_layout_is_read_from_the_local_cache(tmp_path, monkeypatch, talk):
     """A snapshot folder as huggingface_hub lays it out is found at its pinned revision without a network."""
     sha = "09d5f937b41ae72c90d7155c9a901e2b5831dfaf"
     root = tmp_path / "hub" / "models--moonshotai--Kimi-K2-Instruct-0905"
-    shutil.copytree(
-        folders.assemble("current"), root / "snapshots" / sha, ignore=shutil.ignore_patterns("*.safetensors")
-    )
+    copied("current", root / "snapshots" / sha)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     made = render(f"hub:moonshotai/Kimi-K2-Instruct-0905@{sha}", Request.of(talk.messages, talk.tools))

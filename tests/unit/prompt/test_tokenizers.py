@@ -16,6 +16,7 @@ from k2lab.nano import folders
 from k2lab.prompt.rendering import render
 from k2lab.prompt.source import open_source
 from k2lab.prompt.tokenizers import KIMI_FILE, CodeTokenizer, KimiTokenizer
+from tests.helpers.models import copied
 
 pytestmark = pytest.mark.xdist_group("transformers")  # slow to import
 
@@ -30,8 +31,7 @@ MARKED = st.lists(
 
 def folder_with(tmp_path, **config):
     """k2-nano's tokenizer with another configuration."""
-    folder = tmp_path / "model"
-    shutil.copytree(folders.assemble("current"), folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    folder = copied("current", tmp_path / "model")
     path = folder / "tokenizer_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **config}))
     return folder
