@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import signal
@@ -28,6 +29,8 @@ TALK = paths.data_dir() / "conversations" / "get_weather.json"
 settings.register_profile("quick", deadline=None, max_examples=50)  # two cores, shared with live servers
 settings.register_profile("thorough", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=2000)
+sys.modules["rfc3987_syntax"] = None  # jsonschema's judge of IRIs, which no test asks: a second in each process
+gc.set_threshold(100_000, 50, 100)  # a suite holds thousands of objects for good: a sixth of its time went into looking
 settings.load_profile("quick")  # `make test` loads the other: pytest --hypothesis-profile=thorough
 
 
@@ -35,6 +38,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a job in the background inherits it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(SharedServers(config), "shared-servers")
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -80,6 +80,7 @@ def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
     return command, words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", GUIDES, ids=lambda path: path.stem)
 def test_a_guides_blocks_run_and_print_what_stands_behind_them(page, tmp_path):
     pages.check(pages.marked(page, "run"), tmp_path)

@@ -92,12 +92,26 @@ def tell(number: int, stop: threading.Event) -> None:
 
 
 def group_alive(group: int) -> bool:
-    """Whether any process of the group is left."""
+    """Whether any process of the group still runs.
+
+    An orphan that has ended stays in its group until the machine's first process asks about it, which takes
+    seconds on some machines, and in a container without an init for ever.
+    """
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
         return False
-    return True
+    return sys.platform != "linux" or any(runs_in(group, name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def runs_in(group: int, pid: str) -> bool:
+    """Whether a process is in the group and has not ended, by ``/proc/PID/stat`` of proc(5)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            state, _, its_group = file.read().rpartition(b")")[2].split()[:3]
+    except (OSError, ValueError):
+        return False
+    return int(its_group) == group and state not in (b"Z", b"X")
 
 
 def end_group(group: int, server: Process) -> None:

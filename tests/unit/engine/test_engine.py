@@ -16,10 +16,11 @@ import psutil
 import pytest
 
 from k2lab import engine
-from k2lab.engine import environments, installers, locks
+from k2lab.engine import environments, installers, locks, supervisor
 from k2lab.engine import server as server_module
 from k2lab.errors import EngineError
 from tests.conftest import ROOT
+from tests.helpers.processes import gone, until
 
 PYTHON = Path(sys.executable)
 SMALL = next(pin for pin in locks.read("0.32.0").pins if pin.name == "idna")
@@ -60,18 +61,6 @@ def model(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     return tmp_path / "model"
-
-
-def gone(pid: int, within_s: float = 15.0) -> bool:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def child_of(log: str) -> int:
@@ -397,3 +386,11 @@ def test_records_and_logs_are_their_owners_alone_under_any_umask_and_old_ones_ar
         assert "old-0.log" not in rights and len(list(folder.glob("old-*"))) == server_module.LOGS_KEPT
     finally:
         engine.stop(server)
+
+
+def test_a_group_whose_last_process_is_a_zombie_has_ended():
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True) as process:
+        assert supervisor.group_alive(process.pid)
+        process.kill()
+        assert until(lambda: not supervisor.group_alive(process.pid))
+        os.killpg(process.pid, 0)  # its number is still taken: nobody has asked about it

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from k2lab import engine
 from k2lab.engine import server, warm
 from k2lab.errors import EngineError
 from tests.conftest import ROOT
+from tests.helpers.processes import gone, until
 
 PYTHON = Path(sys.executable)
 
@@ -70,17 +70,6 @@ def begun(environment, tmp_path):
 def process():
     """The warm process that was started here."""
     return warm._mine[warm.address_of(PYTHON)]
-
-
-def until(true, within_s=15.0):
-    deadline = time.monotonic() + within_s
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return true()
-
-
-def gone(pid):
-    return until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
 
 def cores(log):

@@ -71,6 +71,7 @@ def test_what_is_recorded_comes_back_as_it_is_and_keeps_the_order_of_its_names_i
         assert [(name, item["value"]) for name, item in results["called"].items()] == [("b", 0.5), ("a", 0)]
 
 
+@pytest.mark.slow
 def test_a_failing_cell_leaves_the_notebook_and_a_report_marked_as_failed(folder, tmp_path):
     place = folder("bad", "print('before the fault')", "raise ValueError('<b>the fault</b>')", "print('never')")
     made = report.run("bad", folder=place, out=tmp_path / "out")
@@ -118,6 +119,7 @@ def test_a_kernel_that_dies_is_a_failed_report(folder, tmp_path):
     assert not made.ok and 'data-status="failed"' in made.html.read_text()
 
 
+@pytest.mark.slow
 def test_the_summary_keeps_other_notebooks_and_survives_garbage(folder, tmp_path):
     out = tmp_path / "out"
     place = folder("one", "1")
@@ -130,6 +132,7 @@ def test_the_summary_keeps_other_notebooks_and_survives_garbage(folder, tmp_path
     assert list(json.loads((out / "summary.json").read_text())["reports"]) == ["two"]
 
 
+@pytest.mark.slow
 def test_cells_of_the_other_kind_of_reader_are_left_out(folder, tmp_path):
     place = folder("cells", ("print('local part')", "local-engines"), ("print('server part')", "own-server"))
     page = report.run("cells", folder=place, out=tmp_path / "a").html.read_text()
@@ -161,6 +164,13 @@ SEE = (
     "record('running', [server.base_url for server in engine.running()])"
 )
 """A cell that records the servers it was given, and those that run."""
+LEFT = (
+    "import time\n"
+    "end = time.monotonic() + 30\n"
+    "while len(engine.running()) > len(urls) and time.monotonic() < end: time.sleep(0.02)\n"
+    "record('left', [server.base_url for server in engine.running()])"
+)
+"""A cell that waits for the servers of earlier notebooks to end, which they do in the background."""
 
 
 def served(folder, name, servers, *cells):
@@ -178,17 +188,18 @@ def test_a_report_starts_its_server_outside_the_kernel_and_ends_it(folder, tmp_p
     assert running() == []
 
 
+@pytest.mark.slow
 def test_notebooks_share_a_server_and_a_failing_one_does_not_stop_the_others(folder, tmp_path, stand_in):
     legacy, current, declared = map(stand_in, ("legacy", "current", "declared"))
     served(folder, "1_first", [legacy, current], "raise ValueError('the fault')")
     served(folder, "2_second", [current])
-    place = served(folder, "3_third", [declared])
+    place = served(folder, "3_third", [declared], LEFT)
     told = []
     made = report.run_report(report.names_in(place), folder=place, out=tmp_path / "out", watch=told.append)
     assert [one.ok for one in made] == [False, True, True] and running() == []
     first, second, third = (one.results for one in made)
     assert second["urls"] == first["urls"][1:]
-    assert first["urls"][0] not in third["running"]  # ended after its last use
+    assert third["left"] == third["urls"]  # the others are ended after their last use
     assert third["urls"][0] not in first["urls"]
     assert [one.state for one in told if one.notebook == "2_second"][-2:] == ["running", "done"]
     assert {(one.number, one.of) for one in told} == {(1, 3), (2, 3), (3, 3)}
@@ -228,6 +239,7 @@ def processes():
     return [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
 
 
+@pytest.mark.slow
 def test_the_time_of_a_notebook_is_known_from_its_last_run_with_the_same_parameters(folder, tmp_path):
     place, out, told = folder("one", "1"), tmp_path / "out", []
     report.run("one", folder=place, out=out)

@@ -330,6 +330,7 @@ def own_code(folder: Path, entry: object) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_with_consent_the_folders_own_code_runs_beside_kimis_ranks_too(shared, tmp_path, k2lab, talk):
     folder = own_code(kimi_folder(shared, tmp_path / "k", TEMPLATES["k2"]), ["tok.TikTokenTokenizer", None])
     (tmp_path / "c.json").write_text(json.dumps(talk.to_json()))

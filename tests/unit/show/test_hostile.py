@@ -149,6 +149,7 @@ def cell(text):
     return nbformat.v4.new_code_cell(said, outputs=outputs)
 
 
+@pytest.mark.slow
 def test_a_report_runs_nothing_and_fetches_nothing_of_what_was_said():
     notebook = nbformat.v4.new_notebook(cells=[cell(text) for text in TEXTS.values()])
     named = " ".join(text[:300] for text in TEXTS.values())
