@@ -4,8 +4,8 @@ A start of vLLM spends nine tenths of its time on imports, and does them twice; 
 fork has them done. ``make start-speed`` of four servers with k2-nano, CPU seconds
 of a start, median: 14.1 alone and 0.5 forked (0.11.0), 15.4 and 1.3 (0.32.0),
 after 7.4 once for the warm process itself. A forked server has 0.3 GB of memory
-to itself in place of 1.3 (0.11.0), 0.5 in place of 1.1 (0.32.0). Answers stay the same, ids and log probabilities: measured on 400
-requests for each.
+to itself in place of 1.3 (0.11.0), 0.5 in place of 1.1 (0.32.0). Answers stay the
+same, ids and log probabilities: measured on 400 requests for each.
 """
 
 from __future__ import annotations
