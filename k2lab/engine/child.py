@@ -15,9 +15,10 @@ from k2lab.errors import EngineError
 
 LAST_LINES = 15
 ENDED = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
-"""Exit statuses of a command that was ended."""
+"""Exit statuses of a command that somebody else ended."""
 
 _running: set[subprocess.Popen[str]] = set()
+"""Commands that nobody here has asked to end: such a one may end with any status."""
 
 
 class Ended(EngineError):
@@ -47,7 +48,8 @@ def lines_of(command: Sequence[str], failure: str) -> Iterator[str]:
             tail = [*tail[-LAST_LINES:], line.rstrip()]
             yield line.rstrip()
         if process.wait() != 0:
-            kind = Ended if process.returncode in ENDED else EngineError
+            failed = process in _running and process.returncode not in ENDED
+            kind = EngineError if failed else Ended
             raise kind(f"{failure}; its last lines:\n" + "\n".join(tail))
     finally:
         _end(process)
@@ -57,6 +59,7 @@ def lines_of(command: Sequence[str], failure: str) -> Iterator[str]:
 def end_all() -> None:
     """End every command that is read now, in whichever thread."""
     for process in list(_running):
+        _running.discard(process)
         _end(process)
 
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from k2lab import engine
-from k2lab.engine import environments, installers, locks, supervisor
+from k2lab.engine import child, environments, installers, locks, supervisor
 from k2lab.engine import server as server_module
 from k2lab.errors import EngineError
 from tests.conftest import ROOT
@@ -394,3 +394,24 @@ def test_a_group_whose_last_process_is_a_zombie_has_ended():
         process.kill()
         assert until(lambda: not supervisor.group_alive(process.pid))
         os.killpg(process.pid, 0)  # its number is still taken: nobody has asked about it
+
+
+@pytest.mark.parametrize("when", ["before it has begun", "in its midst"])
+def test_a_command_that_is_ended_from_here_has_not_failed_whatever_its_status(when):
+    code = (
+        "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(1)); print('up', flush=True); time.sleep(60)"
+    )
+    lines, raised = [], []
+
+    def follow():
+        with pytest.raises(EngineError) as caught:
+            for line in child.lines_of([sys.executable, "-c", code], "it failed"):
+                lines.append(line)
+        raised.append(caught.type)
+
+    reader = threading.Thread(target=follow)
+    reader.start()
+    assert until(lambda: lines if when == "in its midst" else child._running)
+    child.end_all()
+    reader.join(15)
+    assert raised == [child.Ended] and not child._running
