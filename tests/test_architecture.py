@@ -38,7 +38,7 @@ ORDER = (
         "engine",
         "server",
     ),
-    *("enforcer", "bench", "nano", "show", "notebook", "cli", "__main__"),
+    *("enforcer", "bench", "nano", "show", "widgets", "notebook", "cli", "__main__"),
 )
 STANDARD_LIBRARY_ONLY = (
     "errors",
@@ -93,7 +93,7 @@ def test_imports_run_downwards():
 def test_nothing_that_needs_a_display_or_an_engine_is_imported_below_the_plots():
     for path in MODULES:
         tops = {name.split(".")[0] for name in imports(path)}
-        if layer(path) not in ("show", "notebook"):
+        if layer(path) not in ("show", "widgets", "notebook"):
             assert not tops & DISPLAY, path
         if path.name not in ("train.py", "parser_worker.py"):  # run by an engine's interpreter
             assert not tops & {"torch", "vllm"}, path

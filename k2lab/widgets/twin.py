@@ -1,0 +1,27 @@
+"""A workbench: a box of widgets that carries a static twin, so that a saved notebook and a report show its state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets
+
+from k2lab.show.parts import View
+
+
+class Workbench(ipywidgets.VBox):
+    """A box whose state a :class:`View` can tell where no widget runs: in a report, on a page, in a terminal.
+
+    What inherits from it says in :meth:`view` what is to be seen now. JupyterLab
+    shows the live box; nbconvert, which has no kernel, the twin.
+    """
+
+    def view(self) -> View:
+        """What the box shows now."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None, **kwargs: Any) -> Any:
+        bundle = super()._repr_mimebundle_(include=include, exclude=exclude, **kwargs)
+        shown = self.view()
+        twin = {"text/html": shown._repr_html_(), "text/plain": shown.text}
+        return ({**bundle[0], **twin}, *bundle[1:]) if isinstance(bundle, tuple) else {**bundle, **twin}
