@@ -48,16 +48,16 @@ def escape(value: object) -> str:
 
 
 def table(rows: Sequence[Mapping[str, object]], caption: str = "") -> View:
-    """A small table; columns in the order of the first row."""
+    """A small table; columns in the order of the first row. A page with a script may sort and search ``k2-rows``."""
     if not rows:
         return View(html=f"<p>{escape(caption)}: no rows</p>", text=f"{caption}: no rows")
     columns = list(rows[0])
     cells = [[shortened(str(row.get(column, "")), LONGEST_CELL) for column in columns] for row in rows]
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    head = "".join(f'<th scope="col">{escape(column)}</th>' if column else "<td></td>" for column in columns)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in cells)
-    title = f"<p>{escape(caption)}</p>" if caption else ""
-    shown = _text_table(caption, columns, cells)
-    return View(html=f"{title}<table><tr>{head}</tr>{body}</table>", text=shown)
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    shown = f'<table class="k2-rows">{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return View(html=shown, text=_text_table(caption, columns, cells))
 
 
 def text(value: str, caption: str = "") -> View:
@@ -85,7 +85,9 @@ def joined(*parts: View) -> View:
 
 @cache
 def _css() -> str:
-    return resources.files("k2lab.show").joinpath("views.css").read_text(encoding="utf-8")
+    """The sheet without its notes and line ends: each output of a notebook carries it."""
+    sheet = resources.files("k2lab.show").joinpath("views.css").read_text(encoding="utf-8")
+    return " ".join(re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL).split())
 
 
 def _text_table(caption: str, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
