@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from k2lab.server.endpoint import Endpoint
     from k2lab.server.probes import probe
     from k2lab.show import plots, views
+    from k2lab.widgets.explorer import explore
 
 __all__ = [
     "Endpoint",
@@ -37,6 +38,7 @@ __all__ = [
     "diff",
     "enforcer",
     "evaluate",
+    "explore",
     "folders",
     "histories",
     "ladder",
@@ -70,6 +72,7 @@ _PLACES = {
     "diff": "k2lab.prompt.alignment:diff",
     "enforcer": "k2lab.enforcer",
     "evaluate": "k2lab.nano.evaluate",
+    "explore": "k2lab.widgets.explorer:explore",
     "folders": "k2lab.nano.folders",
     "histories": "k2lab.nano.histories",
     "ladder": "k2lab.notebook.ladder",
