@@ -36,7 +36,7 @@ class View:
             object.__setattr__(self, name, visible(getattr(self, name)))
 
     def _repr_html_(self) -> str:
-        return f'<style>{_css()}</style><div class="k2">{self.html}</div>'
+        return f'<style>{sheet()}</style><div class="k2">{self.html}</div>'
 
     def __repr__(self) -> str:
         return self.text
@@ -84,10 +84,10 @@ def joined(*parts: View) -> View:
 
 
 @cache
-def _css() -> str:
-    """The sheet without its notes and line ends: each output of a notebook carries it."""
-    sheet = resources.files("k2lab.show").joinpath("views.css").read_text(encoding="utf-8")
-    return " ".join(re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL).split())
+def sheet() -> str:
+    """The style sheet without its notes and line ends: each output of a notebook carries it."""
+    written = resources.files("k2lab.show").joinpath("views.css").read_text(encoding="utf-8")
+    return " ".join(re.sub(r"/\*.*?\*/", "", written, flags=re.DOTALL).split())
 
 
 def _text_table(caption: str, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:

@@ -20,6 +20,7 @@ from k2lab.server.probes import GridCell, LiteralCell
 from k2lab.show.benchmarks import arm_summary, bench_summaries, comparison, costs, live, step_table
 from k2lab.show.parts import View, escape, joined, line, note, table, text
 from k2lab.show.sides import side_by_side, token_table
+from k2lab.show.strip import prompt_strip, token_strip
 from k2lab.stats import McNemar, Share
 from k2lab.wire import Parsed
 
@@ -47,6 +48,7 @@ __all__ = [
     "note",
     "output",
     "parser_matrix",
+    "prompt_strip",
     "prompt_text",
     "repaired",
     "request",
@@ -56,6 +58,7 @@ __all__ = [
     "step_table",
     "table",
     "text",
+    "token_strip",
     "token_table",
     "told",
     "tool_limits",

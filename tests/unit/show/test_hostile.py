@@ -1,6 +1,7 @@
 """Whatever a server, a model, a template or a name says is text where it is shown: in views, plots and reports."""
 
 import io
+import re
 from functools import cache
 
 import matplotlib
@@ -113,6 +114,30 @@ def test_a_view_has_the_elements_of_a_plain_one_and_nothing_hidden(name, kind):
         assert not HIDDEN.search(text)
         text.encode()
     assert len(made.text) < 5_000_000
+
+
+GROWING = {
+    "strip": lambda text: views.prompt_strip(prompt(text), text),
+    "ids": lambda text: views.token_strip(prompt(text).token_ids, source().tokenizer, text),
+}
+"""Views that have more elements the more there is to show."""
+
+OURS = re.compile(r"(class|open|scope|colspan|id|href)=(#?[\w -]*|None)")
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize("name", GROWING)
+def test_a_view_that_grows_has_no_other_elements_than_ours_and_nothing_hidden(name, kind):
+    with within(5.0):
+        made = GROWING[name](TEXTS[kind])
+    tags, other = skeleton(made.html)
+    assert not other and {tag[0] for tag in tags} <= {
+        tag[0] for tag in skeleton(GROWING[name](f"{PLAIN}\n" * 900).html)[0]
+    }
+    assert all(OURS.fullmatch(attribute) for tag in tags for attribute in tag[1:])
+    for text in (made.html, made.text):
+        assert not HIDDEN.search(text) and len(text) < 5_000_000
+        text.encode()
 
 
 @pytest.mark.parametrize("kind", TEXTS)
