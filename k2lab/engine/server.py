@@ -27,6 +27,7 @@ import psutil
 from k2lab import kept, paths
 from k2lab.engine import flags as owned
 from k2lab.engine import supervisor, warm
+from k2lab.engine.listening import check_listening
 from k2lab.errors import EngineError
 from k2lab.prompt import consent
 
@@ -174,7 +175,7 @@ def start(
 
     :func:`keep` has it outlive this process.
     Raises :class:`EngineError` with the last lines of the log and the command
-    that repeats the start. A port chosen here that somebody else takes first
+    that repeats the start, or for a server that other machines reach. A port chosen here that somebody else takes first
     is chosen again. ``cancel``, once set, gives up a start that is under way.
     ``fork`` takes a tenth of the CPU time where several are started: see
     :mod:`k2lab.engine.warm`.
@@ -314,6 +315,7 @@ def _start_on(port: int, start: _Start) -> Server:
         with process.stdout as said:
             server = replace(server, server_pid=int(said.readline() or 0))
         _wait_ready(server, process, start.ready_timeout_s, start.cancel)
+        check_listening(server.engine, server.server_pid)
         kept.write_whole(server.record, json.dumps(asdict(server), indent=2), private=True)
     except BaseException:
         stop(server)

@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -108,6 +109,25 @@ def test_a_server_that_hangs_is_ended_at_its_deadline(cache, model, monkeypatch)
         start(model, ready_timeout_s=2)
     log = next((cache / "servers").glob("*.log"))
     assert gone(child_of(str(log)))
+
+
+@pytest.mark.parametrize("how", ["elsewhere", "everywhere", "child elsewhere"])
+def test_a_server_that_other_machines_reach_is_ended_and_named_on_one_line(cache, model, monkeypatch, how):
+    monkeypatch.setenv("FAKE_VLLM", how)
+    with pytest.raises(
+        EngineError, match=r"^engine fake listens on (0\.0\.0\.0|::), port \d+, .* it was ended"
+    ) as caught:
+        start(model)
+    assert "\n" not in str(caught.value) and engine.running() == []
+    assert gone(child_of(str(next((cache / "servers").glob("*.log")))))
+    assert list((cache / "servers").glob("*.json")) == []
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", int(re.search(r"port (\d+)", str(caught.value))[1])), 5)
+
+
+def test_the_store_that_torch_opens_is_told_from_a_server(cache, model, monkeypatch):
+    monkeypatch.setenv("FAKE_VLLM", "store")
+    engine.stop(start(model))
 
 
 @pytest.mark.parametrize("flags", [["--api-key", "sk-secret"], ["--api-key=sk-secret"]])
