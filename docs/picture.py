@@ -4,8 +4,6 @@ import json
 import sys
 from pathlib import Path
 
-import matplotlib
-
 from k2lab.show import plots
 from k2lab.stats import share
 
@@ -15,11 +13,10 @@ CALLED = "share of the asks that end as a tool call"
 
 def write(summary: Path, folder: Path) -> Path:
     """Draw into ``folder`` and return the file; ``KeyError`` where the report of notebook 1 is not in the summary."""
-    matplotlib.use("Agg")
     counts = json.loads(summary.read_text())["reports"][NOTEBOOK]["results"]["called"]
-    ax = plots.shares({f"vLLM {name}": share(s["count"], s["total"]) for name, s in counts.items()}, xlabel=CALLED)
-    path = folder / f"{NOTEBOOK}.png"
-    ax.get_figure().savefig(path, dpi=110)
+    shown = plots.shares({f"vLLM {name}": share(s["count"], s["total"]) for name, s in counts.items()}, xlabel=CALLED)
+    path = folder / f"{NOTEBOOK}.svg"
+    path.write_text(shown.standalone(), encoding="utf-8")
     return path
 
 

@@ -1,168 +1,180 @@
-"""Records to matplotlib axes. Blue and orange, told apart by hatching too."""
+"""Shares, counts and steps as figures: each function draws records, and gives the table that it drew."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from k2lab.legible import one_line
+from k2lab.show import charts, style
+from k2lab.show.figures import Figure
 from k2lab.stats import Share
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from k2lab.bench.summary import Summary
 
-BLUE, ORANGE, GREY, PALE = "#2c6fd1", "#e6820f", "#9a9a9a", "#d9d9d9"
-LONGEST_LABEL = 120
-PART_STYLES = ((ORANGE, "//"), (BLUE, ""), (GREY, ".."), ("#f2c07d", "xx"), ("#8db4ec", "\\\\"), ("#5b5b5b", "++"))
-FINISH_STYLE = {"tool_calls": (BLUE, ""), "stop": (ORANGE, "//"), "length": (GREY, "..")}
+ENDINGS = ("tool_calls", "stop", "length")
 
 
-def shares(values: Mapping[str, Share], ax: Axes | None = None, *, xlabel: str = "share of the requests") -> Axes:
-    """A horizontal bar for each share, with its interval and its count."""
-    ax = ax or _axes(len(values))
-    for row, (label, value) in enumerate(values.items()):
-        colour, hatch = (BLUE, "") if value.value >= 0.5 else (ORANGE, "//")
-        ax.barh(row, value.value, color=colour, hatch=hatch, edgecolor="white", height=0.6)
-        ax.plot([value.low, value.high], [row, row], color="black", linewidth=1.5, marker="|", markersize=9)
-        ax.text(1.02, row, f"{value.count} of {value.total}", va="center", transform=ax.get_yaxis_transform())
-        ax.text(0.0, row - 0.34, _plain(label), va="bottom", fontsize=9)
-    _bare(ax, len(values), xlabel)
-    return ax
+def shares(values: Mapping[str, Share], *, xlabel: str = "share of the requests") -> Figure:
+    """A bar for each share, with its interval and its count; those below a half are hatched."""
+    with charts.drawn(len(values)) as (drawing, (ax,)):
+        for row, (name, value) in enumerate(values.items()):
+            if value.total:
+                series = style.MAIN if value.value >= 0.5 else style.OTHER
+                charts.bar(ax, row, 0, value.value, series, str(value))
+                charts.whisker(ax, row, value.low, value.high)
+            charts.aside(ax, row, f"{value.count:,} of {value.total:,}")
+            charts.label(ax, row, name)
+        charts.downwards(ax, len(values), xlabel)
+        charts.percentages(ax)
+        return charts.finished(
+            drawing,
+            alt=f"Bars, {xlabel}. {charts.listed(values)}",
+            caption=f"{xlabel}; {charts.INTERVALS}",
+            counted=charts.n_of([value.total for value in values.values()]),
+            rows=[{"": name, **charts.share_row(value)} for name, value in values.items()],
+        )
 
 
-def finish_reasons(
-    counts: Mapping[str, Mapping[str, int]],
-    ax: Axes | None = None,
-    *,
-    order: Sequence[str] = ("tool_calls", "stop", "length"),
-) -> Axes:
+def finish_reasons(counts: Mapping[str, Mapping[str, int]], *, order: Sequence[str] = ENDINGS) -> Figure:
     """A stacked bar for each arm: how its requests ended."""
-    return stacked(counts, ax, order=order, xlabel="requests")
+    return stacked(counts, order=order, xlabel="requests by how they end")
 
 
-def stacked(
-    counts: Mapping[str, Mapping[str, int]], ax: Axes | None = None, *, order: Sequence[str] = (), xlabel: str = "calls"
-) -> Axes:
-    """A stacked bar for each arm; parts beyond ``order`` follow by name."""
-    ax = ax or _axes(len(counts))
-    names = [*order, *sorted({name for arm in counts.values() for name in arm} - set(order))]
-    names = [name for name in names if any(arm.get(name) for arm in counts.values())]
-    for row, (label, arm) in enumerate(counts.items()):
-        start = 0
-        for place, name in enumerate(names):
-            colour, hatch = FINISH_STYLE.get(name) or PART_STYLES[place % len(PART_STYLES)]
-            ax.barh(row, arm.get(name, 0), left=start, color=colour, hatch=hatch, edgecolor="white", height=0.6,
-                    label=_plain(name.replace("_", " ")) if row == 0 else None)  # fmt: skip
-            start += arm.get(name, 0)
-        ax.text(0.0, row - 0.34, _plain(label), va="bottom", fontsize=9)
-    _bare(ax, len(counts), xlabel, limit=None)
-    if names:
-        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-    return ax
+def stacked(counts: Mapping[str, Mapping[str, int]], *, order: Sequence[str] = (), xlabel: str = "calls") -> Figure:
+    """A stacked bar for each arm; parts beyond ``order`` follow by name. A part has one look in every arm."""
+    others = sorted({name for arm in counts.values() for name in arm} - set(order))
+    looks = style.looks([*order, *others])
+    looks = {name: look for name, look in looks.items() if any(arm.get(name) for arm in counts.values())}
+    with charts.drawn(len(counts)) as (drawing, (ax,)):
+        for row, (name, arm) in enumerate(counts.items()):
+            start = 0
+            for part, look in looks.items():
+                if count := arm.get(part, 0):
+                    charts.bar(ax, row, start, count, look, f"{charts.plain(part, charts.LONGEST_NAME)}: {count:,}")
+                start += count
+            charts.aside(ax, row, f"{start:,}")
+            charts.label(ax, row, name)
+        charts.downwards(ax, len(counts), f"{xlabel} (count)")
+        charts.whole_numbers(ax)
+        charts.key(drawing, [(part.replace("_", " "), charts.patch(look)) for part, look in looks.items()])
+        return charts.finished(
+            drawing,
+            alt=f"Stacked bars, {xlabel}. {charts.listed(counts, _parts)}",
+            caption=xlabel,
+            counted=charts.n_of([sum(arm.values()) for arm in counts.values()]),
+            rows=[{"": name, **{part: arm.get(part, 0) for part in looks}} for name, arm in counts.items()],
+        )
 
 
-def waterfall(steps: Mapping[str, Share], ax: Axes | None = None, *, xlabel: str = "successful tool calls") -> Axes:
-    """How a count grows from step to step: what was there in grey, what came in blue, what went in orange.
+def waterfall(steps: Mapping[str, Share], *, xlabel: str = "successful tool calls") -> Figure:
+    """How a count grows from step to step: what was there in grey, what came in blue, what went hatched.
 
     The whisker is the step's own interval; the text its count and the change.
     """
-    ax = ax or _axes(len(steps))
-    before = 0
-    for row, (label, step) in enumerate(steps.items()):
-        change = step.count - before
-        colour, hatch = (BLUE, "") if change >= 0 else (ORANGE, "//")
-        ax.barh(row, min(before, step.count), color=PALE, edgecolor="white", height=0.6)
-        ax.barh(
-            row, abs(change), left=min(before, step.count), color=colour, hatch=hatch, edgecolor="white", height=0.6
+    rows: list[dict[str, object]] = []
+    with charts.drawn(len(steps)) as (drawing, (ax,)):
+        before = 0
+        for row, (name, step) in enumerate(steps.items()):
+            change, stays = step.count - before, min(before, step.count)
+            if stays:
+                charts.bar(ax, row, 0, stays, None, f"as before: {stays:,}")
+            if change:
+                charts.bar(ax, row, stays, abs(change), style.MAIN if change > 0 else style.OTHER, f"{change:+,}")
+            charts.whisker(ax, row, step.low * step.total, step.high * step.total)
+            charts.aside(ax, row, f"{step.count:,} ({change:+,})")
+            charts.label(ax, row, name)
+            rows.append({"": name, "change": f"{change:+d}", **charts.share_row(step)})
+            before = step.count
+        charts.downwards(ax, len(steps), f"{xlabel} (count)")
+        charts.whole_numbers(ax)
+        return charts.finished(
+            drawing,
+            alt=f"Bars that grow from step to step, {xlabel}. {charts.listed(steps)}",
+            caption=f"{xlabel} at each step: grey as before, blue gained, hatched lost; {charts.INTERVALS}",
+            counted=charts.n_of([step.total for step in steps.values()], "requests of each step"),
+            rows=rows,
         )
-        ends = [step.low * step.total, step.high * step.total]
-        ax.plot(ends, [row, row], color="black", linewidth=1.5, marker="|", markersize=9)
-        ax.text(1.02, row, f"{step.count} ({change:+d})", va="center", transform=ax.get_yaxis_transform())
-        ax.text(0.0, row - 0.34, _plain(label), va="bottom", fontsize=9)
-        before = step.count
-    total = max((step.total for step in steps.values()), default=1)
-    _bare(ax, len(steps), f"{xlabel}, of {total} requests", limit=None)
-    return ax
 
 
-def share_pairs(values: Mapping[str, Mapping[str, Share]], ax: Axes | None = None, *, xlabel: str = "share") -> Axes:
+def share_pairs(values: Mapping[str, Mapping[str, Share]], *, xlabel: str = "share") -> Figure:
     """Several shares of each arm, such as precision and recall, as marks with their intervals."""
-    ax = ax or _axes(len(values))
-    styles = ((BLUE, "o"), (ORANGE, "s"), (GREY, "^"))
-    for row, (label, shares_of) in enumerate(values.items()):
-        for place, (name, value) in enumerate(shares_of.items()):
-            colour, marker = styles[place % len(styles)]
-            y = row + 0.22 * (place - (len(shares_of) - 1) / 2)
-            if value.total:
-                ax.plot([value.low, value.high], [y, y], color=colour, linewidth=1.5)
-                ax.plot([value.value], [y], color=colour, marker=marker, linestyle="", label=_plain(name))
-        ax.text(0.0, row - 0.34, _plain(label), va="bottom", fontsize=9)
-    _bare(ax, len(values), xlabel)
-    ax.set_xlim(0, 1.01)
-    found = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    names = [name for name in dict.fromkeys(_plain(name) for arm in values.values() for name in arm) if name in found]
-    ax.legend([found[name] for name in names], names, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-    return ax
+    names = list(dict.fromkeys(name for arm in values.values() for name, share in arm.items() if share.total))
+    looks = style.looks(names)
+    with charts.drawn(1.25 * len(values)) as (drawing, (ax,)):
+        for row, (arm, known) in enumerate(values.items()):
+            for place, (name, look) in enumerate(looks.items()):
+                if (value := known.get(name)) is not None and value.total:
+                    at = row + 0.5 * ((place + 0.5) / len(looks) - 0.4)
+                    charts.whisker(ax, at, value.low, value.high, look.light)
+                    charts.dot(ax, at, value.value, look, f"{charts.plain(name, charts.LONGEST_NAME)}: {value}")
+            charts.label(ax, row, arm)
+        charts.downwards(ax, len(values), xlabel)
+        charts.percentages(ax, 1.01)
+        if looks:
+            charts.key(drawing, [(name, charts.mark(look)) for name, look in looks.items()])
+        pairs = [(arm, name, value) for arm, known in values.items() for name, value in known.items()]
+        return charts.finished(
+            drawing,
+            alt=f"Marks with intervals, {xlabel}. "
+            + "; ".join(f"{arm}, {name}: {value}" for arm, name, value in pairs),
+            caption=f"{' and '.join(names)}, {xlabel}; {charts.INTERVALS}",
+            counted=charts.n_of([value.total for _, _, value in pairs]),
+            rows=[{"": arm, "what": name, **charts.share_row(value)} for arm, name, value in pairs],
+        )
 
 
-def triggers(summaries: Mapping[str, Summary], *names: str) -> Axes:
+def triggers(summaries: Mapping[str, Summary], *names: str) -> Figure:
     """Figures of each arm against its reference, such as ``precision``; see :class:`k2lab.bench.metrics.Trigger`."""
     return share_pairs(
         {
             arm: {name.replace("_", " "): getattr(item.trigger, name) for name in names}
             for arm, item in summaries.items()
             if item.trigger
-        }
+        },
+        xlabel="share, against the reference",
     )
 
 
-def call_faults(summaries: Mapping[str, Summary]) -> Axes:
+def call_faults(summaries: Mapping[str, Summary]) -> Figure:
     """Why the calls of each arm are invalid."""
     counts = {arm: item.strict.call_faults for arm, item in summaries.items()}
     return stacked(counts, xlabel="calls with a fault, by the first one")
 
 
-def share_curves(
-    points: Sequence[float], curves: Mapping[str, Sequence[Share]], *, xlabel: str, ylabel: str, ax: Axes | None = None
-) -> Axes:
+def share_curves(points: Sequence[float], curves: Mapping[str, Sequence[Share]], *, xlabel: str, ylabel: str) -> Figure:
     """Shares with their intervals over a number, a line for each label."""
-    ax = ax or _axes(4)
-    styles = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREY, "^", ":"))
-    for (label, values), (colour, marker, line) in zip(curves.items(), styles, strict=False):
-        middle = [value.value for value in values]
-        below = [value.value - value.low for value in values]
-        above = [value.high - value.value for value in values]
-        ax.errorbar(
-            points, middle, (below, above), color=colour, marker=marker, linestyle=line, capsize=4, label=_plain(label)
+    from matplotlib.ticker import PercentFormatter
+
+    looks = style.looks(curves)
+    with charts.drawn(4.5) as (drawing, (ax,)):
+        for name, values in curves.items():
+            look = looks[name]
+            middle = [value.value for value in values]
+            ends = [value.value - value.low for value in values], [value.high - value.value for value in values]
+            ax.errorbar(points, middle, ends, color=look.light, marker=look.marker, linestyle=look.line, capsize=4)
+        ax.set_xticks(list(points))
+        ax.set_ylim(-0.03, 1.03)
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+        ax.set_xlabel(charts.plain(xlabel, charts.LONGEST_LABEL))
+        ax.set_ylabel(charts.plain(ylabel, charts.LONGEST_NAME))
+        ax.grid(axis="y")
+        if looks:
+            charts.key(drawing, [(name, charts.mark(look, line=look.line)) for name, look in looks.items()])
+        every = [(name, at, value) for name, along in curves.items() for at, value in zip(points, along, strict=True)]
+        return charts.finished(
+            drawing,
+            alt=f"Lines, {ylabel} over {xlabel}. {charts.listed(curves, _along)}",
+            caption=f"{ylabel} over {xlabel}; {charts.INTERVALS}",
+            counted=charts.n_of([value.total for _, _, value in every], "at each point"),
+            rows=[{"": name, xlabel: at, **charts.share_row(value)} for name, at, value in every],
         )
-    ax.set_xticks(list(points))
-    ax.set_ylim(-0.03, 1.03)
-    ax.set_xlabel(_plain(xlabel))
-    ax.set_ylabel(_plain(ylabel))
-    ax.legend(frameon=False, loc="best")
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
 
 
-def _plain(label: object) -> str:
-    """A label as it is read: no formula between dollars, no name that a legend leaves out, not too long."""
-    text = one_line(label, LONGEST_LABEL).replace("$", r"\$")
-    return f" {text}" if text.startswith("_") else text
+def _parts(arm: Mapping[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in arm.items() if count) or "none"
 
 
-def _axes(rows: int) -> Axes:
-    import matplotlib.pyplot as plt
-
-    _, ax = plt.subplots(figsize=(8, 0.75 * rows + 0.9), layout="constrained")
-    return ax
-
-
-def _bare(ax: Axes, rows: int, xlabel: str, limit: float | None = 1.0) -> None:
-    if limit is not None:
-        ax.set_xlim(0, limit)
-    ax.set_ylim(rows - 0.3, -0.6)
-    ax.set_yticks([])
-    ax.set_xlabel(_plain(xlabel))
-    ax.spines[["top", "right", "left"]].set_visible(False)
+def _along(values: Sequence[Share]) -> str:
+    return ", ".join("none" if math.isnan(value.value) else f"{value.value:.0%}" for value in values)
