@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, cast
-
-from rapidfuzz.distance import Indel
+from dataclasses import dataclass, field
+from typing import Literal
 
 from k2lab.errors import InputError
+from k2lab.prompt.matching import Block, blocks
 from k2lab.prompt.records import Prompt
 from k2lab.prompt.tokenizers import Tokenizer
 from k2lab.prompt.turns import Part, owner, parts_of
@@ -116,24 +115,18 @@ def _divergence(left: Prompt | Sequence[int], left_ids: Sequence[int], right: Pr
 
 
 def align(left: Sequence[int], right: Sequence[int]) -> Iterator[Hunk]:
-    """Hunks of a shortest edit script; a deletion next to an insertion becomes one replacement."""
-    held: Hunk | None = None
-    for code in Indel.opcodes(list(left), list(right)):
-        hunk = Hunk(
-            tag=cast(Tag, code.tag),
-            left_start=code.src_start,
-            left_end=code.src_end,
-            right_start=code.dest_start,
-            right_end=code.dest_end,
-        )
-        if held is not None and {held.tag, hunk.tag} == {"delete", "insert"}:
-            held = replace(held, tag="replace", left_end=hunk.left_end, right_end=hunk.right_end)
-            continue
-        if held is not None:
-            yield held
-        held = hunk
-    if held is not None:
-        yield held
+    """Hunks of a script of edits, a shortest one unless the sides are long and differ in much.
+
+    A deletion next to an insertion is one replacement.
+    """
+    x = y = 0
+    for block in (*blocks(left, right), Block(len(left), len(right), 0)):
+        if (x, y) != block[:2]:
+            tag: Tag = "insert" if x == block.left else "delete" if y == block.right else "replace"
+            yield Hunk(tag=tag, left_start=x, left_end=block.left, right_start=y, right_end=block.right)
+        x, y = block.left + block.length, block.right + block.length
+        if block.length:
+            yield Hunk(tag="equal", left_start=block.left, left_end=x, right_start=block.right, right_end=y)
 
 
 def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
