@@ -213,7 +213,7 @@ def count_strictly(results: Iterable[Judged]) -> Strict:
     unanswered: Counter[str] = Counter()
     for result in results:
         if not result.answered:
-            unanswered[_kind(result.failure)] += 1
+            unanswered[failure_kind(result.failure)] += 1
             continue
         verdict = result.verdict
         counts["answers"] += 1
@@ -372,8 +372,8 @@ def _check_asked(result: Judged, messages: str, otherwise: str) -> None:
     raise InputError(f"data_index {result.data_index}: {otherwise}")
 
 
-def _kind(failure: str | None) -> str:
-    """How a failure begins, where that names a kind."""
+def failure_kind(failure: str | None) -> str:
+    """How a stored failure begins, where that names a kind; ``other`` for the rest."""
     head, colon, _ = str(failure).partition(":")
     return head if head in FAILURE_KINDS or (colon and ERROR_TYPE.fullmatch(head)) else "other"
 

@@ -28,8 +28,13 @@ class Progress:
         """Seconds to the end at this rate; ``None`` while nothing is known."""
         return (self.wanted - self.had - self.got) / self.rate if self.got else None
 
+    @property
+    def left(self) -> str:
+        """The same for a person; empty while nothing is known."""
+        return "" if self.left_s is None else _span(self.left_s)
+
     def __str__(self) -> str:
-        left = "" if self.left_s is None else f", {_span(self.left_s)} left"
+        left = f", {self.left} left" if self.left else ""
         ends = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items(), key=lambda item: -item[1]))
         done = f"{self.had + self.got} of {self.wanted} ({self.rate:.1f}/s{left})"
         return f"{done}: {ends}" if ends else done

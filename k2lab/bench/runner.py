@@ -65,11 +65,13 @@ def run_benchmark(
     trials: int = 1,
     rerun_failed: bool = False,
     show: Callable[[Progress], None] = lambda progress: None,
+    stop: threading.Event | None = None,
 ) -> Progress:
     """Ask for every request (the first ``limit``), ``trials`` times, what is not in the file ``out`` yet.
 
     ``samples`` is a file of chat requests, one a line. ``show`` is called about
-    twice a second. Ctrl-C and the deadline end the run early with what it has.
+    twice a second. Ctrl-C, ``stop`` set by another thread, and the deadline end
+    the run early with what it has.
     Raises :class:`EndpointError` for a server that can answer none of the
     requests, :class:`InputError` for a file that is none, or in use.
 
@@ -81,7 +83,8 @@ def run_benchmark(
     >>> k2lab.run_benchmark("samples.jsonl", arm, "run.db").counts
     {'stop': 1}
     """
-    opened, out, stop = samples if isinstance(samples, Samples) else open_samples(samples), Path(out), threading.Event()
+    opened, out = samples if isinstance(samples, Samples) else open_samples(samples), Path(out)
+    stop = stop or threading.Event()
     task = _Task(
         samples=opened,
         arm=arm,

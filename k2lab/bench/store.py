@@ -84,12 +84,22 @@ class Store:
 
     def results(self, run: Run) -> Iterator[Result]:
         """All results of a run by trial and ``data_index``, read as they are needed."""
+        return self._read("run_id = ?", run.run_id)
+
+    def result_of(self, run: Run, data_index: int, trial: int) -> Result:
+        """One result of a run; raises :class:`InputError` where it is not there, or not any more."""
+        found = self._read("run_id = ? AND r.data_index = ? AND trial = ?", run.run_id, data_index, trial)
+        for result in found:
+            return result
+        raise InputError(f"arm {run.arm!r} has no result of request {data_index}, trial {trial}: open the file anew")
+
+    def _read(self, condition: str, *wanted: int) -> Iterator[Result]:
         rows = self._db.execute(
             "SELECT r.data_index, trial, status, finish_reason, response, failure, duration_ms, first_ms,"
             " prompt_tokens, completion_tokens, last_run_at AS started_at, sent AS request,"
             f" original AS asked, {self._line} AS line"
-            " FROM results r JOIN requests USING (run_id, data_index) WHERE run_id = ? ORDER BY trial, r.data_index",
-            (run.run_id,),
+            f" FROM results r JOIN requests USING (run_id, data_index) WHERE {condition} ORDER BY trial, r.data_index",
+            wanted,
         )
         names = [column[0] for column in rows.description]
         for row in rows:

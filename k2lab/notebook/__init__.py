@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from k2lab.server.probes import probe
     from k2lab.show import plots, views
     from k2lab.widgets.explorer import explore
+    from k2lab.widgets.running import run_bench
+    from k2lab.widgets.runs import browse
 
 __all__ = [
     "Endpoint",
@@ -33,6 +35,7 @@ __all__ = [
     "Request",
     "ask",
     "benchmark",
+    "browse",
     "connect",
     "conversation",
     "diff",
@@ -54,6 +57,7 @@ __all__ = [
     "record",
     "render",
     "repairs",
+    "run_bench",
     "synth",
     "templates",
     "views",
@@ -67,6 +71,7 @@ _PLACES = {
     "Request": "k2lab.chat:Request",
     "ask": "k2lab.enforcer.ask",
     "benchmark": "k2lab.nano.benchmark",
+    "browse": "k2lab.widgets.runs:browse",
     "connect": "k2lab.notebook.servers:connect",
     "conversation": "k2lab.notebook.examples:conversation",
     "diff": "k2lab.prompt.alignment:diff",
@@ -88,6 +93,7 @@ _PLACES = {
     "record": "k2lab.notebook.outcome:record",
     "render": "k2lab.prompt.rendering:render",
     "repairs": "k2lab.repairs",
+    "run_bench": "k2lab.widgets.running:run_bench",
     "synth": "k2lab.nano.synth",
     "templates": "k2lab.prompt.templates",
     "views": "k2lab.show.views",

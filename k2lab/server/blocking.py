@@ -9,6 +9,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from functools import cache
 from typing import Any, TypeVar
 
@@ -17,12 +18,17 @@ Result = TypeVar("Result")
 
 def wait_for(coroutine: Coroutine[Any, Any, Result]) -> Result:
     """The result of a coroutine; an interrupt of the caller ends it."""
-    future = asyncio.run_coroutine_threadsafe(coroutine, _loop_of(os.getpid()))
+    future = begin(coroutine)
     try:
         return future.result()
     except BaseException:
         future.cancel()
         raise
+
+
+def begin(coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
+    """The coroutine under way, for a caller that does not wait; cancelling the future ends it."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _loop_of(os.getpid()))
 
 
 _one_at_a_time = threading.Lock()

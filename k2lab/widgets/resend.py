@@ -1,0 +1,92 @@
+"""The form by which a case is sent again: where, and the one thing that is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import ipywidgets
+
+from k2lab.bench.again import Again, Changed, fields_of
+from k2lab.bench.records import Result, Run
+from k2lab.chat import Request
+from k2lab.enforcer import FORMS
+from k2lab.legible import one_line
+from k2lab.server.keys import KEY_VARIABLE, masked
+
+CHANGE_WORDS: tuple[tuple[str, Changed], ...] = (
+    ("nothing", "nothing"),
+    ("a field of the request", "field"),
+    ("its history, repaired", "history"),
+    ("calls enforced by a grammar", "enforced"),
+)
+WIDE = {"description_width": "6.5em"}
+PATHS = ("/chat/completions", "/completions")
+
+
+class Resend(ipywidgets.VBox):
+    """Base URL, model and one change; ``Send`` sends, ``Stop waiting`` ends the request."""
+
+    def __init__(self, send: Callable[[], None], cancel: Callable[[], None]) -> None:
+        self.base_url = ipywidgets.Text(
+            description="Server", placeholder="http://127.0.0.1:8000/v1", style=WIDE, layout={"width": "30em"}
+        )
+        self.model = ipywidgets.Text(description="Model", style=WIDE, layout={"width": "24em"})
+        self.changed = ipywidgets.Dropdown(
+            description="Change", options=CHANGE_WORDS, style=WIDE, layout={"width": "24em"}
+        )
+        self.fields = ipywidgets.Textarea(
+            description="Field, JSON", value='{"temperature": 0}', rows=3, style=WIDE, layout={"width": "36em"}
+        )
+        self.form = ipywidgets.Dropdown(description="Grammar for", options=FORMS, style=WIDE, layout={"width": "24em"})
+        self.button = ipywidgets.Button(description="Send again", icon="paper-plane", disabled=True)
+        self.stop = ipywidgets.Button(description="Stop waiting", icon="stop", disabled=True)
+        wrapped = {"flex_flow": "row wrap"}
+        key = f"A key is read from {KEY_VARIABLE} of the kernel's environment, and neither shown nor kept."
+        super().__init__(
+            [
+                ipywidgets.HTML(f'<div class="k2"><b>Send the open case again</b><p class="quiet">{key}</p></div>'),
+                ipywidgets.HBox([self.base_url, self.model], layout=wrapped),
+                ipywidgets.HBox([self.changed, self.form], layout=wrapped),
+                self.fields,
+                ipywidgets.HBox([self.button, self.stop], layout=wrapped),
+            ]
+        )
+        self.button.on_click(lambda button: send())
+        self.stop.on_click(lambda button: cancel())
+        self.changed.observe(lambda change: self._show_needed(), "value")
+        self._show_needed()
+
+    def offer(self, run: Run, result: Result) -> None:
+        """Where the case was sent before, so far as nothing was written yet."""
+        if not self.base_url.value:
+            self.base_url.value = _base_url(str(run.config.get("endpoint", "")))
+        if not self.model.value:
+            self.model.value = one_line(Request.unchecked(result.request).model or run.config.get("model") or "")
+        self.button.disabled = False
+
+    def again(self) -> Again:
+        """What the form says; raises :class:`InputError` where its field is not JSON."""
+        changed: Changed = self.changed.value
+        return Again(
+            base_url=self.base_url.value.strip(),
+            model=self.model.value.strip(),
+            changed=changed,
+            fields=fields_of(self.fields.value) if changed == "field" else {},
+            form=self.form.value,
+        )
+
+    def set_busy(self, busy: bool) -> None:
+        """Whether an answer is waited for."""
+        self.button.disabled, self.stop.disabled = busy, not busy
+
+    def _show_needed(self) -> None:
+        self.fields.layout.display = None if self.changed.value == "field" else "none"
+        self.form.layout.display = None if self.changed.value == "enforced" else "none"
+
+
+def _base_url(endpoint: str) -> str:
+    """The base URL of an endpoint that was asked; nothing for what is not one, or holds a secret."""
+    for path in PATHS:
+        if endpoint.startswith(("http://", "https://")) and endpoint.endswith(path) and masked(endpoint) == endpoint:
+            return one_line(endpoint.removesuffix(path))
+    return ""
