@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from k2lab.server.endpoint import Endpoint
     from k2lab.server.probes import probe
     from k2lab.show import plots, views
+    from k2lab.widgets.benchrun import run_bench
     from k2lab.widgets.explorer import explore
-    from k2lab.widgets.running import run_bench
     from k2lab.widgets.runs import browse
 
 __all__ = [
@@ -93,7 +93,7 @@ _PLACES = {
     "record": "k2lab.notebook.outcome:record",
     "render": "k2lab.prompt.rendering:render",
     "repairs": "k2lab.repairs",
-    "run_bench": "k2lab.widgets.running:run_bench",
+    "run_bench": "k2lab.widgets.benchrun:run_bench",
     "synth": "k2lab.nano.synth",
     "templates": "k2lab.prompt.templates",
     "views": "k2lab.show.views",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from k2lab import repairs
 from k2lab.bench import answers
 from k2lab.bench.again import Answered
-from k2lab.bench.cases import Case, Chosen, Pair, Right, Turn, Wanted
+from k2lab.bench.casebook import Case, Chosen, Pair, Right, Turn, Wanted
 from k2lab.bench.records import Result
 from k2lab.bench.verdicts import Verdict, judge
 from k2lab.chat import Request
@@ -72,12 +72,12 @@ def counted(chosen: Chosen, page: int, pages: int) -> str:
     return f"{count:,} case{'s' * (count != 1)}, page {page + 1} of {pages}{left_out}"
 
 
-def options(pairs: Sequence[Pair], wanted: Wanted) -> list[tuple[str, int]]:
+def list_options(pairs: Sequence[Pair], wanted: Wanted) -> list[tuple[str, int]]:
     """A line for each case, for a list."""
     return [(_option(pair, wanted), place) for place, pair in enumerate(pairs)]
 
 
-def page(pairs: Sequence[Pair], wanted: Wanted) -> View:
+def page_table(pairs: Sequence[Pair], wanted: Wanted) -> View:
     """The same as a table."""
     return table([_row(pair, wanted) for pair in pairs], "cases")
 
@@ -89,19 +89,21 @@ def case(pair: Pair, result: Result, answered: Answered | None) -> Iterator[View
     if pair.other:
         yield line(f"{one_line(pair.other.arm, NAME)} has: {pair.other.said}")
     yield views.request(exchange.request, "What was asked")
-    yield findings(judge(exchange), history_of(result), result.failure)
+    yield fault_table(judge(exchange), history_of(result), result.failure)
     if answered is None:
         yield views.answer(exchange.answer, "What came")
     else:
         yield _beside(
             joined(
-                _heading("Stored answer"), views.answer(exchange.answer), findings(judge(exchange), (), result.failure)
+                _heading("Stored answer"),
+                views.answer(exchange.answer),
+                fault_table(judge(exchange), (), result.failure),
             ),
             joined(_heading("Sent again"), _of(answered)),
         )
 
 
-def findings(verdict: Verdict | None, history: Sequence[Mapping[str, str]], failure: str | None) -> View:
+def fault_table(verdict: Verdict | None, history: Sequence[Mapping[str, str]], failure: str | None) -> View:
     """What is wrong with an answer, strictly, and with the history that it was given."""
     rows = [_fault("request", failure)] if failure else list(_of_verdict(verdict)) if verdict else []
     rows += history
@@ -147,7 +149,7 @@ def history_of(result: Result) -> list[Mapping[str, str]]:
     ]
 
 
-def outcome(answered: Answered) -> str:
+def came(answered: Answered) -> str:
     """What came, in a line."""
     if answered.failure:
         return answered.failure
@@ -159,7 +161,7 @@ def outcome(answered: Answered) -> str:
 
 def _of(answered: Answered) -> View:
     shown = [line(answered.failure)] if answered.failure else [views.answer(answered.exchange.answer)]
-    found = [findings(answered.verdict, (), None)] if answered.verdict else []
+    found = [fault_table(answered.verdict, (), None)] if answered.verdict else []
     changed = [views.changes(answered.changes)] if answered.changes else []
     return joined(*shown, *found, *changed, note(f"{answered.duration_ms:.0f} ms"))
 

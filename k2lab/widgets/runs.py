@@ -11,7 +11,7 @@ from typing import Any
 import ipywidgets
 
 from k2lab.bench.again import Answered, sent_again
-from k2lab.bench.cases import Cases, Chosen, Pair, Wanted, counted
+from k2lab.bench.casebook import Cases, Chosen, Pair, Wanted, counted
 from k2lab.bench.records import Result
 from k2lab.errors import K2LabError
 from k2lab.legible import one_line
@@ -85,7 +85,7 @@ class RunBrowser(Workbench):
         return joined(
             line(f"{one_line(self.cases.path)}: {caseviews.told(self.wanted)}"),
             *(line(said) for said in dict.fromkeys((count, self.live.said))),
-            caseviews.page(self._shown, self.wanted),
+            caseviews.page_table(self._shown, self.wanted),
             *self._case_views(),
         )
 
@@ -193,7 +193,7 @@ class RunBrowser(Workbench):
         with self._told():
             self.answered = sending.result()
             self._draw_case()
-            self.live.say(f"Sent again: {caseviews.outcome(self.answered)}")
+            self.live.say(f"Sent again: {caseviews.came(self.answered)}")
 
     def _cancel(self) -> None:
         if self._sending:
@@ -225,7 +225,7 @@ class RunBrowser(Workbench):
     def _draw_list(self, words: str = "") -> None:
         pages = self.chosen.pages(PAGE)
         with self._quietly():
-            self.list.options = caseviews.options(self._shown, self.wanted)
+            self.list.options = caseviews.list_options(self._shown, self.wanted)
             self.list.index = None
             self.number.max, self.number.value = pages, self._page + 1
             self.before.disabled, self.after.disabled = self._page == 0, self._page + 1 >= pages
