@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import click
 from k2lab import paths
 from k2lab.cli.printing import print_aside, print_line, print_path
 from k2lab.errors import InputError
+
+START = "0_start.ipynb"
+"""What a newcomer sees first."""
 
 
 @click.command(name="notebooks")
@@ -37,7 +41,7 @@ def notebooks_command(folder: Path | None) -> None:
 def lab_command(words: tuple[str, ...]) -> None:
     """Start JupyterLab on the notebooks of DIR; of the clone, where left out.
 
-    FLAGS, such as --no-browser, go to JupyterLab.
+    It opens on 0_start, where that is one of them. FLAGS, such as --no-browser, go to JupyterLab.
     """
     folder = Path(words[0]) if words and not words[0].startswith("-") else None
     flags = words if folder is None else words[1:]
@@ -48,4 +52,12 @@ def lab_command(words: tuple[str, ...]) -> None:
         raise InputError(f"there are no notebooks in {place}: `k2lab notebooks {place}` copies them there")
     if find_spec("jupyterlab") is None:
         raise ModuleNotFoundError("JupyterLab is not installed", name="jupyterlab")
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={place.resolve()}", *flags])
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *_opening(place, flags), *flags])
+
+
+def _opening(place: Path, flags: Sequence[str]) -> list[str]:
+    """JupyterLab's flags for a folder, and for the page that it opens on, which the user's own flag decides."""
+    root = f"--ServerApp.root_dir={place.resolve()}"
+    if any("default_url" in flag for flag in flags) or not (place / START).is_file():
+        return [root]
+    return [root, f"--LabApp.default_url=/lab/tree/{START}"]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from k2lab.prompt import templates
     from k2lab.prompt.alignment import diff
     from k2lab.prompt.rendering import render
+    from k2lab.prompt.served import as_served
     from k2lab.prompt.source import open_source
     from k2lab.server import parsers, probes
     from k2lab.server.endpoint import Endpoint
@@ -33,6 +34,7 @@ __all__ = [
     "Exchange",
     "Questions",
     "Request",
+    "as_served",
     "ask",
     "benchmark",
     "browse",
@@ -69,6 +71,7 @@ _PLACES = {
     "Exchange": "k2lab.chat:Exchange",
     "Questions": "k2lab.notebook.questions:Questions",
     "Request": "k2lab.chat:Request",
+    "as_served": "k2lab.prompt.served:as_served",
     "ask": "k2lab.enforcer.ask",
     "benchmark": "k2lab.nano.benchmark",
     "browse": "k2lab.widgets.runs:browse",

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-from k2lab.chat import Request, decoded
+from k2lab.chat import Request
 from k2lab.errors import UnsupportedError
 from k2lab.findings import Finding
 from k2lab.prompt import templates
 from k2lab.prompt.alignment import Diff, Divergence, common_prefix, diff
 from k2lab.prompt.records import Prompt
 from k2lab.prompt.rendering import prompt_of
+from k2lab.prompt.served import with_decoded_arguments
 from k2lab.prompt.source import Source
 from k2lab.prompt.tokenizers import Tokenizer
 from k2lab.server.endpoint import Endpoint
@@ -269,7 +270,7 @@ def _same_prompt(compared: _Compared) -> Finding:
     if compared.ids == compared.rendered(bare=True).token_ids:
         code = "tools_not_prepared"
         told = "the server rendered the bare template, its tools were not prepared as the model's tokenizer does it: "
-    elif compared.ids == compared.rendered(_with_decoded_arguments(compared.request)).token_ids:
+    elif compared.ids == compared.rendered(with_decoded_arguments(compared.request)).token_ids:
         code = "arguments_rewritten"
         told = "the server wrote the arguments of earlier calls anew, with other white space: "
     return compared.found(code, True, told + _first_difference(first, compared.tokenizer), _owner(first))
@@ -317,14 +318,3 @@ def _first_difference(first: Divergence, tokenizer: Tokenizer) -> str:
     )
     where = f"at token {first.index}, in {_owner(first)}"
     return f"the first difference is {where}: the server has {left}, the source {right}"
-
-
-def _with_decoded_arguments(request: Request) -> Request:
-    """The arguments of earlier calls as objects, which a template prints as JSON of its own."""
-    messages = request.to_json()["messages"]
-    for message in messages:
-        for call in message.get("tool_calls") or ():
-            value, problem = decoded(call["function"].get("arguments"))
-            if not problem:
-                call["function"]["arguments"] = value
-    return request.with_messages(messages)
