@@ -77,8 +77,8 @@ class Lab:
     pid: int
     token: str = field(repr=False)
 
-    def address(self, path: str = "lab") -> str:
-        """Where a browser opens it: ``lab``, or ``lab/tree/NAME.ipynb``, or ``doc/tree/NAME.ipynb`` for it alone."""
+    def address(self, path: str = "") -> str:
+        """Where a browser opens it: as `k2lab lab` does, or ``lab/tree/NAME.ipynb``, or ``doc/tree/…`` for it alone."""
         return f"{self.url}/{path}?token={self.token}"
 
     def write(self, *cells: str, name: str = "tried") -> Path:
@@ -114,7 +114,7 @@ def started(place: Path, flags: Sequence[str] = ()) -> Iterator[Lab]:
     if not folder.exists():
         copies.copy_out(folder)
     token = secrets.token_hex(16)
-    words = (sys.executable, "-m", "jupyterlab", *FLAGS, f"--ServerApp.port={port}", f"--ServerApp.root_dir={folder}")
+    words = (sys.executable, "-m", "k2lab", "lab", str(folder), *FLAGS, f"--ServerApp.port={port}")
     with (place / "log").open("wb") as log:
         process = subprocess.Popen([*words, *flags], env=environment(place, token), stdout=log, stderr=log, cwd=place)
         try:

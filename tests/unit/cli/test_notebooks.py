@@ -40,6 +40,16 @@ def test_jupyterlab_is_not_started_on_a_folder_without_notebooks(k2lab, tmp_path
     one_line(k2lab("lab", tmp_path, "--no-browser"), f"`k2lab notebooks {tmp_path}` copies them there")
 
 
+def test_jupyterlab_opens_on_the_start_page_unless_told_otherwise(k2lab, tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr("os.execv", lambda _, words: started.append(words))
+    k2lab("notebooks", tmp_path)
+    for flags in ((), ("--LabApp.default_url=/tree",)):
+        k2lab("lab", tmp_path, *flags)
+    assert started[0][3:] == [f"--ServerApp.root_dir={tmp_path}", "--LabApp.default_url=/lab/tree/0_start.ipynb"]
+    assert started[1][3:] == [f"--ServerApp.root_dir={tmp_path}", "--LabApp.default_url=/tree"]
+
+
 @pytest.mark.parametrize(
     ("library", "said"),
     [
