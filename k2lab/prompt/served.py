@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from k2lab.chat import Request, decoded
 
@@ -34,6 +35,6 @@ def with_decoded_arguments(request: Request) -> Request:
     return request.with_messages(messages)
 
 
-def _in_parts(message: Mapping[str, object]) -> Mapping[str, object]:
+def _in_parts(message: Mapping[str, Any]) -> dict[str, Any]:
     content = message.get("content")
-    return {**message, "content": [{"type": "text", "text": content}]} if isinstance(content, str) else message
+    return {**message, "content": [{"type": "text", "text": content}]} if isinstance(content, str) else dict(message)
