@@ -38,18 +38,14 @@ def matched_too(schema, error):
     return False
 
 
-BESIDE = {"additionalProperties": {"patternProperties"}}
-"""Keywords that are about what others leave over."""
+BESIDE = {"additionalProperties": {"patternProperties"}, "then": {"if"}, "else": {"if"}}
+"""Keywords that are about what others leave over, or apply to where others send them: no path of an error names ``if``."""
 
 
 def keywords(error):
-    deeper = [word for part in error.context or () for word in keywords(part)]
-    return {
-        error.validator,
-        *BESIDE.get(error.validator, ()),
-        *deeper,
-        *filter(lambda part: isinstance(part, str), error.absolute_schema_path),
-    }
+    deeper = {word for part in error.context or () for word in keywords(part)}
+    words = {error.validator, *deeper, *(part for part in error.absolute_schema_path if isinstance(part, str))}
+    return words.union(*(BESIDE.get(word, ()) for word in words))
 
 
 NARROWED = {
