@@ -20,6 +20,7 @@ from k2lab import kept, paths
 from k2lab.errors import EngineError, InputError, ReportError, first_line
 from k2lab.notebook import execution, ipynb, outcome, page, parameters, subjects, summary
 from k2lab.notebook.fleet import Fleet
+from k2lab.notebook.runs import Run
 from k2lab.notebook.schedule import Step, plan
 
 AT_ONCE = 7
@@ -208,8 +209,13 @@ def _report(job: _Job, error: str, out: Path, *, seconds: float, waited_s: float
     notebook = out / f"{job.name}.ipynb"
     executed = nbformat.read(notebook, as_version=4)
     html = out / f"{job.name}.html"
-    error = _write_page(html, executed, job.name, error)
-    made = Report(
+    results = outcome.recorded(executed)
+    entry = summary.Entry(
+        name=job.name, error=error, seconds=seconds, waited_s=waited_s, parameters=job.parameters, results=results
+    )
+    error = _write_page(html, executed, summary.run_of(entry))
+    summary.write(out / summary.FILE, replace(entry, error=error))
+    return Report(
         name=job.name,
         ok=not error,
         error=error,
@@ -217,27 +223,18 @@ def _report(job: _Job, error: str, out: Path, *, seconds: float, waited_s: float
         notebook=notebook,
         seconds=seconds,
         waited_s=waited_s,
-        results=outcome.recorded(executed),
+        results=results,
     )
-    entry = summary.Entry(
-        name=job.name,
-        error=error,
-        seconds=seconds,
-        waited_s=waited_s,
-        parameters=job.parameters,
-        results=made.results,
-    )
-    summary.write(out / summary.FILE, entry)
-    return made
 
 
-def _write_page(html: Path, executed: Any, name: str, error: str) -> str:
+def _write_page(html: Path, executed: Any, run: Run) -> str:
     """Write a run's page; returns what went wrong, which may be the page itself."""
+    error = run.error
     try:
-        text = page.to_html(executed, name, error)
+        text = page.to_html(executed, run.name, error, run=run)
     except ReportError as refused:
         error = first_line(refused)
-        text = page.without_outputs(name, error)
+        text = page.without_outputs(run.name, error)
     kept.write_whole(html, text.encode("utf-8", "backslashreplace"))  # a lone surrogate has no bytes
     return error
 

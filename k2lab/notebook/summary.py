@@ -15,6 +15,7 @@ from typing import Any
 
 from k2lab import files, kept
 from k2lab.errors import InputError
+from k2lab.notebook.runs import Run
 
 FILE = "summary.json"
 MOST_S = 1e7
@@ -45,8 +46,23 @@ class Entry:
             "waited_s": round(self.waited_s, 1),
             "parameters": _kept(self.parameters),
             "servers": list(self.parameters.get("servers", {})),
+            "made_with": made_with(),
             "results": dict(self.results),
         }
+
+
+def made_with() -> dict[str, str]:
+    """What runs a notebook here."""
+    return {
+        "k2lab": version("k2lab"),
+        "python": platform.python_version(),
+        "hardware": f"{os.cpu_count()} CPU threads, {platform.machine()}, {platform.system()}",
+    }
+
+
+def run_of(entry: Entry) -> Run:
+    """The run of an entry, as one reads it in the file."""
+    return Run.of(entry.name, entry.to_json(), {})
 
 
 def write(path: Path, entry: Entry) -> None:
@@ -68,12 +84,7 @@ def begin(path: Path, name: str) -> None:
 
 
 def _put(path: Path, reports: Mapping[str, Any]) -> None:
-    content = {
-        "k2lab": version("k2lab"),
-        "python": platform.python_version(),
-        "hardware": f"{os.cpu_count()} CPU threads, {platform.machine()}, {platform.system()}",
-        "reports": dict(sorted(reports.items())),
-    }
+    content = {**made_with(), "reports": dict(sorted(reports.items()))}
     kept.write_whole(path, json.dumps(content, indent=2) + "\n")
 
 

@@ -178,17 +178,21 @@ def cell(text):
     return nbformat.v4.new_code_cell(said, outputs=outputs)
 
 
+def of_said(texts, name):
+    return page.to_html(nbformat.v4.new_notebook(cells=[cell(text) for text in texts]), name, name)
+
+
+def elements(html):
+    """How often each element with its attributes stands there; colours of a terminal are the text's own."""
+    return Counter(tag for tag in skeleton(html)[0] if not str(tag).startswith("('span'"))
+
+
 @pytest.mark.slow
 def test_a_report_runs_nothing_and_fetches_nothing_of_what_was_said():
-    notebook = nbformat.v4.new_notebook(cells=[cell(text) for text in TEXTS.values()])
     named = " ".join(text[:300] for text in TEXTS.values())
-    made = page.to_html(notebook, named, named)
-    tags, other = skeleton(made)
+    made, plain = of_said(TEXTS.values(), named), of_said([PLAIN] * len(TEXTS), PLAIN)
     assert not fetched(made) and "default-src 'none'" in made and not HIDDEN.search(made)
-    assert not {"script", "iframe", "object", "embed", "form", "img", "svg", "use", "animate", "base", "link", "a"} & {
-        tag[0] for tag in tags
-    }
-    attributes = [attribute for tag in tags for attribute in tag[1:]]
-    assert not [one for one in attributes if one.startswith("on") or "javascript:" in one.lower()]
-    assert not [one for one in other if "alert" in one]
-    assert "alert" in page.without_outputs(named, named) and len(skeleton(page.without_outputs(named, named))[0]) < 9
+    assert elements(made) == elements(plain)
+    assert not [one for one in skeleton(made)[1] if "alert" in one]
+    failed, known = page.without_outputs(named, named), page.without_outputs(PLAIN, PLAIN)
+    assert "alert" in failed and elements(failed) == elements(known)
