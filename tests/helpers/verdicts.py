@@ -39,7 +39,7 @@ def matched_too(schema, error):
 
 
 BESIDE = {"additionalProperties": {"patternProperties"}, "then": {"if"}, "else": {"if"}}
-"""Keywords that are about what others leave over, or apply to where others send them: no path of an error names ``if``."""
+"""What is about what others leave over, or applies to where others send it: no path of an error names ``if``."""
 
 
 def keywords(error):
