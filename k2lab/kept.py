@@ -38,15 +38,34 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     ...     print("one", file=fresh.open("a"))
     """
     fresh = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}.tmp")
-    os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, PRIVATE_FILE))
+    with _named(path, fresh):
+        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, PRIVATE_FILE))
+        with _goes(fresh):
+            yield fresh
+            if not private:
+                fresh.chmod(_usual_rights())
+            os.replace(fresh, path)
+
+
+@contextlib.contextmanager
+def _goes(fresh: Path) -> Iterator[None]:
+    """Remove a file where the block fails."""
     try:
-        yield fresh
-        if not private:
-            fresh.chmod(_usual_rights())
-        os.replace(fresh, path)
+        yield
     except BaseException:
         with contextlib.suppress(OSError):
             fresh.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def _named(path: Path, fresh: Path) -> Iterator[None]:
+    """Have what the system refuses name the file that was to be written: the other is nobody's, or none is named."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename in (None, str(fresh)):
+            error.filename, error.filename2 = str(path), None
         raise
 
 

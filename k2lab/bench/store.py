@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import filelock
 
-from k2lab import files, jsonread
+from k2lab import files, jsonread, kept
 from k2lab.bench import database, tables
 from k2lab.bench.arm import Prepared, digest_of
 from k2lab.bench.records import Done, Result, Run, count_of
@@ -329,7 +329,7 @@ def writing(path: Path) -> Iterator[Store]:
             pass
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(f"{path}.lock", timeout=0)
+        lock = filelock.FileLock(f"{path}.lock", timeout=0, mode=kept.PRIVATE_FILE)
         lock.acquire()
     except filelock.Timeout:
         raise InputError(f"{path} is being written by another run: wait for it, or choose another file") from None

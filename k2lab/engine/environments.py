@@ -19,7 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from k2lab import paths
+from k2lab import kept, paths
 from k2lab.engine import installers, locks
 from k2lab.engine.child import Ended, end_all, lines_of
 from k2lab.errors import EngineError
@@ -198,7 +198,7 @@ def _interpreter() -> str:
 @contextmanager
 def _exclusive(path: Path, version: str) -> Iterator[None]:
     try:
-        with FileLock(path, timeout=LOCK_WAIT_S):
+        with FileLock(path, timeout=LOCK_WAIT_S, mode=kept.PRIVATE_FILE):
             yield
     except Timeout:
         raise EngineError(f"another process has been installing vLLM {version} for an hour: see {path}") from None

@@ -31,8 +31,8 @@ def write(folder: Path, count: int = COUNT, seed: int = SEED) -> tuple[Path, Pat
     folder.mkdir(parents=True, exist_ok=True)
     samples, labels = folder / "samples.jsonl", folder / "labels.jsonl"
     with (
-        kept.replacing(samples) as fresh_samples,
-        kept.replacing(labels) as fresh_labels,
+        kept.replacing(samples, private=True) as fresh_samples,
+        kept.replacing(labels, private=True) as fresh_labels,
         fresh_samples.open("w", encoding="utf-8") as requests,
         fresh_labels.open("w", encoding="utf-8") as answers,
     ):

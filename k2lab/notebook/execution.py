@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from k2lab import kept
 from k2lab.errors import ReportError
 
 LOCAL_TAG, SERVER_TAG = "local-engines", "own-server"
@@ -23,50 +24,55 @@ CONNECTION = "connection.json"
 
 def without_cells(notebook: Any, tag: str) -> Any:
     """A copy of a notebook that lacks the cells with a tag."""
-    kept = copy.deepcopy(notebook)
-    kept.cells = [cell for cell in kept.cells if tag not in cell.metadata.get("tags", [])]
-    return kept
+    rest = copy.deepcopy(notebook)
+    rest.cells = [cell for cell in rest.cells if tag not in cell.metadata.get("tags", [])]
+    return rest
 
 
-def keep_unexecuted(notebook: Any, target: Path) -> None:
-    """Leave a notebook that could not be run where its executed one would be."""
+def keep(notebook: Any, target: Path) -> None:
+    """Leave a notebook for its owner alone to read, as a whole or not at all; raises :class:`OSError`."""
     import nbformat
 
-    nbformat.write(notebook, target)
+    kept.write_whole(target, nbformat.writes(notebook) + "\n", private=True)
 
 
 def execute(notebook: Any, parameters: Mapping[str, Any], target: Path, source: Path) -> str:
-    """Run by papermill; returns what went wrong, empty when nothing did."""
-    import nbformat
+    """Run by papermill; returns what went wrong, empty when nothing did.
+
+    ``target`` is written once all is over, as far as it got; where it got nowhere, that is a :class:`ReportError`.
+    """
+    with tempfile.TemporaryDirectory(prefix="k2lab-") as folder, _ended_kernel(folder):
+        executed = Path(folder) / "executed.ipynb"
+        error = _run(notebook, parameters, executed, source)
+        if not executed.exists() or not executed.stat().st_size:
+            raise ReportError(f"{source.name} could not be run: {error}")
+        keep(_without_paths(executed), target)
+    return error
+
+
+def _run(notebook: Any, parameters: Mapping[str, Any], executed: Path, source: Path) -> str:
+    """Papermill's part, in a folder that only this user reads: it writes after each cell."""
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    prepared = target.with_name(f".{target.stem}.{os.getpid()}.ipynb")
-    target.unlink(missing_ok=True)
     try:
-        nbformat.write(notebook, prepared)
-        with tempfile.TemporaryDirectory(prefix="k2lab-") as sockets, _ended_kernel(sockets):
-            papermill.execute_notebook(
-                str(prepared),
-                str(target),
-                parameters=dict(parameters),
-                cwd=str(source.parent.resolve()),
-                progress_bar=False,
-                execution_timeout=CELL_TIMEOUT_S,
-                kernel_name="python3",
-                config=_kernel_config(sockets),
-            )
+        papermill.execute_notebook(
+            notebook,
+            str(executed),
+            parameters=dict(parameters),
+            cwd=str(source.parent.resolve()),
+            progress_bar=False,
+            execution_timeout=CELL_TIMEOUT_S,
+            kernel_name="python3",
+            config=_kernel_config(str(executed.parent)),
+        )
         return ""
     except PapermillExecutionError as error:
         return f"cell {error.exec_count} raised {error.ename}: {error.evalue}"
+    except OSError as error:
+        return f"{error.filename or executed}: {(error.strerror or str(error)).lower()}"
     except Exception as error:  # a dead kernel, a time-out: the notebook is there as far as it got
-        if not target.exists():
-            raise ReportError(f"{source.name} could not be run: {error}") from error
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
-    finally:
-        prepared.unlink(missing_ok=True)
-        if target.exists():
-            _strip(target)
 
 
 def _kernel_config(folder: str) -> Any:
@@ -91,11 +97,14 @@ def _ended_kernel(folder: str) -> Iterator[None]:
         raise
 
 
-def _strip(path: Path) -> None:
-    """Take this machine's paths out of papermill's notes in the executed notebook."""
+def _without_paths(executed: Path) -> Any:
+    """An executed notebook without this machine's paths in papermill's notes; :class:`ReportError` for half a one."""
     import nbformat
 
-    notebook = nbformat.read(path, as_version=4)
+    try:
+        notebook = nbformat.read(executed, as_version=4)
+    except ValueError as error:
+        raise ReportError(f"only half of the executed notebook could be written to {executed.parent}") from error
     for key in ("input_path", "output_path"):
         notebook.metadata.get("papermill", {}).pop(key, None)
-    nbformat.write(notebook, path)
+    return notebook

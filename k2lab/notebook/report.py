@@ -6,10 +6,13 @@ does not stop the others.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import os
+import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +31,9 @@ AT_ONCE = 7
 
 SERVER_GB = 2.0
 """What a server of k2-nano takes at most, measured with both releases under load; several share some of it."""
+
+LEAST_FREE = 1 << 20
+"""Bytes that are free where a run begins: about what the smallest page and its notebook take."""
 
 logger = logging.getLogger(__name__)
 
@@ -121,10 +127,8 @@ def run_report(
     jobs = _jobs(names or names_in(place), list(given), place)
     if not jobs:
         raise InputError(f"there are no notebooks in {place}: `k2lab notebooks {place}` copies k2lab's own there")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write reports into {out}: {error.strerror or error}") from error
+    with _writes(out):
+        _check_place(out)
     usual = summary.usual_seconds(out / summary.FILE, {job.name: job.parameters for job in jobs})
     steps = plan([(job.name, job.missing) for job in jobs], at_once=_room())
     with Fleet() as fleet:
@@ -132,6 +136,25 @@ def run_report(
             _take(step, job, fleet, out, watch, _progress(jobs, number, usual))
             for number, (step, job) in enumerate(zip(steps, jobs, strict=True))
         ]
+
+
+def _check_place(out: Path) -> None:
+    """Make the folder of the reports, and have room for one: a run that cannot be kept need not begin."""
+    out.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(out).free < LEAST_FREE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))
+
+
+@contextlib.contextmanager
+def _writes(out: Path) -> Iterator[None]:
+    """What the system refuses of a report's files, as one line."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename if isinstance(error.filename, str) else out
+        cause = (error.strerror or str(error)).lower()
+        next_step = "make room there, or choose another folder for the reports (--out)"
+        raise InputError(f"cannot write {place}: {cause}: {next_step}") from error
 
 
 def _jobs(names: Sequence[str], given: Sequence[tuple[str, str]], folder: Path) -> list[_Job]:
@@ -174,7 +197,8 @@ def _take(step: Step, job: _Job, fleet: Fleet, out: Path, watch: Watch, place: P
     """One step of the plan: its servers up, its notebook run, what nobody needs any more ended."""
     fleet.begin(step.starts)
     began = time.monotonic()
-    _clear(job, out)
+    with _writes(out):
+        _clear(job, out)
     try:
         urls = fleet.urls(step.needs, lambda names: watch(replace(place, waiting_for=names)))
         error = ""
@@ -184,11 +208,13 @@ def _take(step: Step, job: _Job, fleet: Fleet, out: Path, watch: Watch, place: P
     ready = time.monotonic()
     if not error:
         watch(replace(place, state="running"))
-        error = _executed(job, urls, out)
-    if not (out / f"{job.name}.ipynb").exists():
-        execution.keep_unexecuted(job.notebook, out / f"{job.name}.ipynb")
-    fleet.end(step.ends)
-    made = _report(job, error, out, seconds=time.monotonic() - ready, waited_s=ready - began)
+        with _writes(out):
+            error = _executed(job, urls, out)
+    with _writes(out):
+        if not (out / f"{job.name}.ipynb").exists():
+            execution.keep(job.notebook, out / f"{job.name}.ipynb")
+        fleet.end(step.ends)
+        made = _report(job, error, out, seconds=time.monotonic() - ready, waited_s=ready - began)
     watch(replace(place, state="done", report=made))
     return made
 
@@ -235,7 +261,7 @@ def _write_page(html: Path, executed: Any, run: Run) -> str:
     except ReportError as refused:
         error = first_line(refused)
         text = page.without_outputs(run.name, error)
-    kept.write_whole(html, text.encode("utf-8", "backslashreplace"))  # a lone surrogate has no bytes
+    kept.write_whole(html, text.encode("utf-8", "backslashreplace"), private=True)  # a lone surrogate has no bytes
     return error
 
 

@@ -85,7 +85,7 @@ def begin(path: Path, name: str) -> None:
 
 def _put(path: Path, reports: Mapping[str, Any]) -> None:
     content = {**made_with(), "reports": dict(sorted(reports.items()))}
-    kept.write_whole(path, json.dumps(content, indent=2) + "\n")
+    kept.write_whole(path, json.dumps(content, indent=2) + "\n", private=True)
 
 
 def usual_seconds(path: Path, wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 
 import nbformat
@@ -247,3 +248,49 @@ def test_the_time_of_a_notebook_is_known_from_its_last_run_with_the_same_paramet
     report.run_report(["one"], [("n", "3")], folder=place, out=out, watch=told.append)
     known, unknown = (one for one in told if one.state == "running")
     assert known.usual_s == known.left_s > 0 and unknown.usual_s is unknown.left_s is None
+
+
+def test_what_a_report_leaves_is_its_owners_alone_to_read_whatever_the_umask(folder, tmp_path):
+    out = tmp_path / "out"
+    before = os.umask(0)
+    try:
+        made = report.run("one", folder=folder("one", "'what was asked'"), out=out)
+    finally:
+        os.umask(before)
+    assert made.ok and sorted(file.name for file in out.iterdir()) == ["one.html", "one.ipynb", "summary.json"]
+    assert {file.stat().st_mode & 0o777 for file in out.iterdir()} == {0o600}
+
+
+ALONE = ("unshare", "--user", "--map-root-user", "--mount")
+ON_A_SMALL_DISK = """
+import os, subprocess, sys
+from pathlib import Path
+from tests.fuzz._commands import run
+books, place = map(Path, sys.argv[1:])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", place], check=True)
+print(run("report", "small", "--notebooks", books, "--out", place / "out").checked(0).out.split()[2])
+for room in (1200, 900):
+    (place / "rest").unlink(missing_ok=True)
+    free = os.statvfs(place).f_bavail * os.statvfs(place).f_frsize
+    (place / "rest").write_bytes(bytes(free - room * 1024))
+    ran = run("report", "large", "--notebooks", books, "--out", place / "out").checked(1)
+    print(ran.err.strip().splitlines()[-1], *sorted(file.name for file in (place / "out").iterdir()), sep="|")
+"""
+
+
+def test_on_a_full_disk_a_report_says_so_on_a_line_and_leaves_nothing_half_written(folder, tmp_path):
+    if subprocess.run([*ALONE, "true"], capture_output=True).returncode:
+        pytest.skip("no mounts of one's own here")
+    folder("small", "1")
+    folder("large", "print('x' * 3_000_000)")
+    (tmp_path / "disk").mkdir()
+    command = [*ALONE, sys.executable, "-c", ON_A_SMALL_DISK, tmp_path, tmp_path / "disk"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    whole = "|small.html|small.ipynb|summary.json"
+    next_step = "no space left on device: make room there, or choose another folder for the reports (--out)"
+    assert told.stdout.replace(str(tmp_path), "").splitlines() == [
+        "passed",
+        f"k2lab: cannot write /disk/out/large.ipynb: {next_step}{whole}",
+        f"k2lab: cannot write /disk/out: {next_step}{whole}",
+    ]
