@@ -8,7 +8,7 @@ arm that tells the later release's parser from the rest of it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -19,6 +19,7 @@ from k2lab.bench.metrics import Comparison, Flip
 from k2lab.bench.progress import Progress
 from k2lab.bench.runner import run_benchmark
 from k2lab.bench.summary import Summary, summarise
+from k2lab.bench.timing import Timed, timed
 from k2lab.bench.verdicts import Judged, judge_all
 from k2lab.enforcer import Options, ask
 from k2lab.notebook.questions import Questions
@@ -27,6 +28,7 @@ from k2lab.prompt import templates
 from k2lab.prompt.source import open_source
 from k2lab.server.endpoint import Endpoint
 from k2lab.show import views
+from k2lab.show.plots import Successes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +64,26 @@ class Climbed:
             for first, second in steps
         }
 
+    def successes(self, names: Iterable[str] = ()) -> dict[str, Successes]:
+        """Successful tool calls of these arms, of all where none is named, and the calls that their reference makes."""
+        return {name: _successes(self.summaries[name]) for name in (list(names) or self.summaries)}
+
+    def timed(self) -> dict[str, Timed]:
+        """What each arm took."""
+        return {name: timed(results) for name, results in self.judged.items()}
+
     def with_call_fault(self, arm: str, fault: str) -> list[Judged]:
         """The answers of an arm of which a call has this fault."""
         return [result for result in self.judged[arm] if any(call.fault == fault for call in result.verdict.calls)]
+
+
+def _successes(summary: Summary) -> Successes:
+    counts, held = summary.k2vv, summary.trigger
+    return Successes(
+        count=counts.successful_tool_call_count,
+        requests=summary.requests,
+        wanted=held.tp + held.fn if held else None,
+    )
 
 
 RUNGS = (

@@ -98,12 +98,25 @@ def percentages(ax: Axes, most: float = 1.0) -> None:
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
 
 
-def whole_numbers(ax: Axes) -> None:
-    """An axis of counts: whole numbers, thousands apart."""
-    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+def whole_numbers(ax: Axes, *, signed: bool = False) -> None:
+    """An axis of counts: whole numbers, thousands apart; ``signed`` ones count to both sides."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value) if signed else value:,.0f}"))
+
+
+def powers(ax: Axes) -> None:
+    """An axis of powers of ten, its numbers written out, with room at both ends."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax.set_xscale("log")
+    ax.margins(x=0.12)
+    low, high = ax.get_xlim()
+    steps = (1, 2, 3, 4, 6, 8) if high < 6 * low else (1, 2, 5) if high < 40 * low else (1,)
+    ax.xaxis.set_major_locator(LogLocator(subs=steps, numticks=20))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def key(drawing: Drawing, entries: Sequence[tuple[str, Any]]) -> None:

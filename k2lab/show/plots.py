@@ -7,11 +7,27 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from k2lab.show import charts, style
+from k2lab.show.comparisons import Successes, before_after, flips, latency
 from k2lab.show.figures import Figure
 from k2lab.stats import Share
 
 if TYPE_CHECKING:
     from k2lab.bench.summary import Summary
+
+__all__ = [
+    "Successes",
+    "before_after",
+    "call_faults",
+    "finish_reasons",
+    "flips",
+    "latency",
+    "share_curves",
+    "share_pairs",
+    "shares",
+    "stacked",
+    "triggers",
+    "waterfall",
+]
 
 ENDINGS = ("tool_calls", "stop", "length")
 

@@ -36,6 +36,13 @@ def test_steps_are_compared_by_name(climbed):
     assert compared.keys() == {"as sent → history repaired"} and compared.popitem()[1].first.total == 12
 
 
+def test_successes_are_held_against_what_the_labels_call(climbed):
+    asked, made, *_ = climbed
+    wanted = sum(made.finish_reason == "tool_calls" for made in [asked.reference[i] for i in range(1, 13)])
+    assert [*made.successes()] == [*made.summaries] and [*made.successes(["as sent"])] == ["as sent"]
+    assert all((run.requests, run.wanted) == (12, wanted) for run in made.successes().values())
+
+
 def test_requests_that_flip_say_how_many_calls_were_asked_for(climbed):
     asked, _, _, _ = climbed
     flips = [ladder.Flip(data_index=index, before="stop", after="tool_calls") for index in (1, 99)]

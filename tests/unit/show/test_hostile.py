@@ -9,6 +9,7 @@ import pytest
 
 from k2lab import repairs, wire
 from k2lab.bench.metrics import Comparison, Flip
+from k2lab.bench.timing import Percentiles, Timed
 from k2lab.chat import Answer, Exchange, Request
 from k2lab.findings import Finding
 from k2lab.legible import HIDDEN
@@ -146,12 +147,18 @@ def test_a_record_that_cannot_be_shown_is_shown_as_it_is_written(kind):
 
 
 HALF = share(1, 2)
+TIMED = Timed(first=None, per_token=None, whole=Percentiles.of([1.0, 2.0]), valid=HALF)
 PLOTS = {
     "shares": lambda texts: plots.shares(dict.fromkeys(texts, HALF), xlabel=texts[0]),
     "stacked": lambda texts: plots.stacked({text: dict.fromkeys(texts, 1) for text in texts[:2]}, xlabel=texts[1]),
     "waterfall": lambda texts: plots.waterfall(dict.fromkeys(texts, HALF), xlabel=texts[2]),
     "pairs": lambda texts: plots.share_pairs({texts[3]: dict.fromkeys(texts, HALF)}, xlabel=texts[4]),
     "curves": lambda texts: plots.share_curves([1], {text: [HALF] for text in texts}, xlabel=texts[5], ylabel=texts[6]),
+    "before and after": lambda texts: plots.before_after(
+        {text: {text: plots.Successes(count=1, requests=2, wanted=2)} for text in texts}, note=texts[7]
+    ),
+    "flips": lambda texts: plots.flips({text: compared(text) for text in texts}, what=texts[8]),
+    "latency": lambda texts: plots.latency(dict.fromkeys(texts, TIMED), more=texts[9]),
 }
 
 

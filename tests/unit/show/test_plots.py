@@ -7,15 +7,37 @@ from xml.etree import ElementTree
 
 import pytest
 
+from k2lab.bench.metrics import Comparison
+from k2lab.bench.timing import Percentiles, Timed
 from k2lab.notebook.fetching import fetched
 from k2lab.show import plots, style
-from k2lab.stats import share
+from k2lab.stats import mcnemar, share
 
 SVG = "{http://www.w3.org/2000/svg}"
 SHARES = {"legacy": share(0, 60), "declared": share(45, 60), "current": share(58, 60)}
 COUNTS = {"legacy": {"stop": 60}, "current": {"tool_calls": 41, "stop": 12, "length": 7}}
 STEPS = {"before": share(20, 100), "one": share(70, 100), "two": share(60, 100)}
 PAIRS = {"legacy": {"precision": share(9, 10), "recall": share(2, 10)}, "current": {"precision": share(1, 2)}}
+RUNS = {
+    "published": {"before": plots.Successes(count=20, requests=100, wanted=40, at_least=True)},
+    "here": {
+        "after": plots.Successes(count=70, requests=100, wanted=80),
+        "alone": plots.Successes(count=5, requests=10),
+    },
+}
+FLIPS = {
+    name: Comparison(first=share(1, 50), second=share(2, 50), test=mcnemar(gained=gained, lost=lost), flips=())
+    for name, gained, lost in (("a → b", 20, 0), ("b → c", 5, 15))
+}
+TIMES = {
+    "all at once": Timed(first=None, per_token=None, whole=Percentiles.of([100.0, 300.0]), valid=share(9, 10)),
+    "streamed": Timed(
+        first=Percentiles.of([10.0, 30.0]),
+        per_token=Percentiles.of([2.0, 5.0]),
+        whole=Percentiles.of([200.0, 900.0]),
+        valid=share(10, 10),
+    ),
+}
 
 
 @cache
@@ -26,6 +48,9 @@ def figures():
         "waterfall": plots.waterfall(STEPS),
         "pairs": plots.share_pairs(PAIRS),
         "curves": plots.share_curves([0, 1], {"a": [share(1, 2), share(1, 4)]}, xlabel="ids", ylabel="right"),
+        "before and after": plots.before_after(RUNS, note="A note"),
+        "flips": plots.flips(FLIPS),
+        "latency": plots.latency(TIMES),
     }
 
 
@@ -38,15 +63,16 @@ def texts(figure):
 
 
 def ticks(figure):
-    """Pixels of a number on the lower axis, from where its first and last ticks are written."""
+    """Pixels as numbers of the lower axis, from where its 0 and its last tick are written."""
     written = [
-        (float(element.attrib["x"]), element.text)
+        (float(element.attrib["x"]), str(element.text))
         for element in root(figure).iter(f"{SVG}text")
         if re.fullmatch(r"[\d,]+( %)?", str(element.text)) and "middle" in element.attrib["style"]
     ]
-    (first, low), (last, high) = written[0], written[-1]
-    low, high = (float(text.replace(",", "").replace(" %", "")) / (100 if "%" in text else 1) for text in (low, high))
-    return lambda x: low + (x - first) * (high - low) / (last - first)
+    zero = next(x for x, text in written if text.removesuffix(" %") == "0")
+    last, text = written[-1]
+    most = float(text.replace(",", "").removesuffix(" %")) / (100 if "%" in text else 1)
+    return lambda x: (x - zero) * most / (last - zero)
 
 
 def marks(figure):
@@ -66,6 +92,7 @@ def marks(figure):
     ("shares", [0, 45 / 60, 58 / 60]),
     ("finish reasons", [60, 41, 12, 7]),
     ("waterfall", [20, 20, 50, 60, 10]),
+    ("flips", [20, 5, 15]),
 ])  # fmt: skip
 def test_the_bars_are_as_long_as_the_table_says(name, expected):
     figure = figures()[name]
@@ -96,8 +123,44 @@ def test_a_figure_says_what_it_shows_in_words_and_in_a_table(name):
     assert "n = " in figure.caption and figure.caption.endswith(".")
     assert figure.html.count("<figcaption>") == 1 and figure.html.count("<tr>") == len(figure.rows) + 1
     assert repr(figure) == figure.text and len(figure.text.splitlines()) == len(figure.rows) + 2
-    for row in figure.rows:
-        assert any(str(row[""]) == text for text in texts(figure)), row
+    assert {row[""] for row in figure.rows} <= set(texts(figure))
+
+
+def test_published_and_measured_stand_on_axes_of_the_same_length():
+    figure = figures()["before and after"]
+    bars = {}
+    for group in root(figure).iter(f"{SVG}g"):
+        said = group.find(f"{SVG}title").text if group.get("class") == "k2-mark" else ""
+        if " of " in said:
+            paths = " ".join(path.attrib["d"] for path in group.iter(f"{SVG}path"))
+            xs = [float(x) for x in re.findall(r"[ML] ([\d.]+)", paths)]
+            bars[said.split(" = ")[0]] = max(xs) - min(xs)
+    assert bars.keys() == {"20 of 100", "20 of 40", "70 of 100", "70 of 80", "5 of 10"}
+    scale = [width * int(said.split()[2]) / int(said.split()[0]) for said, width in bars.items()]
+    assert max(scale) - min(scale) < 0.5
+    assert {"20 of 40+", "70 of 80", "not known", "published", "here"} <= set(texts(figure))
+    assert "A note." in figure.caption and "published: n = 100 requests; here: n = 10 to 100" in figure.caption
+
+
+def test_a_time_that_was_not_measured_is_said_to_be_none():
+    said = texts(figures()["latency"])
+    assert said.count("not streamed") == 2 and {"time to first token (ms)", "end to end (ms)", "p50", "p99"} <= set(
+        said
+    )
+    whole = plots.latency({"all at once": TIMES["all at once"]})
+    assert "time to first token (ms)" not in texts(whole) and whole.rows[0]["time to first token, n"] == 0
+
+
+def test_percentiles_stand_in_order_from_the_left_of_their_panel():
+    found = []
+    for group in root(figures()["latency"]).iter(f"{SVG}g"):
+        said = group.find(f"{SVG}title").text if group.get("class") == "k2-mark" else ""
+        if re.match(r"p\d\d: ", said):
+            found.append((said, next(float(use.attrib["x"]) for use in group.iter(f"{SVG}use"))))
+    assert len(found) == 16 and any(said.startswith("p50: 200 ms of 2") for said, _ in found)
+    for first in range(0, 16, 4):
+        places = [at for _, at in found[first : first + 4]]
+        assert places == sorted(places)
 
 
 def test_every_label_is_text_that_can_be_selected():
