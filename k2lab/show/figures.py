@@ -6,16 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from k2lab.legible import visible
-from k2lab.show import style, svg
+from k2lab.show import svg
 from k2lab.show.parts import View, escape, table
-
-LAYOUT = (
-    f".k2-figure{{margin:.6em 0;max-width:64em;{style.properties()}}}"
-    ".k2-figure>div{overflow-x:auto}"
-    ".k2-figure svg{display:block;width:100%;min-width:40em;height:auto}"
-    ".k2-figure figcaption{max-width:50em;margin:.3em 0;color:inherit}"
-    ".k2-figure summary{cursor:pointer}"
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +26,7 @@ class Figure:
     def html(self) -> str:
         """A ``<figure>``: the drawing, its caption, and its table folded."""
         shown = (
-            f'<figure class="k2-figure"><div>{self.svg}</div><figcaption>{escape(self.caption)}</figcaption>'
+            f'<figure class="k2-drawn"><div>{self.svg}</div><figcaption>{escape(self.caption)}</figcaption>'
             f"<details><summary>The data of this figure</summary>{table(self.rows).html}</details></figure>"
         )
         return visible(shown)
@@ -49,7 +41,7 @@ class Figure:
         return svg.standalone(self.svg)
 
     def _repr_html_(self) -> str:
-        return f"<style>{LAYOUT}</style>{View(html=self.html, text='')._repr_html_()}"
+        return View(html=self.html, text="")._repr_html_()
 
     def __repr__(self) -> str:
         return self.text

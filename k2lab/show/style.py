@@ -51,7 +51,7 @@ PROPERTIES: Mapping[str, tuple[str, str]] = {
     "k2-rest": ("#d9d9d9", "#4a4a4a"),
     **{series.name: (series.light, series.dark) for series in SERIES},
 }
-"""The custom properties of a figure: in the light, in the dark."""
+"""The custom properties of a figure: in the light, in the dark, as ``views.css`` has them, too."""
 
 TEXT_COLOURS = ("#1f2328", "#e4e8ec")
 """Of a file of its own; in a page it has the page's."""
@@ -97,9 +97,7 @@ def looks(names: Iterable[str]) -> dict[str, Series]:
     return dict(zip(names, cycle([*SERIES, *later]), strict=False))
 
 
-def properties(*, dark: bool | None = None) -> str:
-    """The custom properties as declarations of a style sheet; where neither light nor dark is said, both for a page."""
-    if dark is None:
-        return "".join(f"--{name}:light-dark({light},{night});" for name, (light, night) in PROPERTIES.items())
+def properties(*, dark: bool) -> str:
+    """The colours as declarations of a file of its own; a page has both in its sheet, ``views.css``."""
     colours = {name: pair[dark] for name, pair in PROPERTIES.items()}
     return f"color:{TEXT_COLOURS[dark]};" + "".join(f"--{name}:{colour};" for name, colour in colours.items())

@@ -10,7 +10,9 @@ import pytest
 from k2lab.bench.metrics import Comparison
 from k2lab.bench.timing import Percentiles, Timed
 from k2lab.notebook.fetching import fetched
+from k2lab.notebook.inert import made_inert
 from k2lab.show import plots, style
+from k2lab.show.parts import sheet
 from k2lab.stats import mcnemar, share
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -220,3 +222,18 @@ def test_neighbours_differ_without_colour(theme):
 def test_twelve_series_have_twelve_looks():
     looks = style.looks(map(str, range(12))).values()
     assert len({(look.light, look.hatch) for look in looks}) == 12
+
+
+def test_the_sheet_of_every_page_has_the_colours_that_a_figure_is_drawn_in():
+    for name, (light, dark) in style.PROPERTIES.items():
+        assert f"--{name}: light-dark({light}, {dark});" in sheet()
+
+
+def test_a_reports_page_keeps_a_figure_and_its_colours():
+    for figure in figures().values():
+        kept = made_inert(figure._repr_html_())
+        assert kept.count("var(--k2-") == figure.svg.count("var(--k2-") and kept.count("<text") == figure.svg.count(
+            "<text"
+        )
+        assert kept.count("url(#") == figure.svg.count("url(#") and 'role="img"' in kept and "<figcaption>" in kept
+        assert {f"#{name}" for name in re.findall(r'\bid="([^"]+)"', kept)} >= set(re.findall(r"url\((#[^)]+)\)", kept))
