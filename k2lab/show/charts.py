@@ -113,7 +113,7 @@ def powers(ax: Axes) -> None:
     ax.set_xscale("log")
     ax.margins(x=0.12)
     low, high = ax.get_xlim()
-    steps = (1, 2, 3, 4, 6, 8) if high < 6 * low else (1, 2, 5) if high < 40 * low else (1,)
+    steps = (1, 2, 4, 7) if high < 6 * low else (1, 2, 5) if high < 40 * low else (1,)
     ax.xaxis.set_major_locator(LogLocator(subs=steps, numticks=20))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
