@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,9 @@ SAID_EVERY_S = 15.0
 """How often a screen reader is told how far it is; the eye sees it twice a second."""
 
 NAME_CHARS = 80
+
+WAIT_S = 0.5
+"""How soon an interrupt of who waits is heard."""
 
 
 class RunningBench(Workbench):
@@ -98,6 +103,47 @@ class RunningBench(Workbench):
         return joined(table([row]), *([line(f"Results are in {self._out}.")] if progress.ended else []))
 
 
+class Started:
+    """A benchmark that runs beside the notebook, so that its Stop is heard; :meth:`result` waits for its end."""
+
+    def __init__(self, bench: RunningBench, run: Callable[[], Progress]) -> None:
+        self.bench = bench
+        self._run, self._shown = run, _displayed(bench)
+        self._final: Progress | None = None
+        self._error: BaseException | None = None
+        self._over = threading.Event()  # an interrupt of a thread's join takes it for ended
+        threading.Thread(target=self._work, name="k2lab-run-bench", daemon=True).start()
+
+    def __repr__(self) -> str:
+        return self.bench.view().text
+
+    def result(self) -> Progress:
+        """How it ended, once it has; an interrupt stops it as the button does. Raises what the run raised."""
+        while not self._over.is_set():
+            try:
+                self._over.wait(WAIT_S)
+            except KeyboardInterrupt:
+                self.bench.wish_to_stop()
+        if self._error is not None:
+            raise self._error
+        assert self._final is not None
+        return self._final
+
+    def _work(self) -> None:
+        try:
+            self._final = self._run()
+            state = _ending(self._final)
+        except Exception as error:
+            self._error = error
+            state = f"ended by an error: {one_line(error)}; what was answered is kept"
+        try:
+            self.bench.end(state)
+            if self._shown is not None:
+                self._shown.update(self.bench)
+        finally:
+            self._over.set()
+
+
 def run_bench(
     samples: Samples | str | Path,
     arm: Arm,
@@ -107,34 +153,24 @@ def run_bench(
     limit: int | None = None,
     trials: int = 1,
     rerun_failed: bool = False,
-) -> Progress:
-    """:func:`k2lab.run_benchmark` in a notebook: with a bar, the time left, and a button that stops it.
+) -> Started:
+    """:func:`k2lab.run_benchmark` beside a notebook: with a bar, the time left, and a button that stops it.
 
-    The cell ends when the run does. Stop, and an interrupt of the kernel, end it
-    early with what it has; the same cell run again goes on and asks nothing
-    twice. The saved notebook shows how far it came. Raises as
-    :func:`k2lab.run_benchmark` does.
+    It begins at once and the cell ends; :meth:`Started.result` waits for the
+    end, which a script or a report needs. Stop, and an interrupt of the kernel
+    that waits, end it early with what it has; run again it goes on and asks
+    nothing twice. The saved notebook shows how far it came.
 
-    >>> arm = k2.Arm(name="mine", base_url=base_url, model="m")  # doctest: +SKIP
-    >>> k2.run_bench("samples.jsonl", arm, "run.db", limit=100).ended  # doctest: +SKIP
+    >>> arm = k2lab.Arm(name="mine", base_url=base_url, model="m")  # doctest: +SKIP
+    >>> k2.run_bench("samples.jsonl", arm, "run.db", limit=100).result().ended  # doctest: +SKIP
     ''
     """
     bench = RunningBench(arm.name, out)
-    shown, state = _displayed(bench), "ended by an error; what was answered is kept, run this again to go on"
-    try:
-        final = run_benchmark(
-            samples, arm, out, limits=limits, limit=limit, trials=trials, rerun_failed=rerun_failed,
-            show=bench.show, stop=bench.stop,
-        )  # fmt: skip
-        state = _ending(final)
-    except KeyboardInterrupt:
-        state = "interrupted; what was answered is kept, run this again to go on"
-        raise
-    finally:
-        bench.end(state)
-        if shown is not None:
-            shown.update(bench)
-    return final
+    run = partial(
+        run_benchmark, samples, arm, out, limits=limits, limit=limit, trials=trials, rerun_failed=rerun_failed,
+        show=bench.show, stop=bench.stop,
+    )  # fmt: skip
+    return Started(bench, run)
 
 
 def _ending(final: Progress) -> str:

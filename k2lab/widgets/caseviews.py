@@ -12,7 +12,7 @@ from k2lab.bench.records import Result
 from k2lab.bench.verdicts import Verdict, judge
 from k2lab.chat import Request
 from k2lab.errors import K2LabError
-from k2lab.legible import one_line, shortened
+from k2lab.legible import one_line
 from k2lab.show import views
 from k2lab.show.parts import View, escape, joined, line, note, table
 
@@ -178,12 +178,18 @@ def _heading(words: str) -> View:
 
 def _option(pair: Pair, wanted: Wanted) -> str:
     case = pair.case
-    arm = "" if wanted.arm else f"{shortened(one_line(case.arm), NAME):<{NAME}}  "
+    arm = "" if wanted.arm else f"{_cut(case.arm, NAME):<{NAME}}  "
     trial = f".{case.trial}" if case.trial else ""
-    other = f"  ⇄ {one_line(pair.other.said, SAID)}" if pair.other else ""
+    other = f"  ⇄ {_cut(pair.other.said, SAID)}" if pair.other else ""
     mark = "✗" if case.faults else "✓"
-    text = f"{case.data_index:>6}{trial:<3} {mark} {arm}{one_line(case.said, SAID)}{other}"
+    text = f"{case.data_index:>6}{trial:<3} {mark} {arm}{_cut(case.said, SAID)}{other}"
     return text.replace(" ", SPACE)
+
+
+def _cut(text: str, most: int) -> str:
+    """The beginning of a line: in a list what lines differ in stands there."""
+    said = one_line(text)
+    return said if len(said) <= most else f"{said[: most - 1]}…"
 
 
 def _row(pair: Pair, wanted: Wanted) -> dict[str, object]:

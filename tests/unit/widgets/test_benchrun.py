@@ -31,7 +31,7 @@ def test_a_run_shows_how_far_it_came_and_how(tmp_path, made):
     with stub() as server:
         samples = written(tmp_path, [request(), request("500"), request()])
         arm = Arm(name="<b>arm", base_url=server.url, model="m")
-        final = benchrun.run_bench(samples, arm, tmp_path / "run.db", limits=Limits(concurrency=2))
+        final = benchrun.run_bench(samples, arm, tmp_path / "run.db", limits=Limits(concurrency=2)).result()
     assert (final.got, final.ended) == (3, "")
     [bench] = made
     assert (bench.bar.value, bench.bar.max, bench.button.disabled) == (3, 3, True)
@@ -51,7 +51,7 @@ def test_a_run_that_is_stopped_keeps_every_answer_and_goes_on_without_asking_twi
             made[0].button.click() if how == "button" else _thread.interrupt_main()
 
         threading.Timer(1.0, stop).start()
-        final = benchrun.run_bench(samples, arm, tmp_path / "run.db", limits=Limits(concurrency=2))
+        final = benchrun.run_bench(samples, arm, tmp_path / "run.db", limits=Limits(concurrency=2)).result()
         assert final.ended == "interrupted" and 0 < final.got < count
         kept = stored(tmp_path)
         assert len(kept) == final.got == tries(tmp_path)
@@ -59,7 +59,7 @@ def test_a_run_that_is_stopped_keeps_every_answer_and_goes_on_without_asking_twi
         assert f"stopped early at {final.got} of {count}" in made[0].live.said
         posts = server.seen("posts")
         assert posts - final.got <= 2  # those that were under way
-        again = benchrun.run_bench(samples, arm, tmp_path / "run.db", limits=Limits(concurrency=2))
+        again = benchrun.run_bench(samples, arm, tmp_path / "run.db", limits=Limits(concurrency=2)).result()
         assert (again.had, again.got, again.ended) == (final.got, count - final.got, "")
         assert server.seen("posts") == posts + count - final.got
     answers = {result.data_index: result.response["choices"][0]["message"]["content"] for result in stored(tmp_path)}
@@ -73,5 +73,5 @@ def test_a_server_that_is_not_there_ends_the_widget_too(tmp_path, made):
     with pytest.raises(EndpointError):
         benchrun.run_bench(
             written(tmp_path, [request()]), Arm(name="arm", base_url=url, model="m"), tmp_path / "run.db"
-        )
+        ).result()
     assert "ended by an error" in made[0].view().text and made[0].button.disabled
