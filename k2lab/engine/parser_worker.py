@@ -3,7 +3,9 @@
 Run by an engine's interpreter, by path; it needs nothing of k2lab. Each line of
 the input is ``{"id", "raw_output", "tools", "chunk"}``, ``chunk`` being 0 for
 the whole text at once, or the number of tokens that are fed at a time. Each
-line of the output is ``{"id", "chunk", "content", "calls", "error"}``.
+line of the output is ``{"id", "chunk", "content", "calls", "error"}``; of a case with
+``steps`` that is fed, also ``steps``: for each time ``[tokens, characters, content,
+calls]``, the first two counted from the start, the others what was said then.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ def whole(parser: Any, text: str, request: Any) -> dict[str, Any]:
     return {"content": found.content, "calls": calls}
 
 
-def streamed(parser: Any, tokenizer: Any, text: str, request: Any, chunk: int) -> dict[str, Any]:
+def streamed(parser: Any, tokenizer: Any, text: str, request: Any, chunk: int, steps: list[Any]) -> dict[str, Any]:
     """Its answer to ``chunk`` tokens at a time, put together as a client does: by the index of each delta."""
     ids = tokenizer.encode(text, add_special_tokens=False)
     content: list[str] = []
@@ -56,14 +58,17 @@ def streamed(parser: Any, tokenizer: Any, text: str, request: Any, chunk: int) -
             before_text, now, now[len(before_text) :], ids[:before], ids[:end], ids[before:end], request
         )
         before_text, before = now, end
+        steps.append([end, len(now), "", []])
         if delta is None:
             continue
         content.append(delta.content or "")
+        steps[-1][2] = content[-1]
         for part in delta.tool_calls or ():
             call = calls.setdefault(part.index, {"name": "", "arguments": ""})
             if part.function is not None:
                 call["name"] += part.function.name or ""
                 call["arguments"] += part.function.arguments or ""
+                steps[-1][3].append([part.index, part.function.name or "", part.function.arguments or ""])
     return {"content": "".join(content), "calls": [calls[index] for index in sorted(calls)]}
 
 
@@ -78,6 +83,7 @@ def main(folder: str) -> None:
         request = request_of(messages=[{"role": "user", "content": ""}], model="m", tools=case["tools"])
         answer: dict[str, Any] = {"content": None, "calls": []}
         error = ""
+        steps: list[Any] = []
         try:
             try:
                 parser = parser_of(tokenizer, request.tools)
@@ -85,12 +91,12 @@ def main(folder: str) -> None:
                 parser = parser_of(tokenizer)
             text = case["raw_output"]
             chunk = case["chunk"]
-            answer = streamed(parser, tokenizer, text, request, chunk) if chunk else whole(parser, text, request)
+            fed = chunk > 0
+            answer = streamed(parser, tokenizer, text, request, chunk, steps) if fed else whole(parser, text, request)
         except Exception as fault:
             error = f"{type(fault).__name__}: {fault}"
-        print(
-            json.dumps({"id": case["id"], "chunk": case["chunk"], **answer, "error": error}), file=answers, flush=True
-        )
+        told = {"id": case["id"], "chunk": case["chunk"], **answer, "error": error}
+        print(json.dumps(told | ({"steps": steps} if case.get("steps") else {})), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ class SideControls(ipywidgets.VBox):
         }
         self.flags = {field: _choice(label, options, getattr(side, field)) for field, (label, options) in flags.items()}
         self.declared = ipywidgets.Checkbox(
-            value=side.declared, description="Tools as the family's tokenizer declares them", indent=False
+            value=side.declared, description="Tools as the family's tokenizer declares them", indent=False, layout=WIDE
         )
         super().__init__(
             [self.source, self.other, self.button, *self.flags.values(), self.declared],

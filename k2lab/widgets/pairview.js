@@ -22,9 +22,7 @@ function element(tag, attributes = {}, ...children) {
 
 const seen = (piece) => piece.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll(" ", "·");
 
-function initialize({ model }) {
-  const state = (model.k2 = empty());
-  state.listeners = new Set();
+function initialize(state, { model }) {
   const onMessage = (content, buffers) => {
     if (content.base !== state.number && content.base !== 0) {
       model.send({ ask: "whole" });
@@ -42,6 +40,12 @@ function initialize({ model }) {
   model.on("msg:custom", onMessage);
   model.send({ ask: "whole" });
   return () => model.off("msg:custom", onMessage);
+}
+
+// JupyterLab's own keys (Enter, arrows, letters) are taken before a focused control sees them, but for one that says so.
+function keepKeys(el) {
+  requestAnimationFrame(() => (el.closest(".jp-OutputArea-output") ?? el).addEventListener("focusin", ({ target }) =>
+    target.setAttribute("data-lm-suppress-shortcuts", "true")));
 }
 
 function turnsOf(state) {
@@ -138,10 +142,9 @@ class Turn {
   }
 }
 
-function render({ model, el }) {
-  const state = model.k2;
-  el.classList.add("k2-pair");
-  el.setAttribute("data-lm-suppress-shortcuts", "true");
+function render(state, { el }) {
+  el.classList.add("k2", "k2-pair");
+  keepKeys(el);
   const said = element("p", { class: "said", role: "status", "aria-live": "polite" });
   const fault = element("p", { class: "fault", role: "alert" });
   const notes = element("div", { class: "notes" });
@@ -199,4 +202,7 @@ function render({ model, el }) {
   return () => state.listeners.delete(draw);
 }
 
-export default { initialize, render };
+export default () => {
+  const state = { ...empty(), listeners: new Set() }; // one for each model, whatever views it has
+  return { initialize: (given) => initialize(state, given), render: (given) => render(state, given) };
+};

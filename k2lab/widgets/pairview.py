@@ -12,6 +12,7 @@ import anywidget
 
 from k2lab.legible import visible
 from k2lab.prompt.tokenizers import Tokenizer
+from k2lab.show.parts import sheet
 from k2lab.widgets.exploring import Segment
 from k2lab.widgets.splices import splice
 
@@ -34,7 +35,7 @@ class PairView(anywidget.AnyWidget):
     """The view of a :class:`Pair`. It asks for the whole where it has missed a part."""
 
     _esm = HERE / "pairview.js"
-    _css = HERE / "pairview.css"
+    _css = sheet() + HERE.joinpath("pairview.css").read_text(encoding="utf-8")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

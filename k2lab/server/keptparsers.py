@@ -1,0 +1,165 @@
+"""The parser of an installed engine in a process that stays up: a question takes milliseconds, not a start."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from k2lab import engine
+from k2lab.chat import ToolCall, canonical
+from k2lab.engine import warm
+from k2lab.engine.server import environment
+from k2lab.errors import EngineError
+from k2lab.server.parsers import WORKER
+
+START_S = 240.0
+"""For the first answer, before which the engine is imported."""
+
+ANSWER_S = 60.0
+"""For each later one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """What a parser said when it was fed a chunk: the text up to character ``end`` was in, ``tokens`` tokens of it."""
+
+    tokens: int
+    end: int
+    content: str
+    calls: tuple[tuple[int, str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heard:
+    """A parser's answer to one output: whole, or fed in chunks and put together, with each step of it."""
+
+    content: str
+    calls: tuple[ToolCall, ...]
+    error: str = ""
+    steps: tuple[Step, ...] = ()
+
+    def same_as(self, other: Heard) -> bool:
+        """Whether a caller would get the same, white space around the content aside."""
+        contents = self.content.strip() == other.content.strip()
+        return contents and canonical(self.calls) == canonical(other.calls)
+
+
+class KeptParser:
+    """The Kimi parser of one engine, with the tokenizer of a model folder.
+
+    Its process is begun by the first question and anew after it died; it ends
+    with :meth:`close`, and with this process. Questions of several threads
+    wait for each other.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self._folder = folder
+        self._process: _Process | None = None
+        self._one = threading.Lock()
+
+    def ask(self, raw_output: str, tools: Sequence[Mapping[str, Any]], chunk: int = 0) -> Heard:
+        """Its answer to the whole text, or to ``chunk`` tokens at a time; raises :class:`EngineError`."""
+        case = {"id": "", "raw_output": raw_output, "tools": list(tools), "chunk": chunk, "steps": True}
+        with self._one:
+            if self._process is None:
+                self._process = _begun(self.name, self._folder)
+            try:
+                return _heard(self._process.answer(json.dumps(case)))
+            except (EngineError, OSError, ValueError) as error:
+                self._end()
+                raise EngineError(f"the parser of vLLM {self.name} gave no answer: {error}") from None
+
+    def close(self) -> None:
+        """End its process."""
+        with self._one:
+            self._end()
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.end()
+            self._process = None
+
+
+class _Process:
+    """A running worker: a line in, a line out."""
+
+    def __init__(self, given: IO[bytes], said: IO[bytes], lifeline: object) -> None:
+        self._given, self._said, self._lifeline = given, said, lifeline
+        self._left_s = START_S
+        self._rest = b""
+
+    def answer(self, question: str) -> dict[str, Any]:
+        self._given.write(question.encode() + b"\n")
+        self._given.flush()
+        line = self._line(time.monotonic() + self._left_s)
+        self._left_s = ANSWER_S
+        data = json.loads(line)
+        if not isinstance(data, dict):
+            raise EngineError(f"its process said {line[:60]!r}")
+        return data
+
+    def _line(self, deadline: float) -> bytes:
+        while b"\n" not in self._rest:
+            ready, _, _ = select.select([self._said], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise EngineError("its process did not answer in time: try a shorter output")
+            more = os.read(self._said.fileno(), 65536)
+            if not more:
+                raise EngineError("its process ended: see whether the engine starts at all (k2lab parsers)")
+            self._rest += more
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line
+
+    def end(self) -> None:
+        for file in (self._given, self._said):
+            with contextlib.suppress(OSError):
+                file.close()
+        if isinstance(self._lifeline, subprocess.Popen):
+            self._lifeline.kill()
+            self._lifeline.wait()
+        elif isinstance(self._lifeline, warm.Fork):
+            self._lifeline.connection.close()
+
+
+def _begun(name: str, folder: Path) -> _Process:
+    python = engine.resolve(name).python
+    if python is None:
+        raise EngineError(f"{name} is a URL: its parser is asked by derender")
+    argv, variables = [str(WORKER), str(folder)], environment(name)
+    asked, given = _pipe()
+    said, answers = _pipe()
+    with asked, answers, open(os.devnull, "wb") as errors:
+        try:
+            fork = warm.fork(python, argv, variables)
+            fork.begin([asked, answers, errors])
+            return _Process(given, said, fork)
+        except warm.Refused:
+            files = {"stdin": asked, "stdout": answers, "stderr": errors}
+            return _Process(given, said, subprocess.Popen([str(python), *argv], env=variables, **files))  # type: ignore[call-overload]
+
+
+def _pipe() -> tuple[IO[bytes], IO[bytes]]:
+    read, write = os.pipe()
+    return os.fdopen(read, "rb", 0), os.fdopen(write, "wb", 0)
+
+
+def _heard(row: Mapping[str, Any]) -> Heard:
+    return Heard(
+        content=str(row["content"] or ""),
+        calls=tuple(ToolCall(name=call["name"], arguments=call["arguments"]) for call in row["calls"]),
+        error=str(row["error"]),
+        steps=tuple(
+            Step(tokens=tokens, end=end, content=content, calls=tuple((i, n, a) for i, n, a in calls))
+            for tokens, end, content, calls in row.get("steps", ())
+        ),
+    )
