@@ -59,7 +59,7 @@ def test_hostile_text_stays_text(page, lab):
     evil = "<img src=x onerror=alert(1)></textarea><script>throw 1</script>\u202e\x1b[2J"
     shown.get_by_label("Conversation (JSON)").fill(json.dumps([{"role": "user", "content": evil}]))
     shown.get_by_role("button", name="message 0 (user)").click()
+    shown.get_by_role("button", name="equal tokens, left").click()
     pieces = shown.locator(".turn .left .piece")
-    pieces.first.wait_for()
     assert "onerror=alert(1)></textarea><script>" in "".join(pieces.all_inner_texts())
     assert shown.locator(".k2-pair img, .k2-pair script").count() == 0
