@@ -29,16 +29,51 @@ if TYPE_CHECKING:
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True)
 @click.option("--notebooks", "folder", type=click.Path(path_type=Path), default=None, help="Where the notebooks are.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="SUMMARY.JSON",
+    default=None,
+    help="The summary.json of earlier runs: each page and the index say what changed since.",
+)
+@click.option(
+    "--render-only", is_flag=True, help="Run nothing: make the pages of --out anew from their executed notebooks."
+)
 def report_command(
-    names: tuple[str, ...], parameters: tuple[tuple[str, str], ...], out: Path, folder: Path | None
+    names: tuple[str, ...],
+    parameters: tuple[tuple[str, str], ...],
+    out: Path,
+    folder: Path | None,
+    against: Path | None,
+    render_only: bool,
 ) -> None:
-    """Run notebooks (all, where none is named) and write reports; exits with 1 when one fails."""
+    """Run notebooks (all, where none is named) and write reports; exits with 1 when one fails.
+
+    Each becomes a page of its own, listed in index.html; none fetches anything when it is opened.
+    """
     from k2lab.notebook import report
 
+    if render_only:
+        if parameters or folder:
+            raise click.UsageError("--render-only runs nothing: leave out -p and --notebooks")
+        return _render(names, out, against)
     with show_progress() as tell:
-        reports = report.run_report(names, parameters, folder=folder, out=out, watch=partial(_show, tell))
+        reports = report.run_report(
+            names, parameters, folder=folder, out=out, watch=partial(_show, tell), against=against
+        )
     if not all(made.ok for made in reports):
         raise click.exceptions.Exit(1)
+
+
+def _render(names: tuple[str, ...], out: Path, against: Path | None) -> None:
+    """Pages anew; a run that failed is no failure of this."""
+    from k2lab.notebook import pagefiles, runs
+
+    earlier = runs.read_runs(against) if against is not None else None
+    for made in pagefiles.renew(names, out=out, earlier=earlier):
+        print_line(
+            f"{made.name}: {f'of a failed run: {first_line(made.error)}' if made.error else 'passed'}, see {made.html}"
+        )
 
 
 def _show(tell: Tell, progress: Progress) -> None:

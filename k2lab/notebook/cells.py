@@ -123,7 +123,7 @@ class _Page:
         else:
             drawn = f'<img alt="{escape(alt)}" src="data:{kind};base64,{NO_BASE64.sub("", data)}">'
         said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-        return f'<figure class="k2-figure">{drawn}{said}</figure>'
+        return f'<figure class="k2-picture">{drawn}{said}</figure>'
 
     def _unsaid(self) -> str:
         section = f", in the section “{self.sections[-1].title}”" if self.sections else ""

@@ -17,11 +17,11 @@ MOST_IN_GROUP = 40
 MOST = 400
 """Figures of a run that are shown or compared."""
 
+LARGEST = 10**12
+"""A count beyond it is none."""
+
 LONGEST = 80
 """Characters of a name or of a text that counts as a figure."""
-
-SHARE = {"count", "total", "low", "high"}
-TEST = {"gained", "lost", "p_value"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +117,9 @@ def _figure(value: object, path: tuple[str, ...]) -> Figure | None:
             part = count / total if total else 0.0
             words = f"{count:,} of {total:,} ({_percent(part)} %; {_percent(low)} to {_percent(high)} %)"
             return Figure(path=path, said=words, raw=(count, total), share=part, low=low, high=high)
-        case {"gained": int() as gained, "lost": int() as lost, "p_value": float() | int() as p_value}:
+        case {"gained": int() as gained, "lost": int() as lost, "p_value": float() | int() as p_value} if (
+            0 <= gained < LARGEST and 0 <= lost < LARGEST and 0 <= p_value <= 1
+        ):
             words = f"{gained:,} gained, {lost:,} lost, p = {p_value:.2g}"
             return Figure(path=path, said=words, raw=(gained, lost))
         case list() if value and len(value) <= 8 and all(isinstance(one, int | float | str) for one in value):
@@ -127,8 +129,13 @@ def _figure(value: object, path: tuple[str, ...]) -> Figure | None:
 
 def _is_share(value: object) -> bool:
     match value:
-        case {"count": int(), "total": int() as total, "low": int() | float() as low, "high": int() | float() as high}:
-            return total >= 0 and 0 <= low <= high <= 1
+        case {
+            "count": int() as count,
+            "total": int() as total,
+            "low": int() | float() as low,
+            "high": int() | float() as high,
+        }:
+            return 0 <= count <= total < LARGEST and 0 <= low <= high <= 1
     return False
 
 

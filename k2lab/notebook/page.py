@@ -18,6 +18,7 @@ from k2lab.notebook import cells
 from k2lab.notebook.fetching import fetched, run_by
 from k2lab.notebook.figures import split
 from k2lab.notebook.runs import Run
+from k2lab.show.parts import sheet
 
 POLICY = (
     "default-src 'none'; script-src 'sha256-{script}'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
@@ -71,17 +72,22 @@ def without_outputs(title: str, error: str) -> str:
     return whole(title, filled("bare.html.j2", title=title), head=head)
 
 
+def plain_page(title: str, content: Markup) -> str:
+    """A page with content of our own in place of a notebook's cells."""
+    return whole(title, filled("bare.html.j2", title=title, content=content))
+
+
 def whole(title: str, body: str, **parts: str) -> str:
     """A page with its parts, style, script and policy in their places.
 
     Raises :class:`ReportError` when it would fetch something, or run what is not its own.
     """
     script = _text("report.js")
-    policy = POLICY.format(script=digest(script))
+    policy = POLICY.format(script=own_script())
     page = visible(body)
     placed = {
         "policy": f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-        "style": f"<style>{_views()}{_text('report.css')}</style>",
+        "style": f"<style>{sheet()}{_text('report.css')}</style>",
         "bar": '<div class="k2-tools" role="toolbar" aria-label="what the page shows" hidden></div>',
         "contents": "",
         "head": "",
@@ -92,9 +98,14 @@ def whole(title: str, body: str, **parts: str) -> str:
         page = page.replace(f"<!--k2-{name}-->", html if name == "script" else visible(html), 1)
     if outside := fetched(page):
         raise ReportError(f"the report of {title} would fetch from outside: {outside!r}")
-    if foreign := run_by(page, {digest(script)}):
+    if foreign := run_by(page, {own_script()}):
         raise ReportError(f"the report of {title} would run what is not its own: {foreign!r}")
     return page
+
+
+def own_script() -> str:
+    """The digest of the one script that a page runs."""
+    return digest(_text("report.js"))
 
 
 def digest(script: str) -> str:
@@ -121,8 +132,3 @@ def _verdict(error: str) -> str:
 @cache
 def _text(name: str) -> str:
     return (resources.files("k2lab.notebook") / "html" / name).read_text(encoding="utf-8")
-
-
-@cache
-def _views() -> str:
-    return (resources.files("k2lab.show") / "views.css").read_text(encoding="utf-8")

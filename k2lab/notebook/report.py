@@ -19,11 +19,11 @@ from typing import Any, Literal
 
 import psutil
 
-from k2lab import kept, paths
+from k2lab import paths
 from k2lab.errors import EngineError, InputError, ReportError, first_line
-from k2lab.notebook import execution, ipynb, outcome, page, parameters, subjects, summary
+from k2lab.notebook import execution, ipynb, listing, outcome, pagefiles, parameters, subjects, summary
 from k2lab.notebook.fleet import Fleet
-from k2lab.notebook.runs import Run
+from k2lab.notebook.runs import read_runs
 from k2lab.notebook.schedule import Step, plan
 
 AT_ONCE = 7
@@ -106,14 +106,16 @@ def run_report(
     folder: Path | None = None,
     out: Path = Path("reports"),
     watch: Watch = lambda progress: None,
+    against: Path | None = None,
 ) -> list[Report]:
     """Run notebooks, all where none is named; ``NAME.html``, ``NAME.ipynb`` and ``summary.json`` go into ``out``.
 
     ``folder`` is where they are, k2lab's own where left out. ``given`` goes to
-    each of them; a name such as ``4_benchmark.requests`` is for one. Servers come
+    each of them; a name such as ``4_benchmark.requests`` is for one. ``against`` is
+    the ``summary.json`` of earlier runs, with which each page is compared. Servers come
     up while the notebook before runs, and end after their last use. Raises
     :class:`InputError` for an unknown notebook or parameter and for a value of
-    the wrong type, :class:`EngineError` for a server whose engine is not there,
+    the wrong type or a file that is no summary, :class:`EngineError` for a server whose engine is not there,
     before anything runs. A failing cell, or a server that does not come up, is
     no exception: see ``Report.ok``.
 
@@ -124,6 +126,7 @@ def run_report(
     k2lab.errors.InputError: 4_benchmark has no parameter 'asks': it has base_url, ...
     """
     place = folder or paths.notebooks_dir()
+    earlier = read_runs(against) if against is not None else None
     jobs = _jobs(names or names_in(place), list(given), place)
     if not jobs:
         raise InputError(f"there are no notebooks in {place}: `k2lab notebooks {place}` copies k2lab's own there")
@@ -133,7 +136,7 @@ def run_report(
     steps = plan([(job.name, job.missing) for job in jobs], at_once=_room())
     with Fleet() as fleet:
         return [
-            _take(step, job, fleet, out, watch, _progress(jobs, number, usual))
+            _take(step, job, fleet, out, watch, _progress(jobs, number, usual), earlier)
             for number, (step, job) in enumerate(zip(steps, jobs, strict=True))
         ]
 
@@ -193,12 +196,14 @@ def _progress(jobs: Sequence[_Job], number: int, usual: Mapping[str, float]) -> 
     return Progress(notebook=name, number=number + 1, of=len(jobs), state="waiting", usual_s=usual_s, left_s=left_s)
 
 
-def _take(step: Step, job: _Job, fleet: Fleet, out: Path, watch: Watch, place: Progress) -> Report:
+def _take(
+    step: Step, job: _Job, fleet: Fleet, out: Path, watch: Watch, place: Progress, earlier: pagefiles.Earlier
+) -> Report:
     """One step of the plan: its servers up, its notebook run, what nobody needs any more ended."""
     fleet.begin(step.starts)
     began = time.monotonic()
     with _writes(out):
-        _clear(job, out)
+        _clear(job, out, earlier)
     try:
         urls = fleet.urls(step.needs, lambda names: watch(replace(place, waiting_for=names)))
         error = ""
@@ -214,7 +219,7 @@ def _take(step: Step, job: _Job, fleet: Fleet, out: Path, watch: Watch, place: P
         if not (out / f"{job.name}.ipynb").exists():
             execution.keep(job.notebook, out / f"{job.name}.ipynb")
         fleet.end(step.ends)
-        made = _report(job, error, out, seconds=time.monotonic() - ready, waited_s=ready - began)
+        made = _report(job, error, out, earlier, seconds=time.monotonic() - ready, waited_s=ready - began)
     watch(replace(place, state="done", report=made))
     return made
 
@@ -229,7 +234,7 @@ def _executed(job: _Job, urls: Mapping[str, str], out: Path) -> str:
         return first_line(failed)
 
 
-def _report(job: _Job, error: str, out: Path, *, seconds: float, waited_s: float) -> Report:
+def _report(job: _Job, error: str, out: Path, earlier: pagefiles.Earlier, *, seconds: float, waited_s: float) -> Report:
     import nbformat
 
     notebook = out / f"{job.name}.ipynb"
@@ -239,8 +244,9 @@ def _report(job: _Job, error: str, out: Path, *, seconds: float, waited_s: float
     entry = summary.Entry(
         name=job.name, error=error, seconds=seconds, waited_s=waited_s, parameters=job.parameters, results=results
     )
-    error = _write_page(html, executed, summary.run_of(entry))
+    error = pagefiles.write_page(html, executed, summary.run_of(entry), earlier)
     summary.write(out / summary.FILE, replace(entry, error=error))
+    pagefiles.write_list(out, earlier)
     return Report(
         name=job.name,
         ok=not error,
@@ -253,23 +259,13 @@ def _report(job: _Job, error: str, out: Path, *, seconds: float, waited_s: float
     )
 
 
-def _write_page(html: Path, executed: Any, run: Run) -> str:
-    """Write a run's page; returns what went wrong, which may be the page itself."""
-    error = run.error
-    try:
-        text = page.to_html(executed, run.name, error, run=run)
-    except ReportError as refused:
-        error = first_line(refused)
-        text = page.without_outputs(run.name, error)
-    kept.write_whole(html, text.encode("utf-8", "backslashreplace"), private=True)  # a lone surrogate has no bytes
-    return error
-
-
-def _clear(job: _Job, out: Path) -> None:
+def _clear(job: _Job, out: Path, earlier: pagefiles.Earlier) -> None:
     """What an earlier run left under a notebook's name goes before this one begins: it says nothing of this one."""
     for suffix in (".html", ".ipynb"):
         (out / f"{job.name}{suffix}").unlink(missing_ok=True)
     summary.begin(out / summary.FILE, job.name)
+    if (out / listing.FILE).exists():
+        pagefiles.write_list(out, earlier)
 
 
 def _find(name: str, folder: Path) -> Path:

@@ -70,6 +70,13 @@ def write(path: Path, entry: Entry) -> None:
     _put(path, {**_reports(path), entry.name: entry.to_json()})
 
 
+def mark_failed(path: Path, name: str, error: str) -> None:
+    """Say of a run that is in the file that it failed after all."""
+    reports = _reports(path)
+    known = reports.get(name)
+    _put(path, {**reports, name: {**(known if isinstance(known, dict) else {}), "status": "failed", "error": error}})
+
+
 def begin(path: Path, name: str) -> None:
     """Mark what an earlier run left under a name as of a run that has not ended; the times of a passed one stay."""
     reports = _reports(path)

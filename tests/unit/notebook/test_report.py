@@ -60,6 +60,7 @@ def test_a_passing_notebook_leaves_report_notebook_and_summary(folder, tmp_path)
     page = made.html.read_text()
     assert 'data-status="passed"' in page and not fetched(page)
     assert str(tmp_path) not in page + made.notebook.read_text()
+    assert ">42<" in page and ">42<" in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_what_is_recorded_comes_back_as_it_is_and_keeps_the_order_of_its_names_in_the_summary(folder, tmp_path):
@@ -113,6 +114,7 @@ def test_nothing_says_passed_of_a_run_that_is_broken_off(folder, tmp_path, stage
     assert not passed.html.exists() and not passed.notebook.exists()
     left = json.loads((out / "summary.json").read_text())["reports"]["one"]
     assert left["status"] == "unfinished" and left["results"] == {}
+    assert "✓ passed" not in (out / "index.html").read_text()
 
 
 def test_a_kernel_that_dies_is_a_failed_report(folder, tmp_path):
@@ -257,7 +259,12 @@ def test_what_a_report_leaves_is_its_owners_alone_to_read_whatever_the_umask(fol
         made = report.run("one", folder=folder("one", "'what was asked'"), out=out)
     finally:
         os.umask(before)
-    assert made.ok and sorted(file.name for file in out.iterdir()) == ["one.html", "one.ipynb", "summary.json"]
+    assert made.ok and sorted(file.name for file in out.iterdir()) == [
+        "index.html",
+        "one.html",
+        "one.ipynb",
+        "summary.json",
+    ]
     assert {file.stat().st_mode & 0o777 for file in out.iterdir()} == {0o600}
 
 
