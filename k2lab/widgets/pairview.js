@@ -95,7 +95,7 @@ function run(state, side, part, count, start, unfolded, redraw, key) {
 }
 
 function cell(state, side, turn, unfolded, redraw) {
-  const made = element("div", { class: `side ${side}`, role: "group", "aria-label": `${side}: ${turn.owner}` });
+  const made = element("div", { class: `side on-${side}`, role: "group", "aria-label": `${side}: ${turn.owner}` });
   turn.parts.forEach((part, number) => {
     const count = side === "left" ? part.l : part.r;
     if (count) made.append(...run(state, side, part, count, part[side], unfolded, redraw, number));

@@ -20,7 +20,7 @@ def test_what_differs_is_shown_as_one_types(page, lab, axe, screenshot, scheme):
     turn = shown.get_by_role("button", name="message 1 (assistant)")
     assert "differs" in turn.inner_text()
     assert turn.get_attribute("aria-expanded") == "true"
-    come = shown.locator(".turn.differs .right .come .piece")
+    come = shown.locator(".turn.differs .on-right .come .piece")
     assert "".join(come.all_inner_texts()).startswith("functions")
     shown.get_by_label("ids under the pieces").check()
     screenshot("explorer", shown)
@@ -30,7 +30,7 @@ def test_what_differs_is_shown_as_one_types(page, lab, axe, screenshot, scheme):
     shown.locator(".fault", has_text="not JSON").wait_for()
     box.fill(box.input_value()[:-1])
     shown.get_by_role("button", name="message 3 (user)").click()
-    pieces = shown.locator(".turn:not(.differs) .left .piece")
+    pieces = shown.locator(".turn:not(.differs) .on-left .piece")
     pieces.first.wait_for()
     assert "Lisbon" in "".join(pieces.all_inner_texts())
     screenshot("explorer-edited", shown)
@@ -60,6 +60,6 @@ def test_hostile_text_stays_text(page, lab):
     shown.get_by_label("Conversation (JSON)").fill(json.dumps([{"role": "user", "content": evil}]))
     shown.get_by_role("button", name="message 0 (user)").click()
     shown.get_by_role("button", name="equal tokens, left").click()
-    pieces = shown.locator(".turn .left .piece")
+    pieces = shown.locator(".turn .on-left .piece")
     assert "onerror=alert(1)></textarea><script>" in "".join(pieces.all_inner_texts())
     assert shown.locator(".k2-pair img, .k2-pair script").count() == 0
