@@ -294,7 +294,7 @@ def test_on_a_full_disk_a_report_says_so_on_a_line_and_leaves_nothing_half_writt
     command = [*ALONE, sys.executable, "-c", ON_A_SMALL_DISK, tmp_path, tmp_path / "disk"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert told.returncode == 0, told.stderr
-    whole = "|small.html|small.ipynb|summary.json"
+    whole = "|index.html|small.html|small.ipynb|summary.json"
     next_step = "no space left on device: make room there, or choose another folder for the reports (--out)"
     assert told.stdout.replace(str(tmp_path), "").splitlines() == [
         "passed",
