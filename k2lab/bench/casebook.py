@@ -110,8 +110,14 @@ class Cases:
 
     Raises :class:`InputError` in one line for what is no such file, is damaged, or has no results.
 
-    >>> cases = Cases("run.db")  # doctest: +SKIP
-    >>> cases.choose(Wanted(arm="as sent", fault="call: malformed_id")).pairs  # doctest: +SKIP
+    >>> from pathlib import Path
+    >>> Path("samples.jsonl").write_text('{"messages": [{"role": "user", "content": "Hello"}]}') > 0
+    True
+    >>> arm = k2lab.Arm(name="as sent", base_url=base_url, model="m")
+    >>> k2lab.run_benchmark("samples.jsonl", arm, "run.db").counts
+    {'stop': 1}
+    >>> len(Cases("run.db").choose(Wanted(arm="as sent", ending="stop")).pairs)
+    1
     """
 
     def __init__(self, path: str | Path) -> None:

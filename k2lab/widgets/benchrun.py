@@ -161,9 +161,13 @@ def run_bench(
     that waits, end it early with what it has; run again it goes on and asks
     nothing twice. The saved notebook shows how far it came.
 
-    >>> arm = k2lab.Arm(name="mine", base_url=base_url, model="m")  # doctest: +SKIP
-    >>> k2.run_bench("samples.jsonl", arm, "run.db", limit=100).result().ended  # doctest: +SKIP
-    ''
+    >>> from pathlib import Path
+    >>> Path("samples.jsonl").write_text('{"messages": [{"role": "user", "content": "Hello"}]}') > 0
+    True
+    >>> arm = k2lab.Arm(name="as sent", base_url=base_url, model="m")
+    >>> run_bench("samples.jsonl", arm, "run.db", limit=100).result().counts
+    RunningBench(...)
+    {'stop': 1}
     """
     bench = RunningBench(arm.name, out)
     run = partial(

@@ -172,7 +172,7 @@ def explore(conversation: object = None, *, left: str | None = None, right: str 
     Raises :class:`~k2lab.errors.InputError` for what is not a conversation.
 
     >>> explore("foreign_id").compared.diff.first.owner.name
-    'system (added by the template)'
+    'tools'
     """
     state = Exploration.of(_request(conversation))
     sides: dict[SideName, str | None] = {"left": left, "right": right}

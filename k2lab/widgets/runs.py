@@ -263,7 +263,8 @@ def browse(path: str | Path = "") -> RunBrowser:
     A case can be sent again to a server, with one thing changed, and both
     answers stand side by side. What is no benchmark file is a line in the widget.
 
-    >>> k2.browse("run.db")  # doctest: +SKIP
+    >>> print(browse("missing.db").view().text)
+    there is no benchmark file missing.db: create one with k2lab bench run
     """
     return RunBrowser(path)
 
