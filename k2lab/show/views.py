@@ -18,6 +18,7 @@ from k2lab.repairs import Change, Repaired
 from k2lab.server.parsers import Reading, matrix
 from k2lab.server.probes import GridCell, LiteralCell
 from k2lab.show.benchmarks import arm_summary, bench_summaries, comparison, costs, live, step_table
+from k2lab.show.earlier import earlier_calls
 from k2lab.show.parts import View, escape, joined, line, note, table, text
 from k2lab.show.sides import side_by_side, token_table
 from k2lab.show.strip import prompt_strip, token_strip
@@ -33,6 +34,7 @@ __all__ = [
     "changes",
     "comparison",
     "costs",
+    "earlier_calls",
     "escape",
     "exchange",
     "facts",

