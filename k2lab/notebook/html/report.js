@@ -116,6 +116,14 @@
     if (rows.length > 15) searchable(table, rows);
   }
 
+  const reachable = () => {
+    for (const one of all(document, ".k2-out, .k2-out .k2, .k2-out pre, .k2-drawn > div"))
+      if (one.scrollWidth > one.clientWidth || one.scrollHeight > one.clientHeight) one.tabIndex = 0;
+  };
+  addEventListener("toggle", reachable, true);
+  addEventListener("resize", reachable);
+  reachable();
+
   const shown = () => {
     let name = "";
     try { name = decodeURIComponent(location.hash.slice(1)); } catch { return; }
