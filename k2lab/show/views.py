@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from k2lab.chat import Answer, Exchange, Request, ToolCall, text_of
+from k2lab.chat import Answer, Exchange, Request
 from k2lab.enforcer import Enforcement, ToolLimit
 from k2lab.findings import Finding
 from k2lab.legible import one_line
@@ -22,6 +22,7 @@ from k2lab.show.earlier import earlier_calls
 from k2lab.show.parts import View, escape, joined, line, note, table, text
 from k2lab.show.sides import side_by_side, token_table
 from k2lab.show.strip import prompt_strip, token_strip
+from k2lab.show.transcript import answer_view, exchange_view, request_view
 from k2lab.stats import McNemar, Share
 from k2lab.wire import Parsed
 
@@ -130,36 +131,18 @@ def share_table(curves: Mapping[str, Sequence[Share]], counted: str) -> View:
 
 
 def request(value: Request, caption: str = "") -> View:
-    """A request: its messages, the tools on offer, its other fields."""
-    rows = [
-        {
-            "#": place,
-            "role": message.get("role"),
-            "content": repr(text_of(message.get("content"))),
-            "calls": _calls(calls),
-        }
-        for place, message in enumerate(value.messages)
-        for calls in [[ToolCall.of(call) for call in message.get("tool_calls") or ()]]
-    ]
-    rest = {"tools": ", ".join(value.tool_names()) or "none", **value.parameters}
-    return joined(table(rows, caption), facts(rest))
+    """A request: its messages as a transcript, the tools on offer, its other fields."""
+    return request_view(value, caption)
 
 
 def answer(value: Answer, caption: str = "") -> View:
-    """One answer: why it ended, what it called, what it said."""
-    rows: list[Mapping[str, object]] = [
-        {"": "finish_reason", "value": value.finish_reason},
-        {"": "tool calls", "value": _calls(value.calls) or "none"},
-        *({"": "reasoning", "value": repr(said)} for said in value.reasoning),
-        {"": "content", "value": repr(value.content)},
-        {"": "completion tokens", "value": value.usage.get("completion_tokens", "not given")},
-    ]
-    return table(rows, caption)
+    """One answer: why it ended, what it reasoned, said and called, and the response as it came."""
+    return answer_view(value, caption)
 
 
 def exchange(value: Exchange) -> View:
     """A request, and under it its answer."""
-    return joined(request(value.request, "request"), answer(value.answer, "answer"))
+    return exchange_view(value)
 
 
 def output(value: Parsed) -> View:
@@ -282,7 +265,3 @@ def parser_matrix(readings: Iterable[Reading]) -> View:
     notes = [one_line(f"{column} was not asked: {reason}") for column, reason in reasons.items()]
     shown, under = table(rows), note("\n".join(notes))
     return View(html=shown.html + under.html, text="\n".join([shown.text, *notes]))
-
-
-def _calls(calls: Iterable[ToolCall]) -> str:
-    return "; ".join(f"{call.name}({call.arguments})" for call in calls)

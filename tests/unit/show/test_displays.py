@@ -15,7 +15,7 @@ from k2lab import enforcer, repairs, wire
 from k2lab.bench.metrics import Comparison
 from k2lab.chat import Answer, Exchange, Request
 from k2lab.findings import Finding
-from k2lab.legible import visible
+from k2lab.legible import one_line, visible
 from k2lab.nano import folders
 from k2lab.notebook import ladder
 from k2lab.notebook.provenance import origins
@@ -154,7 +154,8 @@ def test_what_a_model_writes_is_escaped_once(content, name):
     made = Answer.of({"choices": [{"message": {"content": content, "tool_calls": [call]}}]})
     body = views.answer(made).html
     plain = body.replace('<span class="marker">', "").replace("</span>", "")
-    assert html.escape(visible(repr(content))) in plain and html.escape(visible(f"{name}({content})")) in plain
+    said = html.escape(visible(content))
+    assert f"<pre>{said}</pre>" in plain and html.escape(one_line(f"{name}({content})", 300)) in plain
 
 
 @pytest.mark.parametrize(("table", "needed"), [(displays.ONE, 1), (displays.SEVERAL, 2), (displays.NAMED, 2)])
