@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from k2lab.errors import InputError
-from k2lab.prompt.matching import Block, blocks
+from k2lab.prompt.editscript import Block, equal_runs
 from k2lab.prompt.records import Prompt
 from k2lab.prompt.tokenizers import Tokenizer
 from k2lab.prompt.turns import Part, owner, parts_of
@@ -120,7 +120,7 @@ def align(left: Sequence[int], right: Sequence[int]) -> Iterator[Hunk]:
     A deletion next to an insertion is one replacement.
     """
     x = y = 0
-    for block in (*blocks(left, right), Block(len(left), len(right), 0)):
+    for block in (*equal_runs(left, right), Block(len(left), len(right), 0)):
         if (x, y) != block[:2]:
             tag: Tag = "insert" if x == block.left else "delete" if y == block.right else "replace"
             yield Hunk(tag=tag, left_start=x, left_end=block.left, right_start=y, right_end=block.right)

@@ -75,9 +75,7 @@ def test_arguments_are_a_tree_with_their_raw_text_beside_it(shown):
     assert (
         "<pre>{&quot;city&quot;: &quot;Paris&quot;, &quot;when&quot;: {&quot;days&quot;: [1, 2]}}</pre>" in shown.html
     )
-    assert (
-        "<pre>{&quot;city&quot;: &quot;Ro</pre>" in shown.html and "when:\n        days:\n          0: 1" in shown.text
-    )
+    assert "<pre>{&quot;city&quot;: &quot;Ro</pre>" in shown.html and re.search(r"when:\n +days:\n +0: 1", shown.text)
 
 
 def test_an_answer_shows_why_it_ended_and_the_response_as_it_came():

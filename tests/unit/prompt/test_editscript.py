@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Indel
 
-from k2lab.prompt import matching
+from k2lab.prompt import editscript
 from k2lab.prompt.alignment import align
 from tests.helpers.effort import examples, within
 
@@ -17,7 +17,7 @@ IDS = st.lists(st.integers(0, 6), max_size=60)
 def checked(left, right):
     """The blocks, and how many ids they leave on one side alone."""
     x = y = 0
-    found = list(matching.blocks(left, right))
+    found = list(editscript.equal_runs(left, right))
     for block in found:
         assert block.length and block.left >= x and block.right >= y and (not x or block[:2] != (x, y))
         x, y = block.left + block.length, block.right + block.length
@@ -28,10 +28,10 @@ def checked(left, right):
 @pytest.fixture(params=["by the table", "by the search", "by anchors"])
 def way(request, monkeypatch):
     if request.param != "by the table":
-        monkeypatch.setattr(matching, "SMALL", -1)
+        monkeypatch.setattr(editscript, "SMALL", -1)
     if request.param == "by anchors":
-        monkeypatch.setattr(matching, "MOST_EDITS", -1)
-        monkeypatch.setattr(matching, "ANCHOR", 3)
+        monkeypatch.setattr(editscript, "MOST_EDITS", -1)
+        monkeypatch.setattr(editscript, "ANCHOR", 3)
     return request.param
 
 

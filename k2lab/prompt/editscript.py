@@ -44,7 +44,7 @@ class Box(NamedTuple):
         return (self.left_end - self.left) * (self.right_end - self.right)
 
 
-def blocks(left: Sequence[Hashable], right: Sequence[Hashable]) -> Iterator[Block]:
+def equal_runs(left: Sequence[Hashable], right: Sequence[Hashable]) -> Iterator[Block]:
     """Equal runs in order; what lies between two of them differs.
 
     The script of edits that they leave is a shortest one where the sides are
