@@ -48,7 +48,7 @@ def equal_runs(left: Sequence[Hashable], right: Sequence[Hashable]) -> Iterator[
     """Equal runs in order; what lies between two of them differs.
 
     The script of edits that they leave is a shortest one where the sides are
-    short, or differ in at most :data:`MOST_EDITS` ids (Myers, "An O(ND) difference
+    short, or differ in at most ``MOST_EDITS`` ids (Myers, "An O(ND) difference
     algorithm", 1986). Otherwise they are cut at runs that stand once on each.
     """
     held = Block(0, 0, 0)
@@ -196,7 +196,7 @@ def _traced(trace: Sequence[dict[int, int]], box: Box, x: int, y: int) -> Iterat
 
 
 def _once(side: bytes, start: int, end: int) -> dict[bytes, int]:
-    """Runs of :data:`ANCHOR` ids that stand once, and where."""
+    """Runs of ``ANCHOR`` ids that stand once, and where."""
     found: dict[bytes, int] = {}
     for place in range(start, end - ANCHOR + 1):
         run = side[WIDTH * place : WIDTH * (place + ANCHOR)]
