@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from k2lab.notebook.figures import Figure
+from k2lab.notebook.figures import KeyFigure
 from k2lab.notebook.runs import Run
 
 MOST_SHOWN = 60
@@ -88,12 +88,12 @@ def _differing(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[
             yield name, was or "(none)", now or "(none)"
 
 
-def _by_path(run: Run) -> dict[tuple[str, ...], Figure]:
+def _by_path(run: Run) -> dict[tuple[str, ...], KeyFigure]:
     return {figure.path: figure for group in run.groups for figure in group.figures}
 
 
 def _figures(
-    before: Mapping[tuple[str, ...], Figure], after: Mapping[tuple[str, ...], Figure], *, like: bool
+    before: Mapping[tuple[str, ...], KeyFigure], after: Mapping[tuple[str, ...], KeyFigure], *, like: bool
 ) -> Iterator[Change]:
     for path in {**before, **after}:
         was, now = before.get(path), after.get(path)
@@ -108,7 +108,7 @@ def _figures(
         )
 
 
-def _judged(was: Figure | None, now: Figure | None, *, like: bool) -> tuple[Kind, str]:
+def _judged(was: KeyFigure | None, now: KeyFigure | None, *, like: bool) -> tuple[Kind, str]:
     if was is None or now is None:
         return ("new", "new") if was is None else ("gone", "not there any more")
     if not like:
@@ -133,5 +133,5 @@ def _difference(was: object, now: object) -> str:
     return "changed"
 
 
-def _total(figure: Figure) -> object:
+def _total(figure: KeyFigure) -> object:
     return figure.raw[1] if isinstance(figure.raw, tuple) else None

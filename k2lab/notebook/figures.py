@@ -25,7 +25,7 @@ LONGEST = 80
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Figure:
+class KeyFigure:
     """One figure; ``said`` is what one reads, ``raw`` what two runs are compared by."""
 
     path: tuple[str, ...]
@@ -48,7 +48,7 @@ class Group:
     """The figures of one recorded result."""
 
     name: str
-    figures: tuple[Figure, ...]
+    figures: tuple[KeyFigure, ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -58,9 +58,9 @@ class Group:
         return ()
 
     @property
-    def rows(self) -> Mapping[str, Mapping[str, Figure]]:
+    def rows(self) -> Mapping[str, Mapping[str, KeyFigure]]:
         """Name of a row -> column -> figure; a plain list has the one column ``""``."""
-        made: dict[str, dict[str, Figure]] = {}
+        made: dict[str, dict[str, KeyFigure]] = {}
         for figure in self.figures:
             row, column = figure.path[1:2], figure.path[2:]
             if not self.columns:
@@ -86,19 +86,19 @@ def groups(results: Mapping[str, Any]) -> tuple[Group, ...]:
     return tuple(made)
 
 
-def split(found: Sequence[Group]) -> tuple[tuple[Figure, ...], tuple[Group, ...]]:
+def split(found: Sequence[Group]) -> tuple[tuple[KeyFigure, ...], tuple[Group, ...]]:
     """The figures that stand alone, and the groups of several."""
     alone = tuple(figure for group in found if len(group.figures) == 1 for figure in group.figures)
     return alone, tuple(group for group in found if len(group.figures) > 1)
 
 
-def _chosen(found: Sequence[Figure]) -> Sequence[Figure]:
+def _chosen(found: Sequence[KeyFigure]) -> Sequence[KeyFigure]:
     if len(found) <= MOST_IN_GROUP:
         return found
     return [one for one in found if one.share is not None or isinstance(one.raw, tuple)] or found[:MOST_IN_GROUP]
 
 
-def _figures(value: object, path: tuple[str, ...]) -> Iterator[Figure]:
+def _figures(value: object, path: tuple[str, ...]) -> Iterator[KeyFigure]:
     if (one := _figure(value, path)) is not None:
         yield one
     elif isinstance(value, Mapping) and len(path) < DEEPEST:
@@ -109,21 +109,21 @@ def _figures(value: object, path: tuple[str, ...]) -> Iterator[Figure]:
             yield from _figures(inner, (*path, str(number)))
 
 
-def _figure(value: object, path: tuple[str, ...]) -> Figure | None:
+def _figure(value: object, path: tuple[str, ...]) -> KeyFigure | None:
     match value:
         case bool() | int() | float() | str():
-            return Figure(path=path, said=_said(value), raw=value)
+            return KeyFigure(path=path, said=_said(value), raw=value)
         case {"count": int() as count, "total": int() as total, "low": low, "high": high} if _is_share(value):
             part = count / total if total else 0.0
             words = f"{count:,} of {total:,} ({_percent(part)} %; {_percent(low)} to {_percent(high)} %)"
-            return Figure(path=path, said=words, raw=(count, total), share=part, low=low, high=high)
+            return KeyFigure(path=path, said=words, raw=(count, total), share=part, low=low, high=high)
         case {"gained": int() as gained, "lost": int() as lost, "p_value": float() | int() as p_value} if (
             0 <= gained < LARGEST and 0 <= lost < LARGEST and 0 <= p_value <= 1
         ):
             words = f"{gained:,} gained, {lost:,} lost, p = {p_value:.2g}"
-            return Figure(path=path, said=words, raw=(gained, lost))
+            return KeyFigure(path=path, said=words, raw=(gained, lost))
         case list() if value and len(value) <= 8 and all(isinstance(one, int | float | str) for one in value):
-            return Figure(path=path, said=shortened(", ".join(map(str, value)), LONGEST), raw=list(value))
+            return KeyFigure(path=path, said=shortened(", ".join(map(str, value)), LONGEST), raw=list(value))
     return None
 
 

@@ -16,7 +16,7 @@ from k2lab.errors import InputError
 from k2lab.legible import one_line
 from k2lab.notebook import page
 from k2lab.notebook.against import changes_between
-from k2lab.notebook.figures import Figure
+from k2lab.notebook.figures import KeyFigure
 from k2lab.notebook.inert import made_inert
 from k2lab.notebook.runs import Run, read_runs
 
@@ -43,7 +43,7 @@ class _Line:
     page: str
     """Its address; empty where no page is there."""
     picture: str
-    figures: tuple[Figure, ...]
+    figures: tuple[KeyFigure, ...]
     changes: str
 
 
@@ -79,7 +79,7 @@ def _line(out: Path, name: str, run: Run, earlier: Mapping[str, Run] | None) -> 
     )
 
 
-def _key_figures(run: Run) -> tuple[Figure, ...]:
+def _key_figures(run: Run) -> tuple[KeyFigure, ...]:
     """Those of a result that holds few before one of a result that holds many, shares before other figures."""
     ranked = [
         ((len(group.figures) > FEW, figure.share is None), figure) for group in run.groups for figure in group.figures
