@@ -71,9 +71,15 @@ class Request:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """A deep copy as plain JSON data: ``{"messages": [...], "tools": [...]}`` and the parameters beside them."""
-        data = {"messages": list(self.messages), "tools": list(self.tools), **self.parameters}
-        return copy.deepcopy(data)
+        """A deep copy as plain JSON data: ``{"messages": [...], "tools": [...]}`` and the parameters beside them.
+
+        One object that the caller put into two places is two in the copy, as in JSON's text.
+        """
+        return {
+            "messages": [_separate(message) for message in self.messages],
+            "tools": [_separate(tool) for tool in self.tools],
+            **{name: _separate(value) for name, value in self.parameters.items()},
+        }
 
     @property
     def template_kwargs(self) -> Mapping[str, object]:
@@ -141,3 +147,11 @@ def with_system_role(message: Mapping[str, object]) -> Message:
 
 def _mappings(value: object) -> tuple[dict[str, object], ...]:
     return tuple(item for item in value if isinstance(item, Mapping)) if isinstance(value, list | tuple) else ()  # type: ignore[misc]
+
+
+def _separate(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _separate(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_separate(item) for item in value]
+    return copy.deepcopy(value)

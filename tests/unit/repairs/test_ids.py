@@ -193,3 +193,19 @@ def test_an_output_becomes_a_message_with_ids_that_run_on():
     assert [call["id"] for call in made.message["tool_calls"]] == ["functions.search:5", "functions.now:6"]
     assert made.message["content"] == "Hm."
     assert [change.split(":")[0] for change in made.changes] == ["repaired", "left out"]
+
+
+def test_a_message_that_is_used_several_times_is_mended_in_each_place():
+    """Python lets a caller put one object into a history twice; what is mended in one place is not in the other."""
+    call = {"id": "x", "type": "function", "function": {"name": "f", "arguments": {"a": 1}}}
+    turns = [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "x", "content": "r"},
+    ]
+    shared, separate = (
+        repairs.repair(Request(messages=history)) for history in (turns * 9, json.loads(json.dumps(turns * 9)))
+    )
+    assert shared == separate
+    ids = [message["tool_calls"][0]["id"] for message in shared.request.messages if message.get("tool_calls")]
+    assert ids == [f"functions.f:{n}" for n in range(9)] and call["id"] == "x"
