@@ -34,7 +34,7 @@ lab: setup ## JupyterLab on the notebooks
 test: engines ## the whole suite, live engines included
 	$(PYTEST) --hypothesis-profile=thorough
 
-quick: setup ## what needs no engine, under a minute; WORKERS=6 on four cores
+quick: setup ## what needs no engine, in one minute or two; WORKERS=6 on four cores
 	$(PYTEST) -m 'not live and not slow'
 
 fuzz: setup ## every command on hostile files, answers and moments; make fuzz MINUTES=10 SUBJECTS=files
