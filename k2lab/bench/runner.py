@@ -114,7 +114,7 @@ def run_benchmark(
 
 
 def _run(main: Coroutine[object, None, Progress]) -> Progress:
-    """As ``asyncio.run``, on uvloop's loop where that is installed: it costs an eighth less CPU a request."""
+    """As ``asyncio.run``, on uvloop's loop where that is installed: it costs less CPU a request."""
     try:
         import uvloop
     except ModuleNotFoundError:  # there is none for Windows
