@@ -14,12 +14,15 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.addnodes import download_reference
+from sphinx.errors import ExtensionError
 
 HERE = Path(__file__).parent
 gc.set_threshold(100_000)  # pages are millions of objects, few of them garbage
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import generated  # noqa: E402
+
+from k2lab.notebook.fetching import fetched  # noqa: E402
 
 generated.write_api(HERE / "api")
 
@@ -53,6 +56,7 @@ def setup(app):
     app.connect("autodoc-process-signature", with_a_default_that_parses)
     app.connect("doctree-resolved", open_reports)
     app.connect("build-finished", copy_reports)
+    app.connect("build-finished", refuse_what_is_fetched)
 
 
 def open_reports(app, doctree, docname):
@@ -66,6 +70,14 @@ def copy_reports(app, exception):
     """The rendered reports lie beside the page that lists them."""
     for report in (HERE / "reports").glob("*.html"):
         shutil.copy(report, Path(app.outdir, "reports"))
+
+
+def refuse_what_is_fetched(app, exception):
+    """Every page opens without a network, or the build fails."""
+    if exception is None:
+        for page in sorted(Path(app.outdir).rglob("*.html")):
+            if found := fetched(page.read_text(encoding="utf-8")):
+                raise ExtensionError(f"{page} would fetch {', '.join(sorted(found))}")
 
 
 def with_a_default_that_parses(app, what, name, obj, options, signature, returns):

@@ -35,8 +35,11 @@ settings.load_profile("quick")  # `make test` loads the other: pytest --hypothes
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a job in the background inherits it
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, usual in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
+        if (
+            signal.getsignal(number) is signal.SIG_IGN
+        ):  # as a job in the background inherits the one, by nohup the other
+            signal.signal(number, usual)
     config.pluginmanager.register(SharedServers(config), "shared-servers")
 
 

@@ -1,4 +1,4 @@
-"""The pages: they build, links lead somewhere, what is made from code is current, what they tell to run is there."""
+"""The pages (`make docs` builds them): links lead somewhere, what is made from code is current, what they tell to run is there."""
 
 import importlib.util
 import json
@@ -13,7 +13,6 @@ import click
 import pytest
 
 from k2lab.cli import root
-from k2lab.notebook.fetching import fetched
 from tests.conftest import ROOT
 from tests.helpers import pages
 
@@ -86,6 +85,7 @@ def test_a_guides_blocks_run_and_print_what_stands_behind_them(page, tmp_path):
     pages.check(pages.marked(page, "run"), tmp_path)
 
 
+@pytest.mark.slow
 def test_what_is_made_from_code_is_current():
     made = [str(page.relative_to(ROOT)) for page in pages.WRITTEN if "[[[cog" in page.read_text(encoding="utf-8")]
     assert "docs/commands.md" in made and "docs/architecture.md" in made
@@ -132,15 +132,3 @@ def script(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.mark.slow
-def test_the_pages_build_without_a_warning_and_fetch_nothing(tmp_path):
-    strict = ["-q", "-W", "--keep-going", "-n", "-b", "html", "-D", "toc_object_entries=0"]  # a page's own list is slow
-    command = [sys.executable, "-m", "sphinx", *strict, "docs", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    built = sorted(tmp_path.rglob("*.html"))
-    assert {"index.html", "commands.html", "architecture.html"} <= {path.name for path in built}
-    for path in built:
-        assert not fetched(path.read_text(encoding="utf-8")), path

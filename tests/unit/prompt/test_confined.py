@@ -63,7 +63,9 @@ DEEP = {
 }
 
 
-@pytest.mark.parametrize("kind", ENDLESS)
+@pytest.mark.parametrize(
+    "kind", ["loops", pytest.param("a constant that is folded as it is compiled", marks=pytest.mark.slow)]
+)
 def test_a_template_without_an_end_is_one_line(folder, kind):
     with pytest.raises(SourceError, match=f"took more than 1 s of processor time, {NO_REAL_ONE}"):
         rendered(folder, ENDLESS[kind])

@@ -244,6 +244,8 @@ def test_a_schema_nested_without_end_falls_back_too():
         typescript.function_text({"name": "f", "parameters": part})
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("transformers")
 def test_provenance_says_what_was_done_to_the_tools(talk):
     def said(source):
         made = render(source, talk).provenance

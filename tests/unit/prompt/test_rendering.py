@@ -49,6 +49,7 @@ def test_kimi_folder_renders_to_the_documented_ids_without_running_its_code(kimi
     assert made.provenance.template_sha256 == templates.SHA256[templates.CURRENT]
 
 
+@pytest.mark.slow
 def test_rendering_is_that_of_apply_chat_template(talk):
     from transformers import AutoTokenizer
 

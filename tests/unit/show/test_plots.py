@@ -42,18 +42,21 @@ TIMES = {
 }
 
 
+DRAWN = {
+    "shares": lambda: plots.shares(SHARES),
+    "finish reasons": lambda: plots.finish_reasons(COUNTS),
+    "waterfall": lambda: plots.waterfall(STEPS),
+    "pairs": lambda: plots.share_pairs(PAIRS),
+    "curves": lambda: plots.share_curves([0, 1], {"a": [share(1, 2), share(1, 4)]}, xlabel="ids", ylabel="right"),
+    "before and after": lambda: plots.before_after(RUNS, note="A note"),
+    "flips": lambda: plots.flips(FLIPS),
+    "latency": lambda: plots.latency(TIMES),
+}
+
+
 @cache
 def figures():
-    return {
-        "shares": plots.shares(SHARES),
-        "finish reasons": plots.finish_reasons(COUNTS),
-        "waterfall": plots.waterfall(STEPS),
-        "pairs": plots.share_pairs(PAIRS),
-        "curves": plots.share_curves([0, 1], {"a": [share(1, 2), share(1, 4)]}, xlabel="ids", ylabel="right"),
-        "before and after": plots.before_after(RUNS, note="A note"),
-        "flips": plots.flips(FLIPS),
-        "latency": plots.latency(TIMES),
-    }
+    return {name: draw() for name, draw in DRAWN.items()}
 
 
 def root(figure):
@@ -117,7 +120,7 @@ def test_a_mark_stands_at_its_share():
     assert at == pytest.approx([0.9, 0.2, 0.5], abs=0.004)
 
 
-@pytest.mark.parametrize("name", list(figures()))
+@pytest.mark.parametrize("name", DRAWN)
 def test_a_figure_says_what_it_shows_in_words_and_in_a_table(name):
     figure = figures()[name]
     head = root(figure).attrib
