@@ -77,7 +77,7 @@ def refuse_what_is_fetched(app, exception):
     if exception is None:
         for page in sorted(Path(app.outdir).rglob("*.html")):
             if found := fetched(page.read_text(encoding="utf-8")):
-                raise ExtensionError(f"{page} would fetch {', '.join(sorted(found))}")
+                raise ExtensionError(f"{page} would fetch {found}")
 
 
 def with_a_default_that_parses(app, what, name, obj, options, signature, returns):

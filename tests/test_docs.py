@@ -1,4 +1,4 @@
-"""The pages (`make docs` builds them): links lead somewhere, what is made from code is current, what they tell to run is there."""
+"""The pages, which `make docs` builds: links lead somewhere, what is made from code is current, what is told runs."""
 
 import importlib.util
 import json

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from k2lab.bench import store
 from tests.conftest import ROOT
 from tests.fuzz import _material

@@ -110,6 +110,7 @@ def test_folder_without_a_template_is_refused(tmp_path):
         open_source(tmp_path)
 
 
+@pytest.mark.slow
 def test_foreign_tokenizer_code_runs_only_by_consent(tmp_path, talk):
     folder = tmp_path / "foreign"
     shutil.copytree(folders.assemble("legacy"), folder)

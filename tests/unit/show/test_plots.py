@@ -15,6 +15,7 @@ from k2lab.show import plots, style
 from k2lab.show.parts import sheet
 from k2lab.stats import mcnemar, share
 
+pytestmark = pytest.mark.xdist_group("plots")  # drawn once
 SVG = "{http://www.w3.org/2000/svg}"
 SHARES = {"legacy": share(0, 60), "declared": share(45, 60), "current": share(58, 60)}
 COUNTS = {"legacy": {"stop": 60}, "current": {"tool_calls": 41, "stop": 12, "length": 7}}
