@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE # or each of the hundred processes that tests s
 MINUTES ?= 10
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: setup engines report report-full lab test quick fuzz check bench-speed enforce-speed start-speed nano lock docs pages picture publish-reports clean
+.PHONY: setup engines report report-full lab test quick fuzz check bench-speed enforce-speed start-speed nano lock docs pages picture screens publish-reports clean
 
 setup: $(VENV)/.done ## the notebook environment: no torch, no vllm
 
@@ -67,6 +67,9 @@ docs: pages ## the pages of docs/ as HTML into build/docs; a link that leads now
 
 pages: setup ## the parts of docs/ that are made from the code
 	$(BIN)/cog -r -I docs docs/*.md docs/reports/index.md
+
+screens: engines ## pictures of the workbench and of the last `make report`, in Chromium, light and dark
+	$(BIN)/python docs/screens.py reports data/pictures
 
 publish-reports: setup ## the reports of the last `make report` into docs/reports, where they open from a clone
 	$(BIN)/python docs/publish.py reports docs/reports

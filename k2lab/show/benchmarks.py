@@ -86,7 +86,10 @@ def costs(went: Mapping[str, Progress], summaries: Mapping[str, Summary]) -> Vie
 
 
 def live() -> Callable[[str, Progress], None]:
-    """For a run's ``show`` in a notebook: a line for each name, which is written over as the run goes on."""
+    """For a run's ``show`` in a notebook: a line for each name, which is written over as the run goes on.
+
+    Where no kernel runs, as in a script, a line is said once and not written over.
+    """
     from IPython.display import display
 
     handles: dict[str, Any] = {}
@@ -94,10 +97,10 @@ def live() -> Callable[[str, Progress], None]:
 
     def update(name: str, progress: Progress) -> None:
         shown = line(f"{name}: {progress}")
-        if name in handles:
-            handles[name].update(shown)
-        else:
+        if name not in handles:
             handles[name] = show(shown, display_id=True)
+        elif handles[name] is not None:
+            handles[name].update(shown)
 
     return update
 

@@ -16,6 +16,9 @@ from k2lab.show.trees import leaf, tree
 LONGEST, SHORT = 200_000, 1500
 """Characters of a content, and of one that stands open."""
 
+LONGEST_VALUE = 300
+"""Characters of a request's parameter that stands open."""
+
 LONGEST_RAW = 20_000
 MOST_MESSAGES = 200
 """Messages of a transcript; of a longer one both ends are shown."""
@@ -99,12 +102,20 @@ def request_view(value: Request, caption: str = "") -> View:
     tools = [_tool(tool) for tool in value.tools[:MOST_MESSAGES]]
     names = ", ".join(value.tool_names()) or "none"
     offered = [_fold(f"tools on offer: {one_line(names, 300)}", _stacked(*tools))] if tools else []
-    rest = (
-        [table([{"parameter": name, "value": leaf(said)} for name, said in value.parameters.items()])]
-        if value.parameters
-        else []
-    )
+    rest = _parameters(value.parameters) if value.parameters else []
     return _stacked(head, _Talk(value).shown(), *offered, *rest)
+
+
+def _parameters(held: Mapping[str, object]) -> list[View]:
+    """A table of them; one that is long, as a whole template, is folded under it."""
+    written = {name: leaf(value) for name, value in held.items()}
+    short = [{"parameter": name, "value": said} for name, said in written.items() if len(said) <= LONGEST_VALUE]
+    folded = [
+        _raw(f"{one_line(name, 60)}: {len(said)} characters", value if isinstance(value := held[name], str) else said)
+        for name, said in written.items()
+        if len(said) > LONGEST_VALUE
+    ]
+    return [*([table(short)] if short else []), *folded]
 
 
 def answer_view(value: Answer, caption: str = "") -> View:

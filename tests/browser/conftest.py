@@ -75,7 +75,10 @@ def screenshot(page: object, scheme: str) -> Callable[..., Path]:
     def keep(name: str, part: object | None = None) -> Path:
         path = browsing.SCREENS / f"{name}-{scheme}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        (part or page).screenshot(path=path)
+        if part is None:
+            page.screenshot(path=path)
+        else:
+            browsing.photographed(page, part, path)
         return path
 
     return keep

@@ -19,6 +19,8 @@ NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 OWN = ("file:", "data:", "blob:", "about:", "http://127.0.0.1:", "ws://127.0.0.1:")
 GRAVE = ("serious", "critical")
 SIZE = {"width": 1280, "height": 900}
+AROUND = 300
+"""Pixels of JupyterLab's bars above and below a notebook."""
 
 
 def executable() -> str:
@@ -81,6 +83,15 @@ def opened(chromium: object, scheme: str = "light", **options: object) -> Iterat
     finally:
         context.close()
     assert not watched.left(), "\n".join(watched.left())
+
+
+def photographed(page: object, part: object, path: Path) -> Path:
+    """A picture of a part of a page, whole: what scrolls within the page gets a window that it fits into."""
+    box = part.bounding_box()
+    page.set_viewport_size({"width": SIZE["width"], "height": max(SIZE["height"], int(box["height"]) + AROUND)})
+    part.screenshot(path=path)
+    page.set_viewport_size(SIZE)
+    return path
 
 
 def grave_findings(page: object, within: str | None = None) -> list[str]:

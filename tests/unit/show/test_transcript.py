@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from k2lab.bench.progress import Progress
 from k2lab.chat import Answer, Request
 from k2lab.show import views
 from k2lab.show.trees import MOST_LEAVES, MOST_LEVELS, tree
@@ -111,3 +112,18 @@ def test_a_long_talk_shows_both_ends_and_long_contents_are_folded():
         shown = views.request(Request.unchecked({"messages": messages}))
     assert "⋮ 800 messages are left out" in shown.text and len(shown.html) < 1_000_000
     assert shown.html.count("<details") == 200 and "── 999 user" in shown.text
+
+
+def test_a_parameter_as_long_as_a_template_is_folded_and_the_others_are_a_table():
+    template = "{{ messages }}\n" * 100
+    shown = views.request(Request(messages=(), parameters={"temperature": 0, "chat_template": template}))
+    assert "<td>temperature</td><td>0</td>" in shown.html and "<td>chat_template</td>" not in shown.html
+    assert re.search(r"<details><summary>chat_template: \d+ characters</summary>", shown.html)
+    assert template.strip() in shown.html and "chat_template" in shown.text
+
+
+def test_a_run_in_a_script_says_each_name_once(capsys):
+    show = views.live()
+    for got in (1, 2):
+        show("an arm", Progress(wanted=2, had=0, got=got, elapsed_s=1.0))
+    assert capsys.readouterr().out.splitlines() == ["an arm: 1 of 2 (1.0/s, 1 s left)"]
