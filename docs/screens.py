@@ -34,7 +34,7 @@ def explorer(lab: jupyter.Lab, page: object) -> object:
 
 def run_browser(lab: jupyter.Lab, page: object) -> object:
     """The requests that flip between two servers, and one of them open."""
-    shown = lab.ran(page, f'{IMPORT}k2.browse("{lab.folder / "run.db"}")').output(0)
+    shown = lab.ran(page, f'{IMPORT}k2.browse("run.db")').output(0)
     shown.get_by_label("Arm").select_option(index=1)
     shown.get_by_label("Flips with").select_option(index=1)
     shown.get_by_label("Cases").locator("option").first.wait_for()

@@ -41,7 +41,8 @@ def finished(
 ) -> Figure:
     """The drawing as a figure; ``counted`` says n."""
     said = one_line(alt, LONGEST_ALT)
-    words = ". ".join(part for part in (one_line(caption), counted) if part)
+    caption = one_line(caption)
+    words = ". ".join(filter(None, (caption[:1].upper() + caption[1:], counted)))
     table = tuple({one_line(column, LONGEST_LABEL): value for column, value in row.items()} for row in rows)
     return Figure(svg=svg.written(drawing, said), alt=said, caption=f"{words}.", rows=table)
 
