@@ -69,11 +69,11 @@ def axe() -> Check:
 
 
 @pytest.fixture
-def screenshot(page: object, scheme: str) -> Callable[..., Path]:
-    """`screenshot("name")`, or of a locator `screenshot("name", part)`: kept in reports/screens."""
+def screenshot(page: object) -> Callable[..., Path]:
+    """`screenshot("name-light")`, or of a locator `screenshot("name-light", part)`: kept in reports/screens."""
 
     def keep(name: str, part: object | None = None) -> Path:
-        path = browsing.SCREENS / f"{name}-{scheme}.png"
+        path = browsing.SCREENS / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         if part is None:
             page.screenshot(path=path)

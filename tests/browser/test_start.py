@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-
+from tests.helpers import browsing
 from tests.helpers.jupyter import Lab
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_jupyterlab_opens_on_the_start_page_and_it_runs(
     page: object, lab: Lab, axe: Callable[..., None], screenshot: Callable[..., object]
 ) -> None:
@@ -26,8 +24,9 @@ def test_jupyterlab_opens_on_the_start_page_and_it_runs(
         and "✗ lost" in told
         and "leads the model to write foreign ids" in told
     )
-    screenshot("start")
-    axe(page, ".jp-OutputArea-output")
+    for scheme in browsing.schemes(page):
+        screenshot(f"start-{scheme}")
+        axe(page, ".jp-OutputArea-output")
 
 
 ALL_RAN = r"[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(shown => /\d/.test(shown.textContent))"

@@ -85,6 +85,13 @@ def opened(chromium: object, scheme: str = "light", **options: object) -> Iterat
     assert not watched.left(), "\n".join(watched.left())
 
 
+def schemes(page: object) -> Iterator[str]:
+    """The page in light, then in dark, as a reader switches the system; JupyterLab follows."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        yield scheme
+
+
 def photographed(page: object, part: object, path: Path) -> Path:
     """A picture of a part of a page, whole: what scrolls within the page gets a window that it fits into."""
     box = part.bounding_box()

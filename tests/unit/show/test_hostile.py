@@ -27,6 +27,9 @@ from tests.helpers.effort import within
 from tests.helpers.hostile import TEXTS, skeleton
 
 PLAIN = "a word"
+each_kind = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind == "long" else kind for kind in TEXTS]
+)
 TEST = McNemar(gained=1, lost=0, p_value=1.0)
 
 
@@ -101,7 +104,7 @@ VIEWS = {
 }
 
 
-@pytest.mark.parametrize("kind", TEXTS)
+@each_kind
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_view_has_the_elements_of_a_plain_one_and_nothing_hidden(name, kind):
     with within(5.0):
@@ -131,7 +134,7 @@ def benign(name):
     return {tag[0] for text in (PLAIN, f"{PLAIN}\n" * 900) for tag in skeleton(GROWING[name](text).html)[0]}
 
 
-@pytest.mark.parametrize("kind", TEXTS)
+@each_kind
 @pytest.mark.parametrize("name", GROWING)
 def test_a_view_that_grows_has_no_other_elements_than_ours_and_nothing_hidden(name, kind):
     with within(5.0):
@@ -166,6 +169,7 @@ PLOTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_plots_labels_are_text_and_are_all_there(name):
     made = PLOTS[name]([*TEXTS.values(), "_b"])
