@@ -42,12 +42,6 @@ function initialize(state, { model }) {
   return () => model.off("msg:custom", onMessage);
 }
 
-// JupyterLab's own keys (Enter, arrows, letters) are taken before a focused control sees them, but for one that says so.
-function keepKeys(el) {
-  requestAnimationFrame(() => (el.closest(".jp-OutputArea-output") ?? el).addEventListener("focusin", ({ target }) =>
-    target.setAttribute("data-lm-suppress-shortcuts", "true")));
-}
-
 function turnsOf(state) {
   const turns = [];
   let left = 0, right = 0;
@@ -144,7 +138,6 @@ class Turn {
 
 function render(state, { el }) {
   el.classList.add("k2", "k2-pair");
-  keepKeys(el);
   const said = element("p", { class: "said", role: "status", "aria-live": "polite" });
   const fault = element("p", { class: "fault", role: "alert" });
   const notes = element("div", { class: "notes" });

@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import anywidget
 import ipywidgets
 
 from k2lab.show.parts import View
+
+KEYS = """
+export default {
+  render({ el }) {
+    requestAnimationFrame(() => {
+      const box = el.closest(".jp-OutputArea-output") ?? el.parentElement;
+      const keep = ({ target }) => target.setAttribute("data-lm-suppress-shortcuts", "true");
+      box?.addEventListener("focusin", keep);
+    });
+  },
+};
+"""
+
+
+class _Keys(anywidget.AnyWidget):
+    """Nothing to see: JupyterLab takes Enter, arrows and letters before a focused control, but for one that says so."""
+
+    _esm = KEYS
+
+    def __init__(self) -> None:
+        super().__init__(layout={"display": "none"})
 
 
 class Workbench(ipywidgets.VBox):
@@ -15,6 +38,9 @@ class Workbench(ipywidgets.VBox):
     What inherits from it says in :meth:`view` what is to be seen now. JupyterLab
     shows the live box; nbconvert, which has no kernel, the twin.
     """
+
+    def __init__(self, children: Sequence[ipywidgets.Widget]) -> None:
+        super().__init__([*children, _Keys()])
 
     def view(self) -> View:
         """What the box shows now."""
