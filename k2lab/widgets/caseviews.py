@@ -51,7 +51,7 @@ def words(fault: str) -> str:
 def name_of(case: Case) -> str:
     """Which case it is."""
     trial = f", trial {case.trial}" if case.trial else ""
-    return f"{one_line(case.arm, NAME)}, request {case.data_index}{trial}"
+    return f"{_cut(case.arm, NAME)}, request {case.data_index}{trial}"
 
 
 def told(wanted: Wanted) -> str:
@@ -87,7 +87,7 @@ def case(pair: Pair, result: Result, answered: Answered | None) -> Iterator[View
     exchange = result.exchange
     yield _heading(f"{name_of(pair.case)}: {pair.case.ending}")
     if pair.other:
-        yield line(f"{one_line(pair.other.arm, NAME)} has: {pair.other.said}")
+        yield line(f"{_cut(pair.other.arm, NAME)} has: {pair.other.said}")
     yield views.request(exchange.request, "What was asked")
     yield fault_table(judge(exchange), history_of(result), result.failure)
     if answered is None:

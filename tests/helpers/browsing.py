@@ -19,6 +19,10 @@ NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 OWN = ("file:", "data:", "blob:", "about:", "http://127.0.0.1:", "ws://127.0.0.1:")
 GRAVE = ("serious", "critical")
 SIZE = {"width": 1280, "height": 900}
+SETTLED = """light => !document.getElementById('jupyterlab-splash')
+  && [undefined, light].includes(document.body.dataset.jpThemeLight)"""
+"""JupyterLab hides the page while it changes its theme."""
+
 AROUND = 300
 """Pixels of JupyterLab's bars above and below a notebook."""
 
@@ -89,6 +93,7 @@ def schemes(page: object) -> Iterator[str]:
     """The page in light, then in dark, as a reader switches the system; JupyterLab follows."""
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(SETTLED, arg=str(scheme == "light").lower())
         yield scheme
 
 
