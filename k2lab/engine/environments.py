@@ -8,7 +8,6 @@ import logging
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -97,8 +96,9 @@ def install_all(versions: Sequence[str]) -> list[Installed]:
     One waits for the network while the other unpacks. Raises as :func:`install`.
     """
     with ThreadPoolExecutor(max(1, len(versions))) as pool:
-        futures = [pool.submit(install, version) for version in versions]
+        futures: list[Future[Installed]] = []
         try:
+            futures += (pool.submit(install, version) for version in versions)
             return [future.result() for future in futures]
         except BaseException:
             _end(futures)
@@ -148,10 +148,12 @@ def _available(pip: Sequence[str], name: str, extra: Sequence[str]) -> list[str]
     """Versions of a package that pip can see; empty when it sees none or no registry answers."""
     command = [*pip, "index", "versions", name, "--retries", "1", "--timeout", "15", *extra]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
+        said = list(lines_of(command, "pip index failed", within_s=PROBE_TIMEOUT_S))
+    except Ended:
+        raise
+    except EngineError:
         return []
-    line = next((text for text in done.stdout.splitlines() if text.startswith("Available versions:")), "")
+    line = next((text for text in said if text.startswith("Available versions:")), "")
     return [text.strip() for text in line.removeprefix("Available versions:").split(",") if text.strip()]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+
+from k2lab.engine.child import Ended, lines_of
+from k2lab.errors import EngineError
 
 SETTING = re.compile(r"^(?P<place>[\w:-]+)\.(?P<name>[\w-]+)='(?P<value>.*)'$")
 """A line of ``pip config list``, such as ``:env:.find-links='/srv/wheels'``."""
@@ -56,8 +58,7 @@ def uv_command(pip: Sequence[str], extra: Sequence[str], requirements: Path) -> 
 
 def _settings(pip: Sequence[str]) -> tuple[list[str], str]:
     """Options for uv out of pip's configuration, and the file of certificates."""
-    done = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False)
-    settings = dict(_in_order(done.stdout))
+    settings = dict(_in_order(_said(pip)))
     options = [
         word
         for name, option in OPTIONS.items()
@@ -67,8 +68,18 @@ def _settings(pip: Sequence[str]) -> tuple[list[str], str]:
     return options, settings.get("cert", "")
 
 
-def _in_order(listing: str) -> Iterator[tuple[str, str]]:
+def _said(pip: Sequence[str]) -> list[str]:
+    """The lines of pip's configuration; none where it cannot say."""
+    try:
+        return list(lines_of([*pip, "config", "list"], "pip config failed"))
+    except Ended:
+        raise
+    except EngineError:
+        return []
+
+
+def _in_order(listing: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Settings that bear on installing; those of the environment last, which overrule the files."""
-    found = [match for line in listing.splitlines() if (match := SETTING.match(line))]
+    found = [match for line in listing if (match := SETTING.match(line))]
     for place in ("global", "install", ":env:"):
         yield from ((match["name"], match["value"]) for match in found if match["place"] == place)
