@@ -80,11 +80,12 @@ def main(folder: str) -> None:
     parser_of, request_of = parser_class(), request_class()
     for line in sys.stdin:
         case = json.loads(line)
-        request = request_of(messages=[{"role": "user", "content": ""}], model="m", tools=case["tools"])
         answer: dict[str, Any] = {"content": None, "calls": []}
         error = ""
         steps: list[Any] = []
         try:
+            user = {"role": "user", "content": ""}
+            request = request_of(messages=[user], model="m", tools=case["tools"] or None)
             try:
                 parser = parser_of(tokenizer, request.tools)
             except TypeError:  # before tools were handed to the parser

@@ -109,6 +109,14 @@ def end_all() -> None:
         process.wait()
 
 
+def end(python: Path) -> None:
+    """End an interpreter's warm process at once, also while it imports, if this process started it."""
+    process = _mine.pop(address_of(python), None)
+    if process is not None:
+        process.kill()
+        process.communicate()
+
+
 def fork(python: Path, argv: Sequence[str], environment: Mapping[str, str], cancel: Event | None = None) -> Fork:
     """Have a process forked that runs ``argv``, what follows the interpreter on a command line, once it is begun.
 

@@ -27,6 +27,9 @@ START_S = 240.0
 ANSWER_S = 60.0
 """For each later one."""
 
+POLL_S = 0.1
+STOPPED = "it was stopped"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
@@ -57,8 +60,8 @@ class KeptParser:
     """The Kimi parser of one engine, with the tokenizer of a model folder.
 
     Its process is begun by the first question and anew after it died; it ends
-    with :meth:`close`, and with this process. Questions of several threads
-    wait for each other.
+    with :meth:`close`, with a question that is cancelled, and with this
+    process. Questions of several threads wait for each other.
     """
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -67,20 +70,31 @@ class KeptParser:
         self._process: _Process | None = None
         self._one = threading.Lock()
 
-    def ask(self, raw_output: str, tools: Sequence[Mapping[str, Any]], chunk: int = 0) -> Heard:
-        """Its answer to the whole text, or to ``chunk`` tokens at a time; raises :class:`EngineError`."""
+    @property
+    def pid(self) -> int | None:
+        """Of its process, where one runs."""
+        return None if self._process is None else self._process.pid
+
+    def ask(
+        self, raw_output: str, tools: Sequence[Mapping[str, Any]], chunk: int = 0, cancel: threading.Event | None = None
+    ) -> Heard:
+        """Its answer to the whole text, or to ``chunk`` tokens at a time.
+
+        Raises :class:`EngineError` where there is none, and within a tenth of a second once ``cancel`` is set.
+        """
         case = {"id": "", "raw_output": raw_output, "tools": list(tools), "chunk": chunk, "steps": True}
+        cancel = cancel or threading.Event()
         with self._one:
-            if self._process is None:
-                self._process = _begun(self.name, self._folder)
             try:
-                return _heard(self._process.answer(json.dumps(case)))
+                if self._process is None:
+                    self._process = _begun(self.name, self._folder, cancel)
+                return _heard(self._process.answer(json.dumps(case), cancel))
             except (EngineError, OSError, ValueError) as error:
                 self._end()
                 raise EngineError(f"the parser of vLLM {self.name} gave no answer: {error}") from None
 
     def close(self) -> None:
-        """End its process."""
+        """End its process; a question under way is waited for."""
         with self._one:
             self._end()
 
@@ -93,26 +107,30 @@ class KeptParser:
 class _Process:
     """A running worker: a line in, a line out."""
 
-    def __init__(self, given: IO[bytes], said: IO[bytes], lifeline: object) -> None:
+    def __init__(self, given: IO[bytes], said: IO[bytes], lifeline: warm.Fork | subprocess.Popen[bytes]) -> None:
+        self.pid = lifeline.pid
         self._given, self._said, self._lifeline = given, said, lifeline
         self._left_s = START_S
         self._rest = b""
 
-    def answer(self, question: str) -> dict[str, Any]:
+    def answer(self, question: str, cancel: threading.Event) -> dict[str, Any]:
         self._given.write(question.encode() + b"\n")
         self._given.flush()
-        line = self._line(time.monotonic() + self._left_s)
+        line = self._line(time.monotonic() + self._left_s, cancel)
         self._left_s = ANSWER_S
         data = json.loads(line)
         if not isinstance(data, dict):
             raise EngineError(f"its process said {line[:60]!r}")
         return data
 
-    def _line(self, deadline: float) -> bytes:
+    def _line(self, deadline: float, cancel: threading.Event) -> bytes:
         while b"\n" not in self._rest:
-            ready, _, _ = select.select([self._said], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
+            if cancel.is_set():
+                raise EngineError(STOPPED)
+            if time.monotonic() > deadline:
                 raise EngineError("its process did not answer in time: try a shorter output")
+            if not select.select([self._said], [], [], POLL_S)[0]:
+                continue
             more = os.read(self._said.fileno(), 65536)
             if not more:
                 raise EngineError("its process ended: see whether the engine starts at all (k2lab parsers)")
@@ -127,25 +145,40 @@ class _Process:
         if isinstance(self._lifeline, subprocess.Popen):
             self._lifeline.kill()
             self._lifeline.wait()
-        elif isinstance(self._lifeline, warm.Fork):
+        else:
             self._lifeline.connection.close()
 
 
-def _begun(name: str, folder: Path) -> _Process:
+def _begun(name: str, folder: Path, cancel: threading.Event) -> _Process:
     python = engine.resolve(name).python
     if python is None:
         raise EngineError(f"{name} is a URL: its parser is asked by derender")
-    argv, variables = [str(WORKER), str(folder)], environment(name)
-    asked, given = _pipe()
-    said, answers = _pipe()
-    with asked, answers, open(os.devnull, "wb") as errors:
-        try:
-            fork = warm.fork(python, argv, variables)
-            fork.begin([asked, answers, errors])
-            return _Process(given, said, fork)
-        except warm.Refused:
-            files = {"stdin": asked, "stdout": answers, "stderr": errors}
-            return _Process(given, said, subprocess.Popen([str(python), *argv], env=variables, **files))  # type: ignore[call-overload]
+    with contextlib.ExitStack() as kept:
+        asked, given = _pipe()
+        said, answers = _pipe()
+        kept.callback(given.close)
+        kept.callback(said.close)
+        with asked, answers, open(os.devnull, "wb") as errors:
+            lifeline = _started(python, folder, environment(name), (asked, answers, errors), cancel)
+        kept.pop_all()
+        return _Process(given, said, lifeline)
+
+
+def _started(
+    python: Path, folder: Path, variables: Mapping[str, str], files: Sequence[IO[bytes]], cancel: threading.Event
+) -> warm.Fork | subprocess.Popen[bytes]:
+    """The worker, forked from the engine's warm process, or an interpreter of its own."""
+    argv = [str(WORKER), str(folder)]
+    try:
+        fork = warm.fork(python, argv, variables, cancel)
+        fork.begin(files)
+        return fork
+    except warm.Refused:
+        if cancel.is_set():
+            warm.end(python)  # it may be importing for half a minute yet
+            raise EngineError(STOPPED) from None
+        given, out, errors = files
+        return subprocess.Popen([str(python), *argv], stdin=given, stdout=out, stderr=errors, env=dict(variables))
 
 
 def _pipe() -> tuple[IO[bytes], IO[bytes]]:

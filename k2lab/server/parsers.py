@@ -115,10 +115,14 @@ def ask_wire(failures: Iterable[Failure], *, strict: bool = False) -> list[Readi
 
 def _read_by_wire(failure: Failure, column: str, *, strict: bool) -> Reading:
     parsed = wire.parse(failure.raw_output, failure.tools, strict=strict)
-    usable = [call for call in parsed.calls if call.status in ("ok", "repaired", "undeclared")]
-    calls = tuple(ToolCall(name=call.name, arguments=dict(call.arguments or {})) for call in usable)
     detail = "; ".join(call.reason for call in parsed.calls if call.reason)
-    return _judged(failure, column, parsed.content, calls, detail=detail)
+    return _judged(failure, column, parsed.content, returned(parsed), detail=detail)
+
+
+def returned(parsed: wire.Parsed) -> tuple[ToolCall, ...]:
+    """The calls of an output that a server would return: those whose name and arguments are known."""
+    usable = [call for call in parsed.calls if call.status in ("ok", "repaired", "undeclared")]
+    return tuple(ToolCall(name=call.name, arguments=dict(call.arguments or {})) for call in usable)
 
 
 def ask_engine(name: str, failures: Sequence[Failure], folder: Path) -> list[Reading]:
