@@ -16,7 +16,7 @@ from k2lab.chat.calls import (
 from k2lab.chat.checks import ROLES, SYSTEM_ROLES, Message, Tool
 from k2lab.chat.choice import Choice
 from k2lab.chat.exchanges import Exchange
-from k2lab.chat.files import holds_messages, load, load_tools, request_of
+from k2lab.chat.files import holds_messages, load, load_tools, request_of, tools_of
 from k2lab.chat.requests import CHAT_ONLY, PROMPT_PARAMETERS, Request, with_system_role
 
 __all__ = [
@@ -46,5 +46,6 @@ __all__ = [
     "schemas_by_name",
     "text_of",
     "tools_by_name",
+    "tools_of",
     "with_system_role",
 ]

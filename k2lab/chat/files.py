@@ -30,12 +30,16 @@ def load(path: str | Path) -> Request:
 
 def load_tools(path: str | Path) -> tuple[Tool, ...]:
     """Read a file of tools: a list of them, or a conversation's ``{"tools": [...]}``."""
-    data = _read_json(path, "tools file")
-    tools = data.get("tools") if isinstance(data, Mapping) else data
     try:
-        return tuple(checked_tool(index, item) for index, item in enumerate(listed("tools", tools)))
+        return tools_of(_read_json(path, "tools file"))
     except RequestError as error:
         raise RequestError(f"tools file {path}: {error}") from None
+
+
+def tools_of(data: object) -> tuple[Tool, ...]:
+    """Tools from decoded JSON, a list of them or an object with ``tools``; raises with the place of what is none."""
+    tools = data.get("tools") if isinstance(data, Mapping) else data
+    return tuple(checked_tool(index, item) for index, item in enumerate(listed("tools", tools)))
 
 
 def holds_messages(path: str | Path) -> bool:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from k2lab.show import plots, views
     from k2lab.widgets.benchrun import run_bench
     from k2lab.widgets.explorer import explore
+    from k2lab.widgets.playground import play
     from k2lab.widgets.runs import browse
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "open_source",
     "origins",
     "parsers",
+    "play",
     "plots",
     "probe",
     "probes",
@@ -89,6 +91,7 @@ _PLACES = {
     "open_source": "k2lab.prompt.source:open_source",
     "origins": "k2lab.notebook.provenance:origins",
     "parsers": "k2lab.server.parsers",
+    "play": "k2lab.widgets.playground:play",
     "plots": "k2lab.show.plots",
     "probe": "k2lab.server.probes:probe",
     "probes": "k2lab.server.probes",
