@@ -47,7 +47,7 @@ class Loss:
         return f"at character {self.place:,}, in chunk {self.chunk:,} ({tokens})"
 
 
-def losses(raw: str, whole: Heard, fed: Heard) -> tuple[Loss, ...]:
+def lost_in(raw: str, whole: Heard, fed: Heard) -> tuple[Loss, ...]:
     """Where the answer in chunks ends as another one, in the order of the text; none where both are the same.
 
     A part is lost at the first chunk after which it can no longer become what
@@ -70,11 +70,14 @@ def _losses(raw: str, whole: Heard, fed: Heard) -> Iterator[Loss]:
         if text is None or (part.field == "name" and not came):
             lost.add(part.call)
         wrong = _first_wrong(text or "", parts)
-        place = _missing(raw, places.get(part, -1), came) if wrong is None else _start(fed.steps, wrong)[1]
-        yield _loss(_words(part, text, came, whole, wrong is not None), place, fed.steps, wrong)
+        at = places.get(part, -1)
+        place = (
+            _missing(raw, at, text or "", came) if wrong is None else _parting(fed.steps, wrong, at, text or "", came)
+        )
+        yield _loss(_words(part, text, came, whole, wrong is not None), place, fed.steps)
     if fed.error and fed.error != whole.error:
         place = _start(fed.steps, len(fed.steps))[1]
-        yield _loss(f"the parser fails: {one_line(fed.error, 200)}", place, fed.steps, None)
+        yield _loss(f"the parser fails: {one_line(fed.error, 200)}", place, fed.steps)
 
 
 def _wanted(whole: Heard) -> dict[Part, str]:
@@ -125,16 +128,22 @@ def _places(raw: str, whole: Heard) -> dict[Part, int]:
     for number, call in enumerate(whole.calls):
         name = raw.find(call.name or "", at)
         arguments = raw.find(written(call), max(at, name))
+        if arguments < 0 and name >= 0:
+            arguments = name + len(call.name or "")  # no text of the output: an empty object for none
         found |= {Part(number, "name"): name, Part(number, "arguments"): arguments}
         at = max(at, arguments, name) + 1
     return found
 
 
-def _missing(raw: str, start: int, came: str) -> int:
-    """Where what never came begins."""
+def _missing(raw: str, start: int, wanted: str, came: str) -> int:
+    """Where what never came begins, white space before it aside."""
     if start < 0:
         start = raw.find(came.strip()) if came.strip() else 0
-    return min(max(start, 0) + len(came.strip()), len(raw))
+    return min(max(start, 0) + len(wanted) - len(_left(wanted, came)), len(raw))
+
+
+def _left(wanted: str, came: str) -> str:
+    return wanted.removeprefix(came.strip()).lstrip()
 
 
 def _start(steps: Sequence[Step], number: int) -> tuple[int, int]:
@@ -142,10 +151,20 @@ def _start(steps: Sequence[Step], number: int) -> tuple[int, int]:
     return (steps[number - 1].tokens, steps[number - 1].end) if number and steps else (0, 0)
 
 
-def _loss(words: str, place: int, steps: Sequence[Step], number: int | None) -> Loss:
-    if number is None:
-        ends = (at for at, step in enumerate(steps) if step.end > place)
-        number = next(ends, max(len(steps) - 1, 0))
+def _parting(steps: Sequence[Step], wrong: int, start: int, wanted: str, came: str) -> int:
+    """Where what came parts from what is wanted, if that stands in the text so far; else where its chunk begins."""
+    place = start + _common(wanted, came.strip())
+    return place if wanted and start >= 0 and place < steps[wrong].end else _start(steps, wrong)[1]
+
+
+def _common(one: str, other: str) -> int:
+    """Characters with which both begin."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def _loss(words: str, place: int, steps: Sequence[Step]) -> Loss:
+    ends = (at for at, step in enumerate(steps) if step.end > place)
+    number = next(ends, max(len(steps) - 1, 0))
     first = _start(steps, number)[0]
     last = steps[number].tokens - 1 if steps else first
     return Loss(words=words, place=place, chunk=number + 1, first=first, last=max(first, last))
@@ -160,5 +179,7 @@ def _words(part: Part, wanted: str | None, came: str, whole: Heard, other: bool)
     what = f"{part.field}{name}"
     if other:
         return f"{what}: “{one_line(came, SHOWN)}” comes where the whole text gives “{one_line(wanted, SHOWN)}”"
-    left = wanted.removeprefix(came.strip())
+    left = _left(wanted, came)
+    if not left:
+        return f"{what}: the white space at its end differs"
     return f"{what}: “{one_line(left, SHOWN)}” never comes, {len(left):,} of {len(wanted):,} characters"

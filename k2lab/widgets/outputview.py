@@ -31,7 +31,7 @@ def whole(state: Playing, parsed: Parsed, columns: Sequence[Column]) -> View:
     return joined(*parts, *([note("\n".join(state.notes))] if state.notes else []))
 
 
-def summary(columns: Sequence[Column], case: Failure | None) -> str:
+def in_a_line(columns: Sequence[Column], case: Failure | None) -> str:
     """One line: what each parser makes of it, and the first loss of each."""
     return "; ".join(f"{column.name}: {_brief(column, case)}" for column in columns)
 
@@ -39,7 +39,7 @@ def summary(columns: Sequence[Column], case: Failure | None) -> str:
 def _brief(column: Column, case: Failure | None) -> str:
     if column.whole is None:
         return column.words
-    lost = f", in chunks it loses from character {column.lost[0].place:,} on" if column.lost else ""
+    lost = f", in chunks it differs from character {column.lost[0].place:,} on" if column.lost else ""
     return _outcome(column, case) + lost
 
 
@@ -51,7 +51,7 @@ def output(raw: str, parsed: Parsed, columns: Sequence[Column]) -> View:
     for column in columns:
         if column.lost:
             marks.setdefault(column.lost[0].place, []).append(column.name)
-    said = {place: f"▼ from here {', '.join(names)} in chunks" for place, names in marks.items()}
+    said = {place: f"▼ {' and '.join(names)}: in chunks from here on something else" for place, names in marks.items()}
     html, text = [], []
     for piece in parsed.pieces:
         if piece.start >= SHOWN:

@@ -189,7 +189,7 @@ class Playground(Workbench):
         self.stop_button.disabled = not self._asking
         self._draw_clock()
         fault = f"tools: {self.state.fault}; " if self.state.fault else ""
-        self.live.say(fault + outputview.summary(self.columns, self.state.case))
+        self.live.say(fault + outputview.in_a_line(self.columns, self.state.case))
 
     @contextlib.contextmanager
     def _quietly(self) -> Iterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from k2lab.server import parsers
 from k2lab.server.keptparsers import Heard, Step
 from k2lab.server.parsers import Failure, Outcome, grade
 from k2lab.widgets.exploring import nano_tokenizer
-from k2lab.widgets.losses import Loss, losses
+from k2lab.widgets.losses import Loss, lost_in
 from k2lab.wire import Parsed
 
 MOST_CHUNK = 64
@@ -141,7 +141,7 @@ class Column:
     @classmethod
     def of(cls, name: str, raw: str, whole: Heard, fed: Heard | None = None, detail: str = "") -> Column:
         """A parser's answers, and what the chunks lose."""
-        lost = losses(raw, whole, fed) if fed else ()
+        lost = lost_in(raw, whole, fed) if fed else ()
         return cls(name=name, whole=whole, fed=fed, detail=detail or whole.error, lost=lost)
 
     def outcome(self, case: Failure | None) -> Outcome | None:
@@ -152,37 +152,44 @@ class Column:
 def read_by_wire(question: Question) -> tuple[Parsed, tuple[Column, ...]]:
     """k2lab's own reading, tolerant; and its columns, strict and tolerant."""
     tools = question.tools or None
-    made = {strict: wire.parse(question.raw, tools, strict=strict) for strict in (True, False)}
-    names = {True: "wire strict", False: "wire"}
-    return made[False], tuple(_by_wire(names[strict], question, strict, parsed) for strict, parsed in made.items())
+    tolerant, strict = (wire.parse(question.raw, tools, strict=strict) for strict in (False, True))
+    if not question.is_fed:
+        return tolerant, (_column("wire strict", question, strict), _column("wire", question, tolerant))
+    steps, streamed = _streamed(question, None if tolerant.reasoning else False)
+    columns = (
+        _column("wire strict", question, strict, _fed(steps, strict)),
+        _column("wire", question, tolerant, _fed(steps, streamed)),
+    )
+    return tolerant, columns
 
 
-def _by_wire(name: str, question: Question, strict: bool, parsed: Parsed) -> Column:
-    fed = _fed_by_wire(question, strict, parsed) if question.is_fed else None
+def _column(name: str, question: Question, parsed: Parsed, fed: Heard | None = None) -> Column:
     detail = "; ".join(call.reason for call in parsed.calls if call.reason)
     whole = Heard(content=parsed.content or "", calls=parsers.returned(parsed))
     return Column.of(name, question.raw, whole, fed, detail)
 
 
-def _fed_by_wire(question: Question, strict: bool, whole: Parsed) -> Heard:
-    """The stream reader's answer: content as it is settled, the rest and the calls with the last chunk."""
-    thinking = None if whole.reasoning else False
-    stream = wire.OutputStream(question.tools or None, strict=strict, thinking=thinking)
+def _streamed(question: Question, thinking: bool | None) -> tuple[list[Step], Parsed]:
+    """What the stream reader settles with each chunk, which is the same strict and tolerant; and what it reads."""
+    stream = wire.OutputStream(question.tools or None, thinking=thinking)
     steps: list[Step] = []
     at = 0
     for tokens, end in cuts(question.raw, question.chunk):
         steps.append(Step(tokens=tokens, end=end, content=stream.feed(question.raw[at:end]), calls=()))
         at = end
-    parsed = stream.close()
+    return steps, stream.close()
+
+
+def _fed(steps: Sequence[Step], parsed: Parsed) -> Heard:
+    """The answer in chunks: content as it is settled, the rest and the calls with the last one."""
     content, calls = parsed.content or "", parsers.returned(parsed)
-    if steps:
-        settled = "".join(step.content for step in steps)
-        steps[-1] = replace(
-            steps[-1],
-            content=steps[-1].content + content.removeprefix(settled),
-            calls=tuple((at, call.name or "", json.dumps(call.arguments)) for at, call in enumerate(calls)),
-        )
-    return Heard(content=content, calls=calls, steps=tuple(steps))
+    settled = "".join(step.content for step in steps)
+    last = replace(
+        steps[-1],
+        content=steps[-1].content + content.removeprefix(settled),
+        calls=tuple((at, call.name or "", json.dumps(call.arguments)) for at, call in enumerate(calls)),
+    )
+    return Heard(content=content, calls=calls, steps=(*steps[:-1], last))
 
 
 def cuts(raw: str, chunk: int) -> Iterator[tuple[int, int]]:

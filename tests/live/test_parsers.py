@@ -1,15 +1,22 @@
 """The catalogue of failures, asked of the engines' own parsers."""
 
 import json
+import os
+import signal
 
 import pytest
 
+from k2lab.chat import canonical
+from k2lab.errors import EngineError
 from k2lab.nano import folders
 from k2lab.prompt.source import open_source
 from k2lab.server import parsers
 from k2lab.server.endpoint import Endpoint
+from k2lab.server.keptparsers import KeptParser
 from k2lab.show import views
+from k2lab.widgets.losses import lost_in
 from tests.helpers.calls import called
+from tests.helpers.processes import gone
 
 FAILURES = parsers.catalogue()
 
@@ -56,3 +63,33 @@ def test_derender_that_is_not_served_is_grey(servers):
 def test_the_matrix_shows_every_answer(engines_answers):
     shown = views.parser_matrix(engines_answers).text
     assert "9 of 34" in shown and "14 of 34" in shown and "34 of 34" in shown and "✗ leaked" in shown
+
+
+@pytest.mark.parametrize("name", ["0.11.0", "0.32.0"])
+def test_a_parser_that_is_kept_answers_as_the_command_does(engines_answers, name):
+    known = {(answer.case_id, answer.column): answer for answer in engines_answers}
+    parser = KeptParser(name, folders.assemble("current"))
+    try:
+        for number, case in enumerate(FAILURES):
+            for chunk, label in parsers.CHUNKS.items():
+                heard, answer = parser.ask(case.raw_output, case.tools, chunk), known[case.case_id, f"{name} {label}"]
+                assert (heard.content, canonical(heard.calls)) == (answer.content or "", canonical(answer.calls))
+                assert bool(heard.steps) == bool(chunk) and "".join(s.content for s in heard.steps) in (
+                    "",
+                    heard.content,
+                )
+                assert not chunk or heard.error or heard.steps[-1].end == len(case.raw_output)
+            if number == 3:
+                os.kill(parser.pid, signal.SIGKILL)
+                assert gone(parser.pid)
+                with pytest.raises(EngineError, match="gave no answer"):
+                    parser.ask("x", ())
+        case = next(case for case in FAILURES if case.case_id == "documented form")
+        whole, fed = (parser.ask(case.raw_output, case.tools, chunk) for chunk in (0, 7))
+        lost = lost_in(case.raw_output, whole, fed)
+        assert [loss.place for loss in lost] == ([11, 108] if name == "0.11.0" else [])
+        assert parser.ask("x", ()).content == "x"  # without tools, which a release may refuse as an empty list
+    finally:
+        pid = parser.pid
+        parser.close()
+    assert gone(pid)
