@@ -21,6 +21,7 @@ PAPERMILL_TAG = "papermill-error-cell-tag"
 HEADING = re.compile(r"<h([1-6])((?:\s[^>]*)?)>(.*?)</h\1>", re.DOTALL)
 ANCHOR = re.compile(r'<a[^>]*class="anchor-link"[^>]*>.*?</a>', re.DOTALL)
 TAG = re.compile(r"<[^>]*>")
+OTHER_NOTEBOOK = re.compile(r'(<a [^>]*href="(?![a-z]+:|/)[^"#]+)\.ipynb(?=["#])')
 NO_BASE64 = re.compile(r"[^A-Za-z0-9+/=]")
 NAMED = re.compile(r"""<svg[^>]*\saria-label="([^"]+)"|<svg[^>]*>\s*<title[^>]*>([^<]+)</title>""")
 PICTURES = ("image/svg+xml", "image/png", "image/jpeg", "image/gif")
@@ -80,8 +81,9 @@ class _Page:
     pictures: int = 0
 
     def said(self, cell: Any) -> str:
-        """A text cell's HTML, each heading with an id of its own and a link to itself."""
-        return HEADING.sub(self._headed, self._inert(_markdown(cell.source, cell.get("attachments", {}))))
+        """A text cell's HTML: each heading has an id and a link to itself, a link to a notebook leads to its report."""
+        html = self._inert(_markdown(cell.source, cell.get("attachments", {})))
+        return HEADING.sub(self._headed, OTHER_NOTEBOOK.sub(r"\1.html", html))
 
     def shown(self, output: Any) -> Any:
         """An output without what a page does not run, its HTML inert and its pictures with words."""

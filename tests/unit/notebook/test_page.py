@@ -125,6 +125,13 @@ def test_each_section_is_in_the_contents_once_and_the_title_stands_in_the_head()
     assert all(page.count(f'id="{link}"') == 1 for link in links)
 
 
+def test_a_link_to_another_notebook_leads_to_its_report_and_one_elsewhere_stays():
+    said = "[a](1_a.ipynb) [b](x/2.ipynb#Part) [c](https://example.org/c.ipynb) [d](#d.ipynb)"
+    page = to_html(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(said)]), "page")
+    links = re.findall(r'href="([^"]+)"', page)
+    assert links[-4:] == ["1_a.html", "x/2.html#Part", "https://example.org/c.ipynb", "#d.ipynb"]
+
+
 def test_a_figure_says_what_it_shows():
     picture, drawing = (
         {"image/png": "iVBORw0KGgo="},
