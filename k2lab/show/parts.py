@@ -19,6 +19,8 @@ LONGEST_CELL = 20_000
 LONGEST_TEXT = 2_000_000
 """Characters of a prompt or an answer."""
 
+REACHED = 'tabindex="0" role="group" aria-label="shown by k2lab"'
+
 WIDEST_COLUMN = 120
 """Characters that the cells of a text's column are brought to: one longer value makes no other row longer."""
 
@@ -36,7 +38,8 @@ class View:
             object.__setattr__(self, name, visible(getattr(self, name)))
 
     def _repr_html_(self) -> str:
-        return f'<style>{sheet()}</style><div class="k2">{self.html}</div>'
+        """A box that scrolls sideways, so that it is reached by keyboard and has a name."""
+        return f'<style>{sheet()}</style><div class="k2" {REACHED}>{self.html}</div>'
 
     def __repr__(self) -> str:
         return self.text

@@ -18,6 +18,7 @@ from k2lab.repairs import Change, Repaired
 from k2lab.server.parsers import Reading, matrix
 from k2lab.server.probes import GridCell, LiteralCell
 from k2lab.show.benchmarks import arm_summary, bench_summaries, comparison, costs, live, step_table
+from k2lab.show.cards import change_cards, finding_card, finding_cards, repaired_cards
 from k2lab.show.earlier import earlier_calls
 from k2lab.show.parts import View, escape, joined, line, note, table, text
 from k2lab.show.sides import side_by_side, token_table
@@ -67,7 +68,6 @@ __all__ = [
     "tool_limits",
 ]
 
-STATE_SIGN = {"present": "✗", "absent": "✓", "unknown": "?"}
 OUTCOME_SIGN = {"right": "✓", "wrong": "✗ wrong", "lost": "✗ lost", "leaked": "✗ leaked", "not asked": "· not asked"}
 PROMPT_SIGN = {"present": "✗ prompt dropped", "absent": "✓ prompt there", "unknown": "? unknown"}
 YES = {True: "yes", False: "no"}
@@ -171,40 +171,23 @@ def prompt_text(value: Prompt, caption: str = "") -> View:
 
 
 def changes(made: Sequence[Change]) -> View:
-    """What a repair changed, values as they are written in Python."""
-    shown = [
-        {
-            "message": change.message,
-            "field": change.field,
-            "before": repr(change.before),
-            "after": repr(change.after),
-            "reason": change.reason,
-        }
-        for change in made
-    ]
-    return table(shown, "what the repair changed") if shown else line("The repair changed nothing.")
+    """What a repair changed, each change as a diff with its reason."""
+    return change_cards(made)
 
 
 def repaired(value: Repaired) -> View:
     """What a repair changed, and the faults that it left."""
-    left = [{"where": item.path, "what": item.problem, "what to do": item.fix} for item in value.problems]
-    return joined(changes(value.changes), *([table(left, "faults without one right repair")] if left else []))
+    return repaired_cards(value)
 
 
 def finding(value: Finding) -> View:
-    """A verdict with its evidence and the fix."""
-    fix = f"<br>Fix: {escape(value.fix)}" if value.fix else ""
-    sign = STATE_SIGN[value.state]
-    title = f"{sign} {value.state}: {value.problem}"
-    lines = [title, f"  {value.evidence}", *([f"  Fix: {value.fix}"] if value.fix else [])]
-    shown = f'<p class="{value.state}"><b>{escape(title)}</b><br>{escape(value.evidence)}{fix}</p>'
-    return View(html=shown, text="\n".join(lines))
+    """A verdict with its evidence, the fix, and where it is told."""
+    return finding_card(value)
 
 
 def finding_list(values: Iterable[Finding]) -> View:
     """Findings under each other."""
-    shown = [finding(value) for value in values]
-    return View(html="".join(view.html for view in shown), text="\n".join(view.text for view in shown))
+    return finding_cards(values)
 
 
 def grid(cells: Iterable[GridCell]) -> View:

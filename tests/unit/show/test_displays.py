@@ -57,7 +57,7 @@ def shown(value):
         (ANSWER, 'f({"x": "<i>"})'),
         (REQUEST, "temperature"),
         (Exchange(request=REQUEST, answer=ANSWER), "finish_reason"),
-        (FINDING, "Fix: serve a template"),
+        (FINDING, "serve a template"),
         (repairs.repair(HISTORY), "what the repair changed"),
         (wire.parse(OUTPUT), "functions."),
         (COMPARED, "McNemar"),
@@ -71,7 +71,7 @@ def shown(value):
 def test_a_record_that_ends_a_cell_shows_itself_as_html_and_as_text(value, said):
     data = shown(value)
     assert said in data["text/plain"] and said in html.unescape(data["text/html"])
-    assert "object at 0x" not in data["text/plain"] and '<div class="k2">' in data["text/html"]
+    assert "object at 0x" not in data["text/plain"] and '<div class="k2" tabindex="0" role="group"' in data["text/html"]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,10 @@ def test_importing_k2lab_in_a_kernel_is_enough():
         'shell.run_cell(\'k2lab.Finding.of("prompt_differs", "absent", "all 3 ids are equal")\')\n'
         "shell.run_cell('print(light)')"
     )
-    assert "✓ absent: another prompt than the source's\n  all 3 ids are equal" in said and "True" in said
+    assert (
+        "✓ absent: another prompt than the source's\n  Layer: render\n  Evidence: all 3 ids are equal" in said
+        and "True" in said
+    )
 
 
 def test_elsewhere_it_costs_nothing():

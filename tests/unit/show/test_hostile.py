@@ -19,6 +19,7 @@ from k2lab.notebook.fetching import fetched
 from k2lab.prompt.alignment import diff
 from k2lab.prompt.rendering import render
 from k2lab.prompt.source import open_source
+from k2lab.repairs import Change
 from k2lab.server.parsers import Reading
 from k2lab.server.probes import GridCell, LiteralCell
 from k2lab.show import displays, plots, views
@@ -121,6 +122,7 @@ GROWING = {
     "answer": lambda text: views.answer(answer(text), text),
     "request": lambda text: views.request(request(text), text),
     "strip": lambda text: views.prompt_strip(prompt(text), text),
+    "changes": lambda text: views.changes([Change(message=0, field=text, before=text, after=f"{text}!", reason=text)]),
     "ids": lambda text: views.token_strip(prompt(text).token_ids, source().tokenizer, text),
 }
 """Views that have more elements the more there is to show."""
