@@ -14,6 +14,8 @@ from k2lab.server.keptparsers import Heard, Step
 
 SHOWN = 60
 """Characters of a text in a line."""
+BEFORE = 12
+"""Of them, those before the first that differs."""
 
 
 class Part(NamedTuple):
@@ -178,7 +180,9 @@ def _words(part: Part, wanted: str | None, came: str, whole: Heard, other: bool)
         return f"the call{name.removeprefix(' of call')} never comes"
     what = f"{part.field}{name}"
     if other:
-        return f"{what}: “{one_line(came, SHOWN)}” comes where the whole text gives “{one_line(wanted, SHOWN)}”"
+        at = max(0, _common(wanted, came.strip()) - BEFORE)
+        said, whole_said = (f"{'…' * (at > 0)}{one_line(text.strip()[at:], SHOWN)}" for text in (came, wanted))
+        return f"{what}: “{said}” comes where the whole text gives “{whole_said}”"
     left = _left(wanted, came)
     if not left:
         return f"{what}: the white space at its end differs"

@@ -90,7 +90,7 @@ def columns_table(columns: Sequence[Column], case: Failure | None, chunk: int) -
         fed = f"{chunk} token{'s' * (chunk != 1)} at a time"
         rows.append(_row(fed, columns, [_fed(column) for column in columns]))
     if any(column.detail for column in columns):
-        rows.append(_row("it says", columns, [shortened(column.detail, VALUE) for column in columns]))
+        rows.append(_row("why", columns, [shortened(column.detail, VALUE) for column in columns]))
     return table(rows, "What each parser makes of it")
 
 

@@ -58,6 +58,12 @@ def test_what_is_lost_is_named_with_its_place(one, other, words, place, chunk):
     assert f"character {place}, in chunk {chunk} (token {chunk - 1})" in found.where
 
 
+def test_of_long_texts_the_part_is_shown_in_which_they_differ():
+    long = "a word " * 20
+    found = lost_in(long + "here", whole(long + "here"), fed(long + "here", long + "there"))[0]
+    assert "“…word a word there” comes where the whole text gives “…word a word here”" in found.words
+
+
 def test_what_only_comes_later_or_is_spelled_otherwise_is_no_loss():
     assert not lost_in(RAW, whole("look up", ("f", '{"x": 1}')), fed(RAW, "", "", "look up ", (3, "f", '{"x":1.0}')))
 
