@@ -15,7 +15,7 @@ from k2lab.widgets.playing import Column, Question
 
 NOT_ASKED = "not asked: press Ask"
 STOPPED = "stopped: press Ask to ask again"
-WAITS = "…"
+WAITS = "asking …"
 
 
 class Asker:

@@ -36,7 +36,7 @@ export default {
 STYLE = """
 .k2-slider.k2 { display: flex; flex-wrap: wrap; align-items: center; gap: .6em; padding: .2em 2px; }
 .k2-slider.k2 { background: none; overflow: visible; }
-.k2-slider label { width: 8em; text-align: right; }
+.k2-slider label { min-width: 8em; text-align: right; white-space: nowrap; }
 .k2-slider input { width: 20em; accent-color: var(--k2-accent); }
 .k2-slider input:focus-visible { outline: 2px solid var(--k2-accent); outline-offset: 2px; }
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.helpers import browsing
+
 OPEN = """
 import os, pathlib, sys, tempfile
 import k2lab.notebook as k2
@@ -31,9 +33,7 @@ def test_an_output_is_edited_fed_in_chunks_and_asked_about(page, lab, axe, scree
     shown.locator("mark", has_text="in chunks from here on something else").wait_for()
     assert "“! <|tool_calls_section_begin|>" in table.inner_text() or "at character 4, in chunk 1" in table.inner_text()
     table.get_by_text("music").first.wait_for()
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        page.wait_for_function(f"document.body.dataset.jpThemeLight === '{str(scheme == 'light').lower()}'")
+    for scheme in browsing.schemes(page):
         axe(page, ".jp-OutputArea-output")
         screenshot(f"playground-{scheme}", shown)
     shown.get_by_role("button", name="Stop").click()

@@ -62,7 +62,7 @@ def test_releases_are_asked_by_the_button_and_then_about_each_edit(shown):
     shown.slider.value = 2
     assert asker.parser.pid is None and shown.columns[-1].words == "not asked: press Ask"
     shown.button.click()
-    assert shown.columns[-1].words == "…" and not shown.stop_button.disabled
+    assert shown.columns[-1].words == "asking …" and not shown.stop_button.disabled
     shown.wait()
     assert shown.columns[-1].whole.content == "Hi! there"
     assert "“! there” never comes" in shown.view().text or "comes where the whole text gives" in shown.view().text
