@@ -75,7 +75,7 @@ def limits() -> str:
     from k2lab.notebook import execution
     from k2lab.prompt import confined
     from k2lab.prompt import files as folders
-    from k2lab.server import session, transport
+    from k2lab.server import parsers, session, transport
     from k2lab.show import parts
 
     mib = 1 << 20
@@ -86,6 +86,8 @@ def limits() -> str:
         "a chat template's file": f"{folders.MAX_TEMPLATE_BYTES // mib} MiB",
         "an unknown template or tokenizer": f"{template.cpu_s} s of CPU time, {template.wall_s:.0f} s in all,"
         f" {template.memory // mib} MiB of memory, {template.text:,} characters",
+        "one output through an engine's parser": f"{parsers.CPU_S} s of CPU time,"
+        f" {parsers.MEMORY // mib} MiB of memory beside the engine's",
         "an answer of a server": f"{transport.TIMEOUT_S:.0f} s in all ({Limits().timeout_s:.0f} s in a benchmark, or"
         f" `--timeout`), {transport.MAX_ANSWER_BYTES // mib} MiB before and after decompression",
         "one event of a stream": f"{session.MAX_EVENT_BYTES // mib} MiB",

@@ -1,6 +1,9 @@
-"""Run vLLM's own Kimi parser on chosen outputs: ``python parser_worker.py MODEL_FOLDER < CASES > ANSWERS``.
+"""Run vLLM's own Kimi parser on chosen outputs: ``python parser_worker.py FOLDER CPU_S MEMORY < CASES > ANSWERS``.
 
-Run by an engine's interpreter, by path; it needs nothing of k2lab. Each line of
+Run by an engine's interpreter, by path; it needs nothing of k2lab. The files of FOLDER are a stranger's: once the
+engine is imported, a process of its own reads them and each case within CPU_S seconds of processor time and MEMORY
+bytes more than it has. Where they do not suffice, the last line of the output is ``{"failed": why}``.
+ Each line of
 the input is ``{"id", "raw_output", "tools", "chunk"}``, ``chunk`` being 0 for
 the whole text at once, or the number of tokens that are fed at a time. Each
 line of the output is ``{"id", "chunk", "content", "calls", "error"}``; of a case with
@@ -10,10 +13,24 @@ calls]``, the first two counted from the start, the others what was said then.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
+import resource
+import signal
 import sys
+import traceback
+from collections.abc import Callable
 from typing import Any
+
+OUT_OF_MEMORY = 3
+"""Exit status of a process that met its limit in Python."""
+
+SET_DEATH_SIGNAL = 1
+"""``PR_SET_PDEATHSIG`` of Linux."""
+
+NEXT_STEP = "try a shorter output, or a folder whose tokenizer.json you know"
 
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # vLLM prints where it likes; standard output is for answers
@@ -72,13 +89,12 @@ def streamed(parser: Any, tokenizer: Any, text: str, request: Any, chunk: int, s
     return {"content": "".join(content), "calls": [calls[index] for index in sorted(calls)]}
 
 
-def main(folder: str) -> None:
+def answer_all(folder: str, cpu_s: int, tokenizer_class: Any, parser_of: Any, request_of: Any) -> None:
     """Answer every line of standard input."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)  # else it asks, and reads our lines
-    parser_of, request_of = parser_class(), request_class()
+    allow(cpu_s)
+    tokenizer = tokenizer_class.from_pretrained(folder, trust_remote_code=False)  # else it asks, and reads our lines
     for line in sys.stdin:
+        allow(cpu_s)
         case = json.loads(line)
         answer: dict[str, Any] = {"content": None, "calls": []}
         error = ""
@@ -94,11 +110,73 @@ def main(folder: str) -> None:
             chunk = case["chunk"]
             fed = chunk > 0
             answer = streamed(parser, tokenizer, text, request, chunk, steps) if fed else whole(parser, text, request)
+        except MemoryError:
+            raise
         except Exception as fault:
             error = f"{type(fault).__name__}: {fault}"
         told = {"id": case["id"], "chunk": case["chunk"], **answer, "error": error}
         print(json.dumps(told | ({"steps": steps} if case.get("steps") else {})), file=answers, flush=True)
 
 
+def allow(cpu_s: int) -> None:
+    """So much processor time from now on; then the kernel ends this process, whatever code it is in."""
+    signal.setitimer(signal.ITIMER_PROF, cpu_s)
+
+
+def bound(memory: int) -> None:
+    """So many bytes of address space more than are taken now, where the system keeps such a limit: macOS does not."""
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/statm") as file:
+        taken = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + memory,) * 2)
+
+
+def end_with(parent: int) -> None:
+    """Have the kernel end this process when its parent is, where it is Linux's."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def status_of(job: Callable[[], None]) -> int:
+    """Run a job in a fork; the fork's exit status, or minus the number of the signal that ended it."""
+    parent = os.getpid()
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = 1
+    try:
+        end_with(parent)
+        job()
+        status = 0
+    except MemoryError:
+        status = OUT_OF_MEMORY
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+    os._exit(status)
+
+
+def main(folder: str, cpu_s: int, memory: int) -> None:
+    """Answer every line of standard input, within limits."""
+    from transformers import AutoTokenizer
+
+    classes = AutoTokenizer, parser_class(), request_class()
+
+    def job() -> None:
+        bound(memory)
+        answer_all(folder, cpu_s, *classes)
+
+    status = status_of(job)
+    taken = {
+        -signal.SIGPROF: f"{cpu_s} s of processor time",
+        -signal.SIGABRT: f"{memory / 2**30:g} GiB of memory",  # how Rust and C++ end for want of it
+        OUT_OF_MEMORY: f"{memory / 2**30:g} GiB of memory",
+    }
+    if status in taken:
+        failed = f"its tokenizer and parser took more than {taken[status]} for one output: {NEXT_STEP}"
+        print(json.dumps({"failed": failed}), file=answers, flush=True)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

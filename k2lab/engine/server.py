@@ -16,7 +16,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from threading import Event
 from typing import IO
@@ -24,11 +24,11 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from k2lab import kept, paths
+from k2lab import files, jsonread, kept, paths
 from k2lab.engine import flags as owned
 from k2lab.engine import supervisor, warm
 from k2lab.engine.listening import check_listening
-from k2lab.errors import EngineError
+from k2lab.errors import EngineError, InputError
 from k2lab.prompt import consent
 
 log = logging.getLogger(__name__)
@@ -229,10 +229,8 @@ def running() -> list[Server]:
     """Servers that were started and still run, oldest first; records of dead ones are removed."""
     found: list[Server] = []
     for path in _servers_dir().glob("*.json"):
-        try:
-            data = json.loads(path.read_text())
-            server = Server(**{**data, "flags": tuple(data.get("flags", ()))})
-        except (OSError, ValueError, TypeError):
+        server = _recorded(path)
+        if server is None:
             continue
         if server.alive():
             found.append(server)
@@ -351,6 +349,31 @@ def environment(engine: str) -> dict[str, str]:
     return {**_tuning(engine), **inherited, **ENVIRONMENT}
 
 
+_KINDS: Mapping[str, type] = {"str": str, "int": int, "float": float}
+"""The types of a record's fields, as JSON has them."""
+
+LARGEST_RECORD_BYTES = 1 << 20
+
+
+def _recorded(path: Path) -> Server | None:
+    """The server of a record; ``None`` where the file is not one of ours, or stands under another's name."""
+    try:
+        data = jsonread.read_json(files.read_bytes(path, "record", most=LARGEST_RECORD_BYTES))
+    except (InputError, jsonread.NotJSON):
+        return None
+    if not isinstance(data, dict):
+        return None
+    flags = data.setdefault("flags", [])
+    plain = {field.name: _KINDS[str(field.type)] for field in fields(Server) if field.name != "flags"}
+    if data.keys() != plain.keys() | {"flags"} or data["server_id"] != path.stem:
+        return None
+    if not all(type(data[name]) is kind for name, kind in plain.items()):
+        return None
+    if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
+        return None
+    return Server(**{**data, "flags": tuple(flags)})
+
+
 def _forget_logs(folder: Path) -> None:
     """Remove logs of servers that have ended: those that are old, and the oldest of many."""
     live = {server.log for server in running()}
@@ -436,7 +459,7 @@ def _process(pid: int, started: float) -> psutil.Process | None:
         process = psutil.Process(pid)
         same = abs(process.create_time() - started) < 1.0
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.NoSuchProcess:
+    except (psutil.Error, ValueError, OverflowError):  # also a number that is none of a process
         return None
 
 

@@ -8,12 +8,13 @@ import logging
 import os
 import platform
 import shutil
+from collections.abc import Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from k2lab import engine, paths
-from k2lab.errors import EngineError
+from k2lab import engine, files, kept, paths
+from k2lab.errors import EngineError, InputError
 from k2lab.families.special import BOS, END, PAD
 from k2lab.nano import corpus, evaluate, folders, synth, tokenizer
 from k2lab.prompt import templates
@@ -60,15 +61,19 @@ def build_model(out: Path, *, engine_name: str = "0.32.0", recipe: Recipe | None
     if python is None:
         raise EngineError("training needs an interpreter that has torch, not a server: name a version")
     work = _work_dir(recipe)
+    if out.resolve() == work.resolve():
+        raise InputError(f"{out} is where the training keeps its own files: name another folder")
     if not (work / "plan.json").exists():
         prepare(work, recipe)
+    _plan(work)
     if not (work / "run.json").exists():
         _train(python, work)
+    _run(work)
     install_weights(work, out)
     log.info("evaluating on %d held-out turns, vLLM %s", EVALUATION_TURNS, engine_name)
     with engine.serve(engine_name, folders.assemble("current", out)) as base_url:
         scored = evaluate.run(Endpoint(base_url), evaluation_cases())
-    write_card(out, json.loads((work / "run.json").read_text()), recipe, scored, engine_name)
+    write_card(out, _run(work), recipe, scored, engine_name)
     log.info("%s", (out / "README.md").read_text())
 
 
@@ -83,7 +88,7 @@ def prepare(work: Path, recipe: Recipe) -> None:
     made.save(str(work / "tokenizer.json"))
     ids = {key: made.token_to_id(text) for key, text in _SPECIAL.items()}
     plan = {key: value for key, value in asdict(recipe).items() if key != "conversations"}
-    (work / "plan.json").write_text(json.dumps({**plan, "model": {**SHAPE, **ids}}))
+    kept.write_whole(work / "plan.json", json.dumps({**plan, "model": {**SHAPE, **ids}}))
     log.info("%d tokens, %.0f%% of them written by the assistant", len(data.ids), 100 * data.mask.mean())
 
 
@@ -104,6 +109,38 @@ def _work_dir(recipe: Recipe) -> Path:
     return paths.cache_dir() / "nano" / digest.hexdigest()[:12]
 
 
+def _plan(work: Path) -> dict[str, Any]:
+    """The settings of a training that was prepared."""
+    plan = _left(work / "plan.json", asdict(Recipe()).keys() - {"conversations"} | {"model"})
+    model = plan["model"]
+    if not isinstance(model, dict) or model.keys() != SHAPE.keys() | _SPECIAL.keys():
+        raise _damaged(work / "plan.json")
+    return plan
+
+
+def _run(work: Path) -> dict[str, Any]:
+    """What a training that was finished says of itself."""
+    run = _left(work / "run.json", {"parameters", "tokens", "seconds", "device", "torch"})
+    if not all(type(run[name]) in (int, float) for name in ("parameters", "tokens", "seconds")):
+        raise _damaged(work / "run.json")
+    return run
+
+
+def _left(path: Path, names: Set[str]) -> dict[str, Any]:
+    """A file that an earlier step left; raises :class:`InputError` where it lacks one of the names."""
+    try:
+        data = files.read_json(path, "the training's")
+    except InputError:
+        raise _damaged(path) from None
+    if not isinstance(data, dict) or not names <= data.keys():
+        raise _damaged(path)
+    return data
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{path} is not as the training leaves it: remove {path.parent} to train anew")
+
+
 def _train(python: Path, work: Path) -> None:
     log.info("training in %s; an interrupted run goes on from its last checkpoint", paths.shown(work))
     command = [str(python), "-u", str(TRAINER), str(work), str(work)]
@@ -115,7 +152,7 @@ def _train(python: Path, work: Path) -> None:
 def install_weights(work: Path, out: Path) -> None:
     """Copy weights and tokenizer, and write configurations that transformers 4 and 5 both read."""
     out.mkdir(parents=True, exist_ok=True)
-    plan = json.loads((work / "plan.json").read_text())["model"]
+    plan = _plan(work)["model"]
     config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "dtype": "float32", **plan}
     config |= {"hidden_act": "silu", "attention_bias": False, "torch_dtype": "float32"}
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")

@@ -225,7 +225,9 @@ def write(model: LlamaForCausalLM, out_dir: Path, state: dict[str, Any], device:
         "torch": torch.__version__,
         "plan": state["plan"],
     }
-    (out_dir / "run.json").write_text(json.dumps(run, indent=2) + "\n")
+    fresh = out_dir / "run.json.new"
+    fresh.write_text(json.dumps(run, indent=2) + "\n")
+    fresh.replace(out_dir / "run.json")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,9 @@ CHUNKS: Mapping[int, str] = {0: "whole", 1: "1 token", 7: "7 tokens"}
 WORKER = Path(engine.__file__).with_name("parser_worker.py")
 TIMEOUT_S = 300.0
 
+CPU_S, MEMORY = 30, 2 << 30
+"""Processor time for one output, and for reading the folder; bytes of memory beside the engine's own."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
@@ -206,6 +209,11 @@ class _Said:
         return contents[0] == contents[1] and canonical(self.calls) == canonical(other.calls)
 
 
+def worker(folder: Path) -> list[str]:
+    """What follows an engine's interpreter on the command line that asks its parser."""
+    return [str(WORKER), str(folder), str(CPU_S), str(MEMORY)]
+
+
 def _run_worker(python: Path, name: str, failures: Sequence[Failure], folder: Path) -> dict[tuple[str, int], _Said]:
     asked = [
         {"id": f.case_id, "raw_output": f.raw_output, "tools": list(f.tools), "chunk": chunk}
@@ -214,10 +222,12 @@ def _run_worker(python: Path, name: str, failures: Sequence[Failure], folder: Pa
     ]
     lines = "".join(json.dumps(case) + "\n" for case in asked)
     try:
-        out, errors = warm.run(python, [str(WORKER), str(folder)], environment(name), lines, TIMEOUT_S)
+        out, errors = warm.run(python, worker(folder), environment(name), lines, TIMEOUT_S)
     except TimeoutError:
         raise EngineError(f"the parser of {python} did not answer within {TIMEOUT_S:.0f} s") from None
     answers = [json.loads(line) for line in out.splitlines()]
+    if answers and "failed" in answers[-1]:
+        raise EngineError(answers[-1]["failed"])
     if len(answers) != len(asked):
         last = (errors.strip().splitlines() or ["no message"])[-1]
         raise EngineError(f"its parser could not be run: {last}")

@@ -1,3 +1,4 @@
+import json
 import logging
 import os
 import re
@@ -406,6 +407,40 @@ def test_records_and_logs_are_their_owners_alone_under_any_umask_and_old_ones_ar
         assert "old-0.log" not in rights and len(list(folder.glob("old-*"))) == server_module.LOGS_KEPT
     finally:
         engine.stop(server)
+
+
+def test_what_is_no_record_of_a_server_names_none_and_is_left_alone(cache, tmp_path):
+    folder = cache / "servers"
+    folder.mkdir(parents=True)
+    good = {
+        **dict.fromkeys(("engine", "model", "base_url", "log", "command"), "x"),
+        "server_id": "a-1",
+        "supervisor_pid": os.getpid(),
+        "supervisor_started": psutil.Process().create_time(),
+        "server_pid": 1,
+        "flags": [],
+    }
+    (folder / "a-1.json").write_text(json.dumps(good))
+    assert [server.server_id for server in engine.running()] == ["a-1"]
+    bad = [
+        good | {"server_id": "../a-1"},
+        good | {"supervisor_pid": "1"},
+        good | {"flags": [1]},
+        good | {"x": 1},
+        [],
+        7,
+    ]
+    for number, value in enumerate(bad):
+        (folder / f"bad-{number}.json").write_text(json.dumps(value))
+    os.mkfifo(folder / "pipe.json")
+    (folder / "deep.json").write_text("[" * 100_000)
+    assert [server.server_id for server in engine.running()] == ["a-1"] and len(list(folder.iterdir())) == 9
+
+
+def test_a_command_that_takes_too_long_has_failed():
+    with pytest.raises(EngineError, match="it failed") as caught:
+        list(child.lines_of([sys.executable, "-c", "import time; time.sleep(60)"], "it failed", within_s=0.2))
+    assert caught.type is EngineError and not child._running
 
 
 def test_a_group_whose_last_process_is_a_zombie_has_ended():
