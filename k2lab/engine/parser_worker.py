@@ -24,9 +24,6 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-OUT_OF_MEMORY = 3
-"""Exit status of a process that met its limit in Python."""
-
 SET_DEATH_SIGNAL = 1
 """``PR_SET_PDEATHSIG`` of Linux."""
 
@@ -125,6 +122,7 @@ def allow(cpu_s: int) -> None:
 
 def bound(memory: int) -> None:
     """So many bytes of address space more than are taken now, where the system keeps such a limit: macOS does not."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError, ValueError), open("/proc/self/statm") as file:
         taken = int(file.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + memory,) * 2)
@@ -150,7 +148,7 @@ def status_of(job: Callable[[], None]) -> int:
         job()
         status = 0
     except MemoryError:
-        status = OUT_OF_MEMORY
+        os.abort()  # as Rust and C++ end for want of it
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()
@@ -170,8 +168,7 @@ def main(folder: str, cpu_s: int, memory: int) -> None:
     status = status_of(job)
     taken = {
         -signal.SIGPROF: f"{cpu_s} s of processor time",
-        -signal.SIGABRT: f"{memory / 2**30:g} GiB of memory",  # how Rust and C++ end for want of it
-        OUT_OF_MEMORY: f"{memory / 2**30:g} GiB of memory",
+        -signal.SIGABRT: f"{memory / 2**30:g} GiB of memory",
     }
     if status in taken:
         failed = f"its tokenizer and parser took more than {taken[status]} for one output: {NEXT_STEP}"
