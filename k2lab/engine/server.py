@@ -24,11 +24,11 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from k2lab import files, jsonread, kept, paths
+from k2lab import kept, paths
 from k2lab.engine import flags as owned
-from k2lab.engine import supervisor, warm
+from k2lab.engine import record, supervisor, warm
 from k2lab.engine.listening import check_listening
-from k2lab.errors import EngineError, InputError
+from k2lab.errors import EngineError
 from k2lab.prompt import consent
 
 log = logging.getLogger(__name__)
@@ -349,29 +349,10 @@ def environment(engine: str) -> dict[str, str]:
     return {**_tuning(engine), **inherited, **ENVIRONMENT}
 
 
-_KINDS: Mapping[str, type] = {"str": str, "int": int, "float": float}
-"""The types of a record's fields, as JSON has them."""
-
-LARGEST_RECORD_BYTES = 1 << 20
-
-
 def _recorded(path: Path) -> Server | None:
     """The server of a record; ``None`` where the file is not one of ours, or stands under another's name."""
-    try:
-        data = jsonread.read_json(files.read_bytes(path, "record", most=LARGEST_RECORD_BYTES))
-    except (InputError, jsonread.NotJSON):
-        return None
-    if not isinstance(data, dict):
-        return None
-    flags = data.setdefault("flags", [])
-    plain = {field.name: _KINDS[str(field.type)] for field in fields(Server) if field.name != "flags"}
-    if data.keys() != plain.keys() | {"flags"} or data["server_id"] != path.stem:
-        return None
-    if not all(type(data[name]) is kind for name, kind in plain.items()):
-        return None
-    if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
-        return None
-    return Server(**{**data, "flags": tuple(flags)})
+    data = record.read(path, {field.name: str(field.type) for field in fields(Server)}, {"flags": []})
+    return Server(**{**data, "flags": tuple(data["flags"])}) if data and data["server_id"] == path.stem else None
 
 
 def _forget_logs(folder: Path) -> None:

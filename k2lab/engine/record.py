@@ -1,0 +1,32 @@
+"""A small record in the cache, which another version may have written, or a disk that was full."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from k2lab import files, jsonread
+from k2lab.errors import InputError
+
+LARGEST_BYTES = 1 << 20
+
+KINDS: Mapping[str, type] = {"str": str, "int": int, "float": float, "tuple[str, ...]": list}
+"""Types of fields, as JSON has them."""
+
+
+def read(path: Path, kinds: Mapping[str, str], lacking: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    """A JSON object of just these fields, each of its type; ``None`` for anything else.
+
+    ``lacking`` are the values of fields that older records have not.
+    """
+    try:
+        data = jsonread.read_json(files.read_bytes(path, "record", most=LARGEST_BYTES))
+    except (InputError, jsonread.NotJSON):
+        return None
+    if not isinstance(data, dict):
+        return None
+    data = {**(lacking or {}), **data}
+    fits = data.keys() == kinds.keys() and all(type(data[name]) is KINDS[kind] for name, kind in kinds.items())
+    texts = all(isinstance(item, str) for value in data.values() if isinstance(value, list) for item in value)
+    return data if fits and texts else None
