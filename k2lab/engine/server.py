@@ -26,7 +26,7 @@ import psutil
 
 from k2lab import kept, paths
 from k2lab.engine import flags as owned
-from k2lab.engine import record, supervisor, warm
+from k2lab.engine import smallrecords, supervisor, warm
 from k2lab.engine.listening import check_listening
 from k2lab.errors import EngineError
 from k2lab.prompt import consent
@@ -351,7 +351,7 @@ def environment(engine: str) -> dict[str, str]:
 
 def _recorded(path: Path) -> Server | None:
     """The server of a record; ``None`` where the file is not one of ours, or stands under another's name."""
-    data = record.read(path, {field.name: str(field.type) for field in fields(Server)}, {"flags": []})
+    data = smallrecords.read(path, {field.name: str(field.type) for field in fields(Server)}, {"flags": []})
     return Server(**{**data, "flags": tuple(data["flags"])}) if data and data["server_id"] == path.stem else None
 
 
