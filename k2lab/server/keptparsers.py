@@ -19,7 +19,7 @@ from k2lab.chat import ToolCall, canonical
 from k2lab.engine import warm
 from k2lab.engine.server import environment
 from k2lab.errors import EngineError
-from k2lab.server.parsers import asking
+from k2lab.server.parsers import command_of
 
 START_S = 240.0
 """For the first answer, before which the engine is imported."""
@@ -170,7 +170,7 @@ def _started(
     python: Path, folder: Path, variables: Mapping[str, str], files: Sequence[IO[bytes]], cancel: threading.Event
 ) -> warm.Fork | subprocess.Popen[bytes]:
     """The worker, forked from the engine's warm process, or an interpreter of its own."""
-    argv = asking(folder)
+    argv = command_of(folder)
     try:
         fork = warm.fork(python, argv, variables, cancel)
         fork.begin(files)

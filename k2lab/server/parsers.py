@@ -209,7 +209,7 @@ class _Said:
         return contents[0] == contents[1] and canonical(self.calls) == canonical(other.calls)
 
 
-def asking(folder: Path) -> list[str]:
+def command_of(folder: Path) -> list[str]:
     """What follows an engine's interpreter on the command line that asks its parser."""
     return [str(WORKER), str(folder), str(CPU_S), str(MEMORY)]
 
@@ -222,7 +222,7 @@ def _run_worker(python: Path, name: str, failures: Sequence[Failure], folder: Pa
     ]
     lines = "".join(json.dumps(case) + "\n" for case in asked)
     try:
-        out, errors = warm.run(python, asking(folder), environment(name), lines, TIMEOUT_S)
+        out, errors = warm.run(python, command_of(folder), environment(name), lines, TIMEOUT_S)
     except TimeoutError:
         raise EngineError(f"the parser of {python} did not answer within {TIMEOUT_S:.0f} s") from None
     answers = [json.loads(line) for line in out.splitlines()]
