@@ -22,8 +22,8 @@ def finding_card(value: Finding) -> View:
     told = {"Layer": value.layer, "Place": value.place, "Evidence": value.evidence, "Fix": value.fix}
     held = {name: shortened(said, LONGEST_CELL) for name, said in told.items() if said}
     facts = "".join(f"<dt>{name}</dt><dd>{escape(said)}</dd>" for name, said in held.items())
-    sources = "".join(f"<dd>{_source(said)}</dd>" for said in value.sources)
-    rest = f"<dt>Sources</dt>{sources}" if sources else ""
+    sources = "<br>".join(map(_source, value.sources))
+    rest = f"<dt>Sources</dt><dd>{sources}</dd>" if sources else ""
     lines = [title, *(f"  {name}: {_indented(said)}" for name, said in held.items())]
     lines += [f"  Sources: {' '.join(value.sources)}"] if value.sources else []
     return View(

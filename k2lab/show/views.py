@@ -20,6 +20,7 @@ from k2lab.server.probes import GridCell, LiteralCell
 from k2lab.show.benchmarks import arm_summary, bench_summaries, comparison, costs, live, step_table
 from k2lab.show.cards import change_cards, finding_card, finding_cards, repaired_cards
 from k2lab.show.earlier import earlier_calls
+from k2lab.show.outputs import output_view
 from k2lab.show.parts import View, escape, joined, line, note, table, text
 from k2lab.show.sides import side_by_side, token_table
 from k2lab.show.strip import prompt_strip, token_strip
@@ -146,20 +147,8 @@ def exchange(value: Exchange) -> View:
 
 
 def output(value: Parsed) -> View:
-    """A raw output as it was read: its calls with their status, its content, what is odd."""
-    rows = [
-        {
-            "call": call.name,
-            "arguments": call.arguments_raw,
-            "id": call.id,
-            "status": call.status,
-            "reason": call.reason,
-        }
-        for call in value.calls
-    ]
-    said = {"content": repr(value.content), "reasoning": value.reasoning, "stray": value.stray, "notes": value.notes}
-    told = {name: fact for name, fact in said.items() if name == "content" or fact}
-    return joined(*([table(rows)] if rows else []), facts(told))
+    """A raw output as it was read: its text with what each piece was taken for, its calls, what is odd."""
+    return output_view(value)
 
 
 def prompt_text(value: Prompt, caption: str = "") -> View:

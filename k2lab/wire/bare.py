@@ -31,13 +31,12 @@ PREFIX = "functions."
 
 
 class Bare(NamedTuple):
-    """An id with arguments in ``[start, end)`` of the text; ``arguments`` is ``None`` where they are no object."""
+    """An id in ``[start, brace)``, its arguments in ``[brace, end)``; ``None`` where they are no object."""
 
     start: int
+    brace: int
     end: int
-    id: str
     arguments: dict[str, object] | None
-    raw: str
     reason: str
 
 
@@ -56,4 +55,4 @@ def bare_calls(text: str, piece: Piece, names: Container[str] | None) -> Iterato
         found = read.value if isinstance(read.value, dict) else None
         end = match.end() + read.stop if read.value is not INVALID else limit
         reason = REASON if found is not None else f"{REASON}; {arguments.where(inside, read.stop, read.fault)}"
-        yield Bare(match.start(), end, match[0].rstrip(), found, text[match.end() : end], reason)
+        yield Bare(match.start(), match.end(), end, found, reason)

@@ -23,6 +23,7 @@ from k2lab.wire.records import (
     Parsed,
     Piece,
     PieceKind,
+    Span,
     Status,
 )
 
@@ -78,6 +79,7 @@ class Reader:
             calls=calls,
             stray=kept,
             pieces=tuple(pieces),
+            texts=tuple(self.text[p.start : p.end] for p in pieces),
             notes=notes,
         )
 
@@ -155,7 +157,9 @@ class Reader:
         if (follower is None or follower.of_turn) and not between.strip():
             end = self.payloads.limit(number + 1)
             self._add("content", place, opening.start)
-            self._add_call(self._record(opening.start, end, "", "truncated", ["ends after the section begin"]))
+            self._add_call(
+                self._record(opening.start, end, Span(end, end), "truncated", ["ends after the section begin"])
+            )
             return end, number + 1
         if self._opens_calls(number):
             self._add("content", place, opening.start)
@@ -181,16 +185,19 @@ class Reader:
         mark = self.marks[number]
         self._add("content", place, mark.start)
         end, following = self.payloads.region(mark.end, number + 1), number + 1
-        header, brace, rest = self.text[mark.end : end].partition("{")
-        read = arguments.decode(brace + rest) if brace else Read(EMPTY, 0)
+        brace = self.text.find("{", mark.end, end)
+        header, given = Span(mark.end, end), None
+        if brace >= 0:
+            header, given = Span(mark.end, brace), Span(brace, end)
+        read = arguments.decode(self.text[brace:end]) if given else Read(EMPTY, 0)
         value = read.value if isinstance(read.value, dict) else None
         if following < len(self.marks) and self.marks[following].start == end:
             closing = self.marks[following]
             if closing.kind in (CALL_END, SECTION_END):
                 end, following = closing.end, following + 1
-        header = header if len(header) <= LEAK_WINDOW else ""
-        found = identify(header, None, self.schemas)
-        call = self._made(mark.start, end, header, found, value, brace + rest, "malformed", [*self._late(), reason])
+        header = header if header.end - header.start <= LEAK_WINDOW else Span(mark.end, mark.end)
+        found = identify(self._at(header), None, self.schemas)
+        call = self._made(mark.start, end, header, found, value, given, "malformed", [*self._late(), reason])
         self._add_call(call)
         return end, following
 
@@ -246,35 +253,48 @@ class Reader:
         self._add("call", call.start, call.end)
 
     def _record(
-        self, start: int, end: int, header: str, status: Status, reasons: list[str], raw_arguments: str = ""
+        self, start: int, end: int, header: Span, status: Status, reasons: list[str], given: Span | None = None
     ) -> Call:
         """A record without usable arguments."""
-        found = identify(header, None, self.schemas)
-        return self._made(start, end, header, found, None, raw_arguments, status, reasons)
+        found = identify(self._at(header), None, self.schemas)
+        return self._made(start, end, header, found, None, given, status, reasons)
+
+    def _at(self, span: Span | None) -> str:
+        return "" if span is None else self.text[span.start : span.end]
 
     def _made(
         self,
         start: int,
         end: int,
-        header: str,
+        header: Span,
         found: Identity,
         value: Mapping[str, object] | None,
-        raw_arguments: str,
+        given: Span | None,
         status: Status,
         reasons: list[str],
     ) -> Call:
         return Call(
             name=found.name,
             arguments=value,
-            arguments_raw=raw_arguments,
-            id=header.strip(),
+            arguments_raw=self._at(given),
+            id=self._at(header).strip(),
             index=found.index,
             status=status,
             reason="; ".join(reasons),
             raw=self.text[start:end],
             start=start,
             end=end,
+            id_span=self._within(header, start),
+            arguments_span=self._within(given, start),
         )
+
+    def _within(self, span: Span | None, start: int) -> Span | None:
+        """A span without the white space around it, from the start of its call on."""
+        said = self._at(span)
+        if span is None or not said.strip():
+            return None
+        first = span.start - start + len(said) - len(said.lstrip())
+        return Span(first, first + len(said.strip()))
 
     def _call(self, start: int, header_start: int, number: int, reasons: list[str]) -> tuple[int, int]:
         """One call whose header begins at ``header_start``; ``number`` is the marker that should open its arguments."""
@@ -282,13 +302,13 @@ class Reader:
         limit = min(self.payloads.limit(number), header_start + LEAK_WINDOW)
         brace = self.text.find("{", header_start, limit)
         if brace >= 0 and not (opening and opening.kind == ARGUMENT_BEGIN and JSON_BEGIN.match(self.text, opening.end)):
-            header = self.text[header_start:brace]
+            header = Span(header_start, brace)
             return self._with_arguments(
                 start, header, brace, number, [*reasons, "argument marker missing"], strictly=True
             )
         if opening is None or opening.of_turn:
             return self._unfinished_header(start, header_start, number, reasons)
-        header = self.text[header_start : opening.start]
+        header = Span(header_start, opening.start)
         if opening.kind != ARGUMENT_BEGIN:
             closes = opening.kind == CALL_END
             end = opening.end if closes else opening.start
@@ -298,11 +318,11 @@ class Reader:
         return self._with_arguments(start, header, opening.end, number + 1, reasons)
 
     def _with_arguments(
-        self, start: int, header: str, begin: int, number: int, reasons: list[str], *, strictly: bool = False
+        self, start: int, header: Span, begin: int, number: int, reasons: list[str], *, strictly: bool = False
     ) -> tuple[int, int]:
         """A call whose arguments begin at ``begin``; ``strictly``: text behind them leaves it unusable."""
         read, stop, after = self.payloads.read(begin, number)
-        raw_arguments = self.text[begin:stop]
+        given = Span(begin, stop)
         closing = self.marks[after] if after < len(self.marks) else None
         last = closing is None or closing.of_turn
         end, following, reasons = stop, after, list(reasons)
@@ -310,11 +330,11 @@ class Reader:
             end, following = closing.end, after + 1
         elif read.value is INVALID and last and read.unfinished:
             stated = [*reasons, "ends inside the arguments"]
-            self._add_call(self._record(start, stop, header, "truncated", stated, raw_arguments))
+            self._add_call(self._record(start, stop, header, "truncated", stated, given))
             return stop, after
         else:
             reasons.append("call end marker missing")
-        call = self._finished(start, end, header, read, raw_arguments, reasons)
+        call = self._finished(start, end, header, read, given, reasons)
         if strictly and not call.usable and call.status != "undeclared":
             call = replace(call, status="malformed")
         self._add_call(call)
@@ -322,19 +342,21 @@ class Reader:
 
     def _unfinished_header(self, start: int, header_start: int, number: int, reasons: list[str]) -> tuple[int, int]:
         end = self.payloads.region(header_start, number)
-        header = self.text[header_start:end]
-        if ID_LIKE.fullmatch(header.strip()) and end == self.payloads.limit(number):
+        header = Span(header_start, end)
+        if ID_LIKE.fullmatch(self._at(header).strip()) and end == self.payloads.limit(number):
             self._add_call(self._record(start, end, header, "truncated", [*reasons, "ends inside the id"]))
         else:
             nowhere = [*reasons, "call begin that leads to no call"]
-            self._add_call(self._record(start, end, header[:LEAK_WINDOW], "malformed", nowhere))
+            self._add_call(
+                self._record(start, end, Span(header_start, min(end, header_start + LEAK_WINDOW)), "malformed", nowhere)
+            )
         return end, number
 
-    def _finished(self, start: int, end: int, header: str, read: Read, raw: str, reasons: list[str]) -> Call:
+    def _finished(self, start: int, end: int, header: Span, read: Read, given: Span, reasons: list[str]) -> Call:
         """Name, arguments and status of a call that came to its end."""
         reasons = list(reasons)
         value, fault = arguments.as_object(read, reasons)
-        found = identify(header, value, self.schemas)
+        found = identify(self._at(header), value, self.schemas)
         if found.reason:
             reasons.append(found.reason)
         if value is not None and found.change:
@@ -345,7 +367,7 @@ class Reader:
         if fault:
             reasons.append(fault)
         status = self._status(found.name, value, reasons)
-        return self._made(start, end, header, found, value, raw, status, reasons)
+        return self._made(start, end, header, found, value, given, status, reasons)
 
     def _status(self, name: str | None, value: Mapping[str, object] | None, reasons: list[str]) -> Status:
         if name is None:
@@ -363,12 +385,11 @@ class Reader:
         for piece in pieces:
             place = piece.start
             for bare in bare_calls(self.text, piece, self.schemas) if piece.kind == "content" else ():
-                found = identify(bare.id, None, self.schemas)
+                header, given = Span(bare.start, bare.brace), Span(bare.brace, bare.end)
+                found = identify(self._at(header).strip(), None, self.schemas)
                 self._add("content", place, bare.start)
                 self._add_call(
-                    self._made(
-                        bare.start, bare.end, bare.id, found, bare.arguments, bare.raw, "malformed", [bare.reason]
-                    )
+                    self._made(bare.start, bare.end, header, found, bare.arguments, given, "malformed", [bare.reason])
                 )
                 place = bare.end
             self._add(piece.kind, place, piece.end)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from k2lab.errors import InputError
@@ -29,6 +29,13 @@ ID = re.compile(r"functions\.(?P<name>[\w.-]+):(?P<index>[0-9]{1,9})")
 """The documented id."""
 
 
+class Span(NamedTuple):
+    """The characters ``[start, end)`` of a text."""
+
+    start: int
+    end: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """One call, or what almost is one.
@@ -48,6 +55,10 @@ class Call:
     raw: str
     start: int
     end: int
+    id_span: Span | None = field(default=None, repr=False)
+    """Where the id stands in ``raw`` (characters); ``None`` where there is none."""
+    arguments_span: Span | None = field(default=None, repr=False)
+    """Where ``arguments_raw`` stands in ``raw``, if there it does."""
 
     @property
     def usable(self) -> bool:
@@ -73,6 +84,8 @@ class Parsed:
     stray: tuple[str, ...]
     """Text that is no answer: inside a section but of no call, lone markers, and turns made up for others."""
     pieces: tuple[Piece, ...]
+    texts: tuple[str, ...] = field(default=(), repr=False)
+    """The text of each piece: one behind the other, they are the whole."""
     notes: tuple[str, ...] = ()
     """What is odd about the output beside its calls: what follows its end, or another format."""
 

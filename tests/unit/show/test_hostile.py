@@ -99,7 +99,6 @@ VIEWS = {
     "literals": lambda text: views.literal_grid(
         [LiteralCell(server=text, template=text, request=text, empty=1, other=2)]
     ),
-    "output": lambda text: views.output(wire.parse(f"<|tool_call_begin|>f:0<|tool_call_argument_begin|>{{}}{PLAIN}")),
     "prompt": lambda text: views.prompt_text(prompt(text), text),
     "token ids": lambda text: views.side_by_side(differing(), None, text, text),
 }
@@ -117,17 +116,24 @@ def test_a_view_has_the_elements_of_a_plain_one_and_nothing_hidden(name, kind):
     assert len(made.text) < 5_000_000
 
 
+RAW = (
+    "<think>{0}</think>{0}<|tool_calls_section_begin|>{0}<|tool_call_begin|>{0}<|tool_call_argument_begin|>{0}"
+    '<|tool_call_end|><|tool_call_begin|>f:0<|tool_call_argument_begin|>{{"a": "{0}"}}<|tool_call_end|>{0}'
+)
 GROWING = {
     "exchange": lambda text: views.exchange(Exchange(request=request(text), answer=answer(text))),
     "answer": lambda text: views.answer(answer(text), text),
     "request": lambda text: views.request(request(text), text),
     "strip": lambda text: views.prompt_strip(prompt(text), text),
-    "changes": lambda text: views.changes([Change(message=0, field=text, before=text, after=f"{text}!", reason=text)]),
+    "output": lambda text: views.output(wire.parse(RAW.format(text))),
+    "changes": lambda text: views.changes(
+        [Change(message=0, field=text, before=f"{text}?", after=f"{text}!", reason=text)]
+    ),
     "ids": lambda text: views.token_strip(prompt(text).token_ids, source().tokenizer, text),
 }
 """Views that have more elements the more there is to show."""
 
-OURS = re.compile(r"(class|open|scope|colspan|id|href)=(#?[\w -]*|None)")
+OURS = re.compile(r"(class|open|scope|colspan|id|href|tabindex|role|aria-label)=(#?[\w -]*|None)")
 
 
 @cache
