@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ LONGEST_PART, LONGEST_OUTPUT, SHORTEST = 20_000, 400_000, 200
 
 Item = TypeVar("Item")
 LONGEST_CELL = 2000
+"""Characters of a cell under the text, which shows more of it."""
+
+LINE_END = "⏎"
 SIGNS = {"ok": "✓", "repaired": "≈"}
 COLUMNS = ("call", "name", "arguments", "id", "status", "reason")
 
@@ -36,8 +40,9 @@ class _Shown:
 def output_view(value: Parsed) -> View:
     """The text with its pieces, a table of the calls, and what is said beside them."""
     made = _Output(value)
-    said = {"content": repr(value.content), "reasoning": value.reasoning, "stray": value.stray, "notes": value.notes}
-    told = [{"what": name, "value": fact} for name, fact in said.items() if name == "content" or fact]
+    said = {"reasoning": value.reasoning, "stray": "\n".join(value.stray), "notes": "\n".join(value.notes)}
+    facts = {"content": repr(value.content), **{name: fact for name, fact in said.items() if fact}}
+    told = [{"what": name, "value": shortened(fact, LONGEST_CELL)} for name, fact in facts.items()]
     return joined(*([made.pieces()] if value.texts else []), *([made.calls()] if value.calls else []), table(told))
 
 
@@ -66,9 +71,10 @@ class _Output:
         shown, left_out = _both_ends(self.shown, MOST_PIECES)
         views = [self._piece(piece) for piece in shown]
         if left_out:
-            views.insert(MOST_PIECES // 2, note(f"⋮ {left_out} pieces are left out"))
+            words = f"⋮ {left_out} pieces are left out"
+            views.insert(MOST_PIECES // 2, View(html=f"<i>{words}</i>", text=words))
         body = "".join(view.html for view in views)
-        return View(html=f'<div class="k2-output" {REACHED}>{body}</div>', text="\n".join(view.text for view in views))
+        return View(html=f'<pre class="k2-output" {REACHED}>{body}</pre>', text="\n".join(view.text for view in views))
 
     def _piece(self, piece: _Shown) -> View:
         if piece.call is None:
@@ -96,7 +102,7 @@ class _Output:
     def _html_row(self, number: int, row: dict[str, str]) -> str:
         first = f'<a href="#k2-c-{self.key}-{number}">{row["call"]}</a>' if number in self.linked else row["call"]
         cells = "".join(f"<td>{escape(row[name])}</td>" for name in COLUMNS[1:])
-        return f'<tr id="k2-r-{self.key}-{number}"><td>{first}</td>{cells}</tr>'
+        return f'<tr id="k2-r-{self.key}-{number}"><td class="mark">{first}</td>{cells}</tr>'
 
 
 def _row(number: int, call: Call) -> dict[str, str]:
@@ -120,11 +126,13 @@ def _parts(call: Call) -> Iterator[tuple[str, str]]:
 
 
 def _part(kind: str, text: str, most: int) -> View:
+    """A run of text under its name; a marker is its own name, and says in a terminal what it is."""
     said = shortened(text, most)
     css = f' class="k2-is-{kind}"' if kind in ("id", "arguments") else ""
     label = f"<i>{kind}</i>" if kind and kind != "marker" else ""
-    named = f"[{kind}] " if kind else ""
-    return View(html=f"<span{css}>{label}{escape(said)}</span>", text=f"{named}{visible(said)}" if said else "")
+    shown = f'<span class="marker">{html.escape(said)}</span>' if kind == "marker" else escape(said)
+    in_a_line = visible(said).replace("\n", LINE_END)
+    return View(html=f"<span{css}>{label}{shown}</span>", text=f"[{kind or 'marker'}] {in_a_line}" if said else "")
 
 
 def _both_ends(items: Sequence[Item], most: int) -> tuple[list[Item], int]:
