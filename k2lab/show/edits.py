@@ -91,14 +91,12 @@ def _kept(lines: Sequence[str], head: int, tail: int) -> Iterator[Line]:
 
 
 def _changed(gone: Sequence[str], come: Sequence[str]) -> Iterator[Line]:
-    """Lines of one side alone; as many on both sides are compared word by word."""
-    if len(gone) != len(come) or len(gone) > MOST_LINES:
-        yield from (_whole("-", line) for line in gone)
-        yield from (_whole("+", line) for line in come)
-        return
-    pairs = [_by_words(*pair) for pair in zip(gone, come, strict=True)]
+    """Lines of one side alone; those that stand beside each other are compared word by word."""
+    pairs = [_by_words(*pair) for pair in zip(gone[:MOST_LINES], come, strict=False)]
     yield from (Line("-", left) for left, _ in pairs)
+    yield from (_whole("-", line) for line in gone[len(pairs) :])
     yield from (Line("+", right) for _, right in pairs)
+    yield from (_whole("+", line) for line in come[len(pairs) :])
 
 
 def _by_words(left: str, right: str) -> tuple[Sequence[Run], Sequence[Run]]:

@@ -26,7 +26,7 @@ class Figure:
     def html(self) -> str:
         """A ``<figure>``: the drawing, its caption, and its table folded."""
         shown = (
-            f'<figure class="k2-drawn"><div tabindex="0" role="group" aria-label="drawing">{self.svg}</div>'
+            f'<figure class="k2-drawn"><div {reached("drawing")}>{self.svg}</div>'
             f"<figcaption>{escape(self.caption)}</figcaption>"
             f"<details><summary>The data of this figure</summary>{table(self.rows).html}</details></figure>"
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from k2lab.legible import shortened, visible
-from k2lab.show.parts import REACHED, View, escape, joined, note, table
+from k2lab.show.parts import View, escape, joined, note, reached, table
 from k2lab.wire import Call, Parsed
 
 MOST_PIECES, MOST_CALLS = 400, 400
@@ -74,7 +74,10 @@ class _Output:
             words = f"⋮ {left_out} pieces are left out"
             views.insert(MOST_PIECES // 2, View(html=f"<i>{words}</i>", text=words))
         body = "".join(view.html for view in views)
-        return View(html=f'<pre class="k2-output" {REACHED}>{body}</pre>', text="\n".join(view.text for view in views))
+        return View(
+            html=f'<pre class="k2-output" {reached("raw output")}>{body}</pre>',
+            text="\n".join(view.text for view in views),
+        )
 
     def _piece(self, piece: _Shown) -> View:
         if piece.call is None:

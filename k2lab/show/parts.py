@@ -19,8 +19,6 @@ LONGEST_CELL = 20_000
 LONGEST_TEXT = 2_000_000
 """Characters of a prompt or an answer."""
 
-REACHED = 'tabindex="0" role="group" aria-label="shown by k2lab"'
-
 WIDEST_COLUMN = 120
 """Characters that the cells of a text's column are brought to: one longer value makes no other row longer."""
 
@@ -38,11 +36,15 @@ class View:
             object.__setattr__(self, name, visible(getattr(self, name)))
 
     def _repr_html_(self) -> str:
-        """A box that scrolls sideways, so that it is reached by keyboard and has a name."""
-        return f'<style>{sheet()}</style><div class="k2" {REACHED}>{self.html}</div>'
+        return f'<style>{sheet()}</style><div class="k2" {reached("shown by k2lab")}>{self.html}</div>'
 
     def __repr__(self) -> str:
         return self.text
+
+
+def reached(name: str) -> str:
+    """What a box that may scroll needs to be reached by keyboard; ``name`` is of our own words."""
+    return f'tabindex="0" role="group" aria-label="{name}"'
 
 
 def escape(value: object) -> str:

@@ -57,7 +57,11 @@
     held.append(one, copy);
   };
   for (const one of all(document, "main pre")) {
-    const text = () => one.textContent;
+    const text = () => {
+      const alone = one.cloneNode(true);
+      for (const label of all(alone, ".k2-output :is(i, a, mark)")) label.remove(); // what we say is not what was said
+      return alone.textContent;
+    };
     if (text().trim().length > 1) copyable(one, text, one.closest(".k2-code") ? "this code" : "this text");
   }
   for (const one of all(document, "main [data-copy]")) {

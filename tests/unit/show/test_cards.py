@@ -35,6 +35,13 @@ def test_the_words_that_changed_in_a_line_are_set_off_on_both_sides():
     assert "<b>+</b> the tool <ins>g</ins> is called" in made.html
 
 
+def test_a_line_that_changed_is_compared_where_another_follows_it():
+    made = difference("the tool f is called", "the tool g is called\nand more")
+    assert made.text.splitlines() == ["- the tool f is called", "+ the tool g is called", "+ and more"]
+    assert "the tool <del>f</del> is called" in made.html and "the tool <ins>g</ins> is called" in made.html
+    assert made.html.endswith("<b>+</b> and more</div></div>")
+
+
 def test_equal_lines_far_from_what_differs_are_counted():
     lines = [str(number) for number in range(30)]
     shown = difference("\n".join(lines), "\n".join([*lines[:15], "new", *lines[15:]])).text.splitlines()
