@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from k2lab.legible import visible
 from k2lab.show import svg
-from k2lab.show.parts import View, escape, table
+from k2lab.show.parts import View, escape, reached, table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
