@@ -34,6 +34,13 @@ def test_links_lead_to_files_and_headings_that_are_there(page):
 
 
 @by_page
+def test_pictures_that_stand_in_html_are_there(page):
+    html = "\n".join(token.content for token in pages.tokens(page) if token.type == "html_block")
+    for name in re.findall(r'(?:src|srcset)="([^"]+)"', html):
+        assert (page.parent / name).exists(), name
+
+
+@by_page
 def test_paths_of_the_project_that_are_named_are_there(page):
     inline = [token.content for token in pages.tokens(page) if token.type == "code_inline"]
     for path in re.findall(rf"^(?:{FOLDERS})/[\w./-]*$", "\n".join(inline), re.MULTILINE):

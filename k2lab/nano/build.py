@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import platform
-import shutil
 from collections.abc import Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -159,7 +158,7 @@ def install_weights(work: Path, out: Path) -> None:
     generation = {key: plan[key] for key in _SPECIAL}
     (out / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
     for name in ("model.safetensors", "tokenizer.json"):
-        shutil.copyfile(work / name, out / name)
+        (out / name).write_bytes(files.read_bytes(work / name, "the training's"))
 
 
 def write_card(out: Path, run: dict[str, Any], recipe: Recipe, scored: list[evaluate.Scored], engine_name: str) -> None:

@@ -21,7 +21,7 @@ from tests.fuzz._commands import Ran, run, written
 from tests.fuzz.frame import Attempt
 from tests.fuzz.notebooks import NOTEBOOK
 
-KEPT = range(60)
+KEPT = (*range(60), 264334115)
 NAME = "fake-0a1b2c"
 RUN = {"parameters": 1_900_000, "tokens": 10, "seconds": 1.0, "device": "cpu", "torch": "2", "plan": {}}
 
