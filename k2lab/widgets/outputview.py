@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from k2lab.legible import one_line, shortened
 from k2lab.server.parsers import Failure
-from k2lab.show.parts import REACHED, View, escape, joined, line, note, table
+from k2lab.show.parts import View, escape, joined, line, note, reached, table
 from k2lab.show.views import OUTCOME_SIGN
 from k2lab.widgets.losses import written
 from k2lab.widgets.playing import Column, Playing
@@ -67,7 +67,7 @@ def output(raw: str, parsed: Parsed, columns: Sequence[Column]) -> View:
     end = said.get(len(raw), "")
     html += [f"<mark>{escape(end)}</mark>"] if end else []
     text += [end] if end else []
-    made = View(html=f'<pre class="k2-output" {REACHED}>{"".join(html)}</pre>', text="\n".join(text))
+    made = View(html=f'<pre class="k2-output" {reached("raw output")}>{"".join(html)}</pre>', text="\n".join(text))
     left = len(raw) - SHOWN
     return joined(made, note(f"{left:,} more characters are not shown")) if left > 0 else made
 
