@@ -1,6 +1,7 @@
 """A run in a notebook: its bar, its numbers, and Stop, which loses nothing."""
 
-import _thread
+import os
+import signal
 import threading
 
 import pytest
@@ -9,6 +10,7 @@ from k2lab.bench.arm import Arm
 from k2lab.bench.limits import Limits
 from k2lab.errors import EndpointError
 from k2lab.widgets import benchrun
+from tests.helpers.processes import until
 from tests.helpers.runs import request, stored, tries, written
 from tests.helpers.stub_server import stub
 
@@ -42,15 +44,16 @@ def test_a_run_shows_how_far_it_came_and_how(tmp_path, made):
 
 @pytest.mark.parametrize("how", ["button", "interrupt"])
 def test_a_run_that_is_stopped_keeps_every_answer_and_goes_on_without_asking_twice(tmp_path, made, how):
-    count = 60
+    count = 120
     with stub("--delay-ms", 40) as server:
         samples = written(tmp_path, [request() for _ in range(count)])
         arm = Arm(name="arm", base_url=server.url, model="m")
 
         def stop():
-            made[0].button.click() if how == "button" else _thread.interrupt_main()
+            assert until(lambda: made and made[0].progress and made[0].progress.got)
+            made[0].button.click() if how == "button" else os.kill(os.getpid(), signal.SIGINT)
 
-        threading.Timer(1.0, stop).start()
+        threading.Thread(target=stop).start()
         final = benchrun.run_bench(samples, arm, tmp_path / "run.db", limits=Limits(concurrency=2)).result()
         assert final.ended == "interrupted" and 0 < final.got < count
         kept = stored(tmp_path)
