@@ -119,15 +119,21 @@ class Started:
 
     def result(self) -> Progress:
         """How it ended, once it has; an interrupt stops it as the button does. Raises what the run raised."""
-        while not self._over.is_set():
-            try:
-                self._over.wait(WAIT_S)
-            except KeyboardInterrupt:
-                self.bench.wish_to_stop()
+        while not self._waited():
+            self.bench.wish_to_stop()
         if self._error is not None:
             raise self._error
         assert self._final is not None
         return self._final
+
+    def _waited(self) -> bool:
+        """Wait for the end; false where an interrupt came first."""
+        try:
+            while not self._over.wait(WAIT_S):
+                pass
+        except KeyboardInterrupt:
+            return False
+        return True
 
     def _work(self) -> None:
         try:

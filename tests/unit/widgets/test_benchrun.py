@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 import threading
+import traceback
 
 import pytest
 
@@ -13,6 +15,12 @@ from k2lab.widgets import benchrun
 from tests.helpers.processes import until
 from tests.helpers.runs import request, stored, tries, written
 from tests.helpers.stub_server import stub
+
+
+def waits_in(function):
+    """Whether the main thread is within a function."""
+    frames = traceback.walk_stack(sys._current_frames()[threading.main_thread().ident])
+    return function in {frame.f_code.co_name for frame, _ in frames}
 
 
 @pytest.fixture
@@ -50,7 +58,7 @@ def test_a_run_that_is_stopped_keeps_every_answer_and_goes_on_without_asking_twi
         arm = Arm(name="arm", base_url=server.url, model="m")
 
         def stop():
-            assert until(lambda: made and made[0].progress and made[0].progress.got)
+            assert until(lambda: waits_in("_waited") and made[0].progress and made[0].progress.got)
             made[0].button.click() if how == "button" else os.kill(os.getpid(), signal.SIGINT)
 
         threading.Thread(target=stop).start()
