@@ -36,9 +36,7 @@ settings.load_profile("quick")  # `make test` loads the other: pytest --hypothes
 
 def pytest_configure(config: pytest.Config) -> None:
     for number, usual in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
-        if (
-            signal.getsignal(number) is signal.SIG_IGN
-        ):  # as a job in the background inherits the one, by nohup the other
+        if signal.getsignal(number) is signal.SIG_IGN:  # inherited by a job in the background, and by nohup
             signal.signal(number, usual)
     config.pluginmanager.register(SharedServers(config), "shared-servers")
 
