@@ -34,15 +34,25 @@ gc.set_threshold(100_000, 50, 100)  # a suite holds thousands of objects for goo
 settings.load_profile("quick")  # `make test` loads the other: pytest --hypothesis-profile=thorough
 
 
+def take_signals_as_usual() -> None:
+    """A job in the background inherits them ignored, and a command that a test runs in this process takes them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    for number, usual in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
-        if signal.getsignal(number) is signal.SIG_IGN:  # inherited by a job in the background, and by nohup
-            signal.signal(number, usual)
+    take_signals_as_usual()
     config.pluginmanager.register(SharedServers(config), "shared-servers")
 
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+    take_signals_as_usual()
+
+
+def pytest_runtest_teardown() -> None:
+    take_signals_as_usual()
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -11,6 +11,8 @@ import pytest
 
 from k2lab.notebook import pagefiles
 from k2lab.show.parts import table
+from tests.conftest import ROOT
+from tests.helpers import browsing
 
 BOTH = pytest.mark.parametrize("scheme", ["light", "dark"])
 
@@ -40,6 +42,16 @@ def test_axe_finds_nothing_grave(page: object, out: Path, axe: Callable[..., Non
     if page.get_by_role("button", name="show everything").count():
         page.get_by_role("button", name="show everything").click()
     axe(page)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "docs" / "reports").glob("*.html"))])
+def test_a_published_report_opens_without_a_network_in_light_and_dark(
+    page: object, axe: Callable[..., None], name: str
+) -> None:
+    page.goto((ROOT / "docs" / "reports" / f"{name}.html").as_uri())
+    assert page.locator("[data-status=passed]").count() == 1 and page.locator("h1").count() == 1
+    for _ in browsing.schemes(page):
+        axe(page)
 
 
 def test_code_unfolds_tables_sort_and_search_text_is_copied_and_the_theme_switches(page: object, out: Path) -> None:

@@ -50,15 +50,6 @@ def test_a_run_shows_how_far_it_came_and_how(tmp_path, made):
     assert "3 of 3 (100%)" in shown.text and "failed" in shown.text and "<b>arm" not in shown.html
 
 
-@pytest.fixture
-def interruptible():
-    """SIGINT is a KeyboardInterrupt, whatever a command that a test ran in this process has left of it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("how", ["button", "interrupt"])
 def test_a_run_that_is_stopped_keeps_every_answer_and_goes_on_without_asking_twice(tmp_path, made, how):
     count = 120
