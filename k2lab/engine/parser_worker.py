@@ -3,11 +3,10 @@
 Run by an engine's interpreter, by path; it needs nothing of k2lab. The files of FOLDER are a stranger's: once the
 engine is imported, a process of its own reads them and each case within CPU_S seconds of processor time and MEMORY
 bytes more than it has. Where they do not suffice, the last line of the output is ``{"failed": why}``.
- Each line of
-the input is ``{"id", "raw_output", "tools", "chunk"}``, ``chunk`` being 0 for
-the whole text at once, or the number of tokens that are fed at a time. Each
-line of the output is ``{"id", "chunk", "content", "calls", "error"}``; of a case with
-``steps`` that is fed, also ``steps``: for each time ``[tokens, characters, content,
+
+Each line of the input is ``{"id", "raw_output", "tools", "chunk"}``, ``chunk`` being 0 for the whole text at once, or
+the number of tokens that are fed at a time. Each line of the output is ``{"id", "chunk", "content", "calls",
+"error"}``; of a case with ``steps`` that is fed, also ``steps``: for each time ``[tokens, characters, content,
 calls]``, the first two counted from the start, the others what was said then.
 """
 
