@@ -67,7 +67,7 @@ def output(raw: str, parsed: Parsed, columns: Sequence[Column]) -> View:
     end = said.get(len(raw), "")
     html += [f"<mark>{escape(end)}</mark>"] if end else []
     text += [end] if end else []
-    made = View(html=f'<pre class="k2-output" {reached("the output in its pieces")}>{"".join(html)}</pre>', text="\n".join(text))
+    made = View(html=f'<pre class="k2-output" {reached("its pieces")}>{"".join(html)}</pre>', text="\n".join(text))
     left = len(raw) - SHOWN
     return joined(made, note(f"{left:,} more characters are not shown")) if left > 0 else made
 
