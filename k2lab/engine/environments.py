@@ -18,18 +18,16 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from k2lab import files, jsonread, kept, paths
-from k2lab.engine import installers, locks
+from k2lab import kept, paths
+from k2lab.engine import installers, locks, smallrecords
 from k2lab.engine.child import Ended, end_all, lines_of
-from k2lab.errors import EngineError, InputError
+from k2lab.errors import EngineError
 
 PYTHON = (3, 11)
 """The Python for which the locks were resolved."""
 
 STAMP = "complete.json"
 """Written last: an environment without it is half made and never used."""
-
-LARGEST_STAMP_BYTES = 1 << 16
 
 REQUIREMENT_LINE = re.compile(r"(?:Collecting|Processing|Requirement already).*\(line (\d+)\)\)\s*$")
 """What pip says of each requirement before it downloads it, or finds it on the disk."""
@@ -58,17 +56,9 @@ def find(version: str) -> Installed:
     """Where a release is, or would be; ready only when it was finished from today's lock."""
     lock = locks.read(version)
     folder = paths.cache_dir() / "engines" / version
-    ready = _stamped(folder / STAMP) == lock.sha256 and (folder / "bin" / "python").exists()
+    stamp = smallrecords.read_object(folder / STAMP) or {}
+    ready = stamp.get("lock_sha256") == lock.sha256 and (folder / "bin" / "python").exists()
     return Installed(version=version, folder=folder, ready=ready)
-
-
-def _stamped(path: Path) -> object:
-    """The digest of the lock that a stamp names; ``None`` for what is no stamp."""
-    try:
-        stamp = jsonread.read_json(files.read_bytes(path, "stamp", most=LARGEST_STAMP_BYTES))
-    except (InputError, jsonread.NotJSON):
-        return None
-    return stamp.get("lock_sha256") if isinstance(stamp, dict) else None
 
 
 def install(version: str) -> Installed:

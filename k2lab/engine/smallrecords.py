@@ -20,13 +20,19 @@ def read(path: Path, kinds: Mapping[str, str], lacking: Mapping[str, Any] | None
 
     ``lacking`` are the values of fields that older records have not.
     """
+    found = read_object(path)
+    if found is None:
+        return None
+    data = {**(lacking or {}), **found}
+    fits = data.keys() == kinds.keys() and all(type(data[name]) is KINDS[kind] for name, kind in kinds.items())
+    texts = all(isinstance(item, str) for value in data.values() if isinstance(value, list) for item in value)
+    return data if fits and texts else None
+
+
+def read_object(path: Path) -> dict[str, Any] | None:
+    """A JSON object, whatever its fields; ``None`` for anything else."""
     try:
         data = jsonread.read_json(files.read_bytes(path, "record", most=LARGEST_BYTES))
     except (InputError, jsonread.NotJSON):
         return None
-    if not isinstance(data, dict):
-        return None
-    data = {**(lacking or {}), **data}
-    fits = data.keys() == kinds.keys() and all(type(data[name]) is KINDS[kind] for name, kind in kinds.items())
-    texts = all(isinstance(item, str) for value in data.values() if isinstance(value, list) for item in value)
-    return data if fits and texts else None
+    return data if isinstance(data, dict) else None

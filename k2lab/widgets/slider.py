@@ -27,9 +27,6 @@ export default {
     input.addEventListener("input", () => { model.set("value", Number(input.value)); model.save_changes(); draw(); });
     model.on("change", draw);
     draw();
-    // JupyterLab takes arrows and letters before a focused control sees them, but for one that says so.
-    requestAnimationFrame(() => (el.closest(".jp-OutputArea-output") ?? el).addEventListener("focusin",
-      ({ target }) => target.setAttribute("data-lm-suppress-shortcuts", "true")));
   },
 };
 """
@@ -43,7 +40,7 @@ STYLE = """
 
 
 class Slider(anywidget.AnyWidget):
-    """Whole numbers from 0 to ``most``; ``none`` says what 0 means."""
+    """Whole numbers from 0 to ``most``; ``none`` says what 0 means. Within a ``Workbench``, which keeps its keys."""
 
     _esm = SCRIPT
     _css = sheet() + STYLE

@@ -142,10 +142,9 @@ def test_keys_are_not_taken_on_the_command_line(cache, model, flags):
 def test_a_server_ends_with_the_process_that_owns_it(cache, model, how):
     code = textwrap.dedent(
         f"""
-        import signal, sys, time
+        import sys, time
         from pathlib import Path
         from k2lab.engine import serving
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
         with serving(Path(sys.executable), "fake", Path({str(model)!r})) as server:
             print(server.server_pid, server.log, flush=True)
             time.sleep(600)
