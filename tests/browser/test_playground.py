@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.helpers import browsing
 
 OPEN = """
@@ -39,7 +41,7 @@ def test_an_output_is_edited_fed_in_chunks_and_asked_about(page, lab, axe, scree
     shown.get_by_role("button", name="Stop").click()
     shown.get_by_label("Start from").select_option("adjacent calls")
     table.get_by_text("read_news").first.wait_for()
-    assert box.input_value().count("<|tool_call_begin|>") == 2
+    browsing.expect(box).to_have_value(re.compile(r"(?:<\|tool_call_begin\|>.*){2}", re.DOTALL))
     box.fill("<img src=x onerror=alert(1)></pre><script>throw 1</script>\u202e")
     shown.locator(".k2-output", has_text="<script>throw 1</script>\\u202e").wait_for()
     assert shown.locator(".k2-output img, .k2-output script").count() == 0

@@ -89,6 +89,13 @@ def opened(chromium: object, scheme: str = "light", **options: object) -> Iterat
     assert not watched.left(), "\n".join(watched.left())
 
 
+def expect(part: object) -> object:
+    """Playwright's assertions, which wait: what stands in another widget than the one waited for may come later."""
+    from playwright.sync_api import expect
+
+    return expect(part)
+
+
 def schemes(page: object) -> Iterator[str]:
     """The page in light, then in dark, as a reader switches the system; JupyterLab follows."""
     for scheme in ("light", "dark"):
