@@ -5,6 +5,8 @@
 keeps every answer, as ``records``, in ``tables``. ``verdicts`` judges one answer
 and its calls, ``answers`` what is wrong with it as a whole, ``texts`` and
 ``schemas`` what a text and arguments show by themselves. ``metrics`` counts
-verdicts, ``summary`` sums an arm up, ``casebook`` picks answers out and ``again``
+verdicts, ``summary`` sums an arm up, ``published`` has the figures of others,
+``standing`` says where an arm stands beside them, ``planning`` how many requests
+a difference takes. ``casebook`` picks answers out and ``again``
 sends one once more, ``k2vv`` exchanges results with K2-Vendor-Verifier.
 """

@@ -112,22 +112,29 @@ class Trigger:
     @property
     def f1(self) -> float:
         """The harmonic mean of precision and recall; 0 where there is no true positive."""
-        return _f1(self.tp / self._union) if self._union else 0.0
+        return f1_of(self.overlap.value) if self.overlap.total else 0.0
 
     @property
     def f1_interval(self) -> tuple[float, float]:
-        """F1 rises with TP / (TP + FP + FN), so that the Wilson interval of that share gives its ends."""
-        jaccard = share(self.tp, self._union)
-        return _f1(jaccard.low), _f1(jaccard.high)
+        """From the Wilson interval of :attr:`overlap`, with which F1 rises and falls.
+
+        F1 is 2J / (1 + J) of J = TP / (TP + FP + FN). Of requests drawn at random,
+        TP is binomial among those on which either side calls, with no more said of
+        them than their number: so J is a share like any other, and what holds its
+        interval holds that of F1, without a bootstrap or a slope at a point. Of one
+        fixed set of requests asked again and again it is if anything too wide.
+        """
+        return f1_of(self.overlap.low), f1_of(self.overlap.high)
+
+    @property
+    def overlap(self) -> Share:
+        """TP of the requests in which the arm or the reference calls."""
+        return share(self.tp, self.tp + self.fp + self.fn)
 
     @property
     def same_calls(self) -> Share:
         """Answers that call just what the reference calls, of all in which it calls."""
         return share(self.same, self.tp + self.fn)
-
-    @property
-    def _union(self) -> int:
-        return self.tp + self.fp + self.fn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -378,5 +385,15 @@ def failure_kind(failure: str | None) -> str:
     return head if head in FAILURE_KINDS or (colon and ERROR_TYPE.fullmatch(head)) else "other"
 
 
-def _f1(jaccard: float) -> float:
-    return 2 * jaccard / (1 + jaccard)
+def f1_of(overlap: float) -> float:
+    """F1 by the share TP / (TP + FP + FN).
+
+    >>> f1_of(1 / 3), round(overlap_of(0.5), 6)
+    (0.5, 0.333333)
+    """
+    return 2 * overlap / (1 + overlap)
+
+
+def overlap_of(f1: float) -> float:
+    """The share TP / (TP + FP + FN) by F1."""
+    return f1 / (2 - f1)

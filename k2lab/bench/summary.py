@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from k2lab.bench import metrics
+from k2lab.bench import metrics, standing
 from k2lab.bench.metrics import Folded, K2vv, Reference, Strict, Trigger
-from k2lab.bench.records import Run
+from k2lab.bench.records import Result, Run
+from k2lab.bench.standing import Asked, Standing
 from k2lab.bench.store import Store
 from k2lab.bench.verdicts import Judged, judge_all
 from k2lab.errors import InputError
@@ -31,28 +32,62 @@ class Summary:
     usage: Mapping[str, int]
     durations_ms: Mapping[str, float]
     folded: Mapping[str, Folded]
+    standings: tuple[Standing, ...] = ()
+    """Where it stands beside what K2VV published of its model."""
+    unplaced: str = ""
+    """Why nothing published is set beside it, where nothing is."""
 
 
-def summarise(file: Store, run: Run, reference: Mapping[int, Reference] | None = None) -> Summary:
-    """Sum up an arm; raises :class:`InputError` for one without results, or a reference of other requests."""
-    trials = metrics.by_trial(judge_all(file.results(run)))
+SETTINGS = ("temperature", "max_tokens")
+"""What a published run says of its requests."""
+
+
+def summarise(
+    file: Store,
+    run: Run,
+    reference: Mapping[int, Reference] | None = None,
+    *,
+    model: str | None = None,
+    official: bool | None = None,
+) -> Summary:
+    """Sum up an arm; raises :class:`InputError` for one without results, or a reference of other requests.
+
+    ``model``: which published one it is, where its own name does not say that;
+    ``official``: whether the reference is a run of Moonshot's API, where that is known.
+    """
+    asked: dict[str, set[object]] = {}
+    trials = metrics.by_trial(judge_all(_noted(file.results(run), asked)))
     if not trials:
         raise InputError(f"arm {run.arm!r} has no results yet: start it again with k2lab bench run")
     first = trials[0]
+    counts, trigger = metrics.count_as_k2vv(first), metrics.trigger(first, reference) if reference else None
+    values = {name: frozenset(found) for name, found in asked.items()}
+    name = standing.model_of(str(run.config.get("model") or ""), model)
     return Summary(
         arm=run.arm,
         imported=run.imported,
         trials=len(trials),
         requests=len(first),
         attempts=file.attempts(run),
-        k2vv=metrics.count_as_k2vv(first),
+        k2vv=counts,
         strict=metrics.count_strictly(first),
         later=tuple(metrics.count_strictly(trial) for trial in trials[1:]),
-        trigger=metrics.trigger(first, reference) if reference else None,
+        trigger=trigger,
         usage=metrics.usage(first),
         durations_ms=metrics.durations_ms(first),
         folded=_folded(trials, reference) if len(trials) > 1 else {},
+        standings=standing.standings(name, counts, trigger, Asked(len(first), values, official)),
+        unplaced=standing.unplaced(name),
     )
+
+
+def _noted(results: Iterable[Result], asked: dict[str, set[object]]) -> Iterator[Result]:
+    """The results as they pass, the values of :data:`SETTINGS` in their requests noted."""
+    for result in results:
+        for name in SETTINGS:
+            value = result.request.get(name)
+            asked.setdefault(name, set()).add(value if isinstance(value, int | float) else None)
+        yield result
 
 
 def _folded(trials: list[list[Judged]], reference: Mapping[int, Reference] | None) -> dict[str, Folded]:

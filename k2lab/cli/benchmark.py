@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from k2lab import interrupts, jsonable
+from k2lab import interrupts, jsonable, stats
 from k2lab.cli.arms import Pinning, Sending, arm_of
 from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, TEMPLATE_KWARGS, THINKING, TRUST, as_record
-from k2lab.cli.printing import note, print_json, print_line, print_path, print_text
+from k2lab.cli.printing import note, print_json, print_line, print_notes, print_path, print_text
 from k2lab.cli.progress import show_progress
 from k2lab.errors import InputError
 
 if TYPE_CHECKING:
     from k2lab.bench.metrics import Reference
+    from k2lab.bench.planning import Plan
     from k2lab.bench.records import Run
     from k2lab.bench.store import Store
 
@@ -40,6 +41,20 @@ class Running:
     timeout: float
     deadline: float | None
     retries: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What a plan is asked; shares of 1."""
+
+    share: float | None
+    f1: float | None
+    against: float
+    paired: bool
+    flips: float | None
+    calling: float | None
+    alpha: float
+    power: float
 
 
 @click.group(name="bench")
@@ -141,18 +156,27 @@ def run_command(samples_file: Path, out: Path, sending: Sending, pinning: Pinnin
 @bench_group.command(name="summary")
 @RUN
 @REFERENCE
+@click.option("--model", default=None, help="Which published model the arms asked, where its name there does not "
+              "say it: kimi-k2-0905-preview or kimi-k2-thinking.")  # fmt: skip
 @JSON
-def summary_command(run: Path, reference: str | None, as_json: bool) -> None:
-    """Every arm of RUN: K2VV's numbers, the strict ones, and why calls are invalid."""
-    from k2lab.bench import store
+def summary_command(run: Path, reference: str | None, model: str | None, as_json: bool) -> None:
+    """Every arm of RUN: K2VV's numbers, the strict ones, why calls are invalid, and where it stands.
+
+    Beside the figures that K2VV published of the same model: within, below, or not to be said of so few requests.
+    """
+    from k2lab.bench import standing, store
     from k2lab.bench.summary import summarise
+
+    if model is not None and standing.unplaced(model):
+        raise InputError(standing.unplaced(model))
     from k2lab.show import views
 
     with store.reading(run) as file:
         known = _reference(file, reference)
         arms = file.arms()
         held = [arm for arm in arms if file.has_results(arm)]
-        summaries = [summarise(file, arm, known) for arm in held or arms]
+        official = _is_official(file, reference)
+        summaries = [summarise(file, arm, known, model=model, official=official) for arm in held or arms]
     for arm in arms if held else ():
         if arm not in held:
             note(f"arm {arm.arm!r} has no results yet, and is left out")
@@ -189,6 +213,29 @@ def compare_command(run: Path, arm_a: str, arm_b: str, reference: str | None, fl
         print_text(views.comparison(made, flips).text)
 
 
+@bench_group.command(name="plan")
+@click.option("--share", type=float, default=None, help="The share that one arm is right, such as 0.8.")
+@click.option("--f1", type=float, default=None, help="In place of --share: one arm's F1 against its reference.")
+@click.option("--against", type=float, required=True, help="The share of the other arm; with --f1 the bar, as 0.73.")
+@click.option("--paired", is_flag=True, help="Both arms are asked the same requests, as `k2lab bench compare` needs.")
+@click.option("--flips", type=float, default=None, help="When paired: the share of requests on which just one arm is "
+              "right; by default as if the two were unrelated.")  # fmt: skip
+@click.option("--calling", type=float, default=None, help="With --f1: the share of requests in which the arm or its "
+              "reference calls; by default only such requests are counted.")  # fmt: skip
+@click.option("--alpha", default=stats.ALPHA, show_default=True, help="Level of the two-sided test.")
+@click.option("--power", default=stats.POWER, show_default=True, help="How often a difference that is there is found.")
+@JSON
+@as_record("question", Question)
+def plan_command(question: Question, as_json: bool) -> None:
+    """How many requests it takes to tell two shares apart, or an F1 from a bar."""
+    made = _planned(question)
+    if as_json:
+        print_json(jsonable.as_json(made))
+        return
+    print_line(str(made))
+    print_notes(made.notes)
+
+
 @bench_group.command(name="export")
 @RUN
 @click.option("--k2vv", "folder", required=True, type=click.Path(path_type=Path, file_okay=False))
@@ -223,6 +270,26 @@ def import_command(run: Path, results: Path, arm: str, summary: Path | None) -> 
     print_line(f"{arm}: {taken.results} results in {run}")
 
 
+def _planned(asked: Question) -> Plan:
+    from k2lab.bench import planning
+
+    test = {"alpha": asked.alpha, "power": asked.power}
+    if (asked.share is None) == (asked.f1 is None):
+        raise InputError("give either --share or --f1")
+    if asked.f1 is not None:
+        if asked.paired or asked.flips is not None:
+            raise InputError("--paired and --flips belong to --share: an F1 is of one arm")
+        return planning.f1_against(asked.f1, asked.against, asked.calling, **test)
+    assert asked.share is not None
+    if asked.calling is not None:
+        raise InputError("--calling belongs to --f1")
+    if asked.paired:
+        return planning.pairs(asked.share, asked.against, asked.flips, **test)
+    if asked.flips is not None:
+        raise InputError("--flips belongs to --paired: different requests do not flip")
+    return planning.two_shares(asked.share, asked.against, **test)
+
+
 def _reference(file: Store, name: str | None) -> dict[int, Reference] | None:
     from k2lab.bench import k2vv
 
@@ -231,6 +298,14 @@ def _reference(file: Store, name: str | None) -> dict[int, Reference] | None:
     if any(run.arm == name for run in file.arms()):
         return k2vv.reference_of(file, name)
     return k2vv.reference(Path(name))
+
+
+def _is_official(file: Store, name: str | None) -> bool | None:
+    """Whether a reference is a run of Moonshot's API; ``None`` for a file, which does not say who answered."""
+    from k2lab.bench import published
+
+    run = next((run for run in file.arms() if run.arm == name), None)
+    return None if run is None or run.imported else published.is_official(str(run.config.get("endpoint")))
 
 
 def _label(run: Run) -> str:

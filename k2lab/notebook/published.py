@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from k2lab import paths
+from k2lab.bench import published
 from k2lab.show.plots import Successes
 
 if TYPE_CHECKING:
@@ -69,4 +70,4 @@ def _named(setting: str) -> str:
 def _rows() -> pd.DataFrame:
     import pandas as pd
 
-    return pd.read_csv(paths.data_dir() / "published" / "results.csv")
+    return pd.DataFrame([asdict(row) for row in published.rows()]).replace("", None)

@@ -8,6 +8,7 @@ from typing import Any
 from k2lab.bench import answers
 from k2lab.bench.metrics import Comparison, Strict
 from k2lab.bench.progress import Progress
+from k2lab.bench.standing import MARGIN, Standing
 from k2lab.bench.summary import Summary
 from k2lab.show.parts import View, joined, line, note, table
 from k2lab.stats import Share
@@ -17,6 +18,11 @@ ANOTHERS_RESULTS = (
     "* milliseconds as the file has them: K2-Vendor-Verifier's runner also counts the wait for a free place among its"
     " concurrent requests, and retries. Do not set them beside k2lab's."
 )
+
+NAMED = 6
+"""Vendors that a line names."""
+
+FIGURES = {"tool_call_f1": "F1", "schema_accuracy": "schema accuracy"}
 
 
 def arm_summary(value: Summary) -> View:
@@ -33,6 +39,7 @@ def bench_summaries(summaries: Sequence[Summary]) -> View:
         table([_strict_row(item) for item in summaries], "The same answers, strictly (strict)"),
         *([note(ANOTHERS_RESULTS)] if any(item.imported for item in summaries) else []),
         _fault_table(summaries),
+        *standing_views(summaries),
     ]
     folded = [
         {"arm": item.arm, "trials": item.trials, "share": name, "mean ± sd [lowest, highest]": str(value)}
@@ -41,6 +48,19 @@ def bench_summaries(summaries: Sequence[Summary]) -> View:
     ]
     parts += [table(folded, "Over repeated trials; the tables above are the first one's")] if folded else []
     return joined(*parts)
+
+
+def standing_views(summaries: Sequence[Summary]) -> list[View]:
+    """Where arms stand beside what was published, what that takes for granted, and why others are not compared."""
+    placed = [(_label(item), standing) for item in summaries for standing in item.standings]
+    words = [
+        *(line for _, standing in placed for line in _accepted(standing)),
+        *(line for item in summaries for line in _grounds(item)),
+        *(f"{item.unplaced}." for item in summaries if item.unplaced),
+    ]
+    title = "Normal or not: beside what K2-Vendor-Verifier published"
+    shown = [table([_standing_row(arm, standing) for arm, standing in placed], title)] if placed else []
+    return shown + ([note("\n".join(dict.fromkeys(words)))] if words else [])
 
 
 def comparison(made: Comparison, flips: int = 10) -> View:
@@ -144,6 +164,48 @@ def _strict_row(item: Summary) -> dict[str, Any]:
     mark = " *" if item.imported else ""
     row["ms median / p95"] = f"{times['median']:.0f} / {times['p95']:.0f}{mark}" if times else "none"
     return row
+
+
+def _standing_row(arm: str, standing: Standing) -> dict[str, Any]:
+    return {
+        "arm": arm,
+        "figure": FIGURES[standing.figure],
+        "here": f"{standing.value:.1%} [{standing.low:.1%}, {standing.high:.1%}]",
+        "accepted": f"{standing.bar:.0%} and more",
+        "stand": standing.said,
+    }
+
+
+def _accepted(standing: Standing) -> Iterable[str]:
+    """Whose word the bar is, and where it stands."""
+    if standing.figure == "tool_call_f1":
+        yield (
+            f"F1 is held to what K2-Vendor-Verifier accepts of {standing.model} ({standing.date});"
+            f" Moonshot's API against itself has {standing.average:.0%} on average."
+        )
+    else:
+        yield (
+            f"Schema accuracy is held to {MARGIN:.0%} less than that of Moonshot's API in the same table, which is"
+            " k2lab's choice: K2-Vendor-Verifier names no bound."
+        )
+    yield f"Source: {standing.url}"
+
+
+def _grounds(item: Summary) -> Iterable[str]:
+    """Which vendors are like an arm, and what no file says and the comparison needs."""
+    for standing in item.standings:
+        if standing.alike:
+            named = ", ".join(standing.alike[:NAMED])
+            more = f" and {len(standing.alike) - NAMED} more" if len(standing.alike) > NAMED else ""
+            yield f"{_label(item)}: schema accuracy cannot be told apart from that of {named}{more}."
+    wanted = dict.fromkeys(
+        condition.what
+        for standing in item.standings
+        for condition in standing.conditions
+        if condition.holds is None and standing.stand != "not comparable"
+    )
+    if wanted:
+        yield f"{_label(item)}: this holds if {'; '.join(wanted)}. No file says so."
 
 
 def _fault_table(summaries: Sequence[Summary]) -> View:

@@ -1,4 +1,5 @@
 import csv
+import json
 import math
 import re
 from collections import defaultdict
@@ -88,6 +89,15 @@ def test_readme_explains_every_source_and_every_metric():
     for row in ROWS:
         assert f"| `{row['source']}` | {row['date']} | {int(row['requests']):,} |" in README
         assert f"`{row['metric']}`" in README
+
+
+def test_every_source_has_the_address_that_the_readme_gives():
+    sources = json.loads((FOLDER / "sources.json").read_text(encoding="utf-8"))
+    assert set(sources) == {row["source"] for row in ROWS}
+    for name, told in sources.items():
+        assert told["url"] in next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
+        for model, settings in told.get("settings", {}).items():
+            assert all(f"{key} {value}" in README for key, value in settings.items()), model
 
 
 def test_finish_reasons_add_up_to_the_requests_except_where_the_readme_says():

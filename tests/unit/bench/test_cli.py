@@ -138,3 +138,76 @@ def test_arms_and_references_that_are_not_there_are_named(k2lab, stub, asked, tm
     assert "cannot read results" in k2lab("bench", "summary", run, "--reference", "nowhere").stderr
     other = benchmark.write(tmp_path / "nano", 6)[1]
     assert "belongs to other samples" in k2lab("bench", "summary", run, "--reference", other).stderr
+
+
+def test_a_plan_says_how_many_requests_it_takes(k2lab):
+    paired = k2lab("bench", "plan", "--share", 0.8, "--against", 0.85, "--paired", "--flips", 0.1)
+    assert paired.stdout.startswith(
+        "351 requests, asked of both arms: share 0.8, against 0.85, flips 0.1; found in 0.8"
+    )
+    assert "906 requests in each arm" in k2lab("bench", "plan", "--share", 0.8, "--against", 0.85).stdout
+    assert "taken as if the arms were unrelated" in k2lab("bench", "plan", *words("0.8 0.85"), "--paired").stderr
+    f1 = json.loads(k2lab("bench", "plan", "--f1", 0.7, "--against", 0.73, "--calling", 0.6, "--json").stdout)
+    assert (f1["requests"], f1["each"]) == (2434, "requests")
+
+
+def words(shares):
+    first, second = shares.split()
+    return "--share", first, "--against", second
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--against", 0.8), "give either --share or --f1"),
+        (("--share", 0.8, "--f1", 0.8, "--against", 0.8), "give either --share or --f1"),
+        ((*words("0.8 0.8"),), "there is no difference to find"),
+        ((*words("1.2 0.8"),), "1.2 is no share"),
+        ((*words("nan 0.8"),), "nan is no share"),
+        ((*words("0.8 0.9"), "--flips", 0.2), "--flips belongs to --paired"),
+        ((*words("0.8 0.9"), "--paired", "--flips", 0.01), "they lie between 0.1 and 0.3"),
+        ((*words("0.8 0.9"), "--calling", 0.5), "--calling belongs to --f1"),
+        (("--f1", 0.7, "--against", 0.8, "--paired"), "belong to --share"),
+        (("--f1", 0.7, "--against", 0.8, "--calling", 0), "calling is a share"),
+        ((*words("0.8 0.9"), "--power", 1), "the power lies between"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_one_line(k2lab, options, said):
+    done = k2lab("bench", "plan", *options)
+    assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def result_lines(path, calls, model="kimi-k2-0905-preview", valid=True):
+    """A result file of K2VV, a request for each of ``calls``, which says whether its answer calls."""
+    path.write_text("")
+    with path.open("w") as file:
+        for index, calling in enumerate(calls, 1):
+            request = {"model": model, "temperature": 0.6, "messages": [{"role": "user", "content": str(index)}]}
+            call = {"id": "functions.get_weather:0", "function": {"name": "get_weather", "arguments": "{}"}}
+            message = {"role": "assistant", "content": "", "tool_calls": [call] if calling else None}
+            finish = "tool_calls" if calling else "stop"
+            answer = {"choices": [{"index": 0, "message": message, "finish_reason": finish}]}
+            line = {"data_index": index, "request": {**request, "tools": [TOOL]}, "response": answer,
+                    "status": "success", "finish_reason": finish, "tool_calls_valid": calling and valid}  # fmt: skip
+            file.write(json.dumps(line) + "\n")
+    return path
+
+
+def test_a_summary_says_where_an_arm_stands_beside_what_was_published(k2lab, tmp_path):
+    run, theirs = tmp_path / "r.db", [True] * 20 + [False] * 20
+    official = result_lines(tmp_path / "official.jsonl", theirs)
+    k2lab("bench", "import", run, result_lines(tmp_path / "a.jsonl", theirs[3:] + theirs[:3]), "--arm", "theirs")
+    nano = result_lines(tmp_path / "b.jsonl", theirs, model="k2-nano")
+    k2lab("bench", "import", run, nano, "--arm", "ours")
+    text = k2lab("bench", "summary", run, "--reference", official).stdout
+    assert "85.0% [69.7%, 93.5%]  80% and more  cannot be said with n = 40: it takes about 700" in text
+    assert "this holds if the 40 requests are drawn at random" in text and "'k2-nano' is a stand-in" in text
+    assert "Moonshot's API against itself has 84% on average" in text and "blob/ba4618c" in text
+    named = k2lab("bench", "summary", run, "--reference", official, "--model", "kimi-k2-thinking", "--json")
+    theirs, ours = json.loads(named.stdout)
+    assert {item["model"] for item in theirs["standings"]} == {"kimi-k2-0905-preview"}
+    assert ours["standings"] == [] and "not a Kimi model" in ours["unplaced"]
+    measured = json.loads(k2lab("bench", "summary", run, "--reference", "ours", "--json").stdout)[0]
+    assert [item["stand"] for item in measured["standings"]] == ["cannot be said"] * 2
+    wrong = k2lab("bench", "summary", run, "--model", "k2-nano")
+    assert wrong.returncode == 1 and "not a Kimi model" in wrong.stderr and wrong.stderr.count("\n") == 1
