@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-ENGINES := 0.11.0 0.32.0
+ENGINES := 0.11.0 0.11.1 0.32.0
 WORKERS ?= 3 # one more than cores: tests wait for servers and for deadlines, too
 unexport PYTHONDONTWRITEBYTECODE # or each of the hundred processes that tests start compiles what it imports
 MINUTES ?= 10

@@ -45,7 +45,9 @@ def engine_install(versions: tuple[str, ...]) -> None:
 def engine_serve(name: str, model: str, port: int | None, trust_remote_code: bool, flags: tuple[str, ...]) -> None:
     """Start an engine on 127.0.0.1 and leave it running; FLAGS after -- go to vLLM."""
     engine.resolve(name)
-    server = engine.launch(name, _model_folder(model), port=port, flags=flags, trust_remote_code=trust_remote_code)
+    server = engine.launch(
+        name, _model_folder(model, name), port=port, flags=flags, trust_remote_code=trust_remote_code
+    )
     try:
         print_line(f"{server.server_id}  {server.base_url}")
         note(f"to stop it: k2lab engine stop {server.server_id}")
@@ -113,7 +115,7 @@ def nano_command(out: Path | None, engine_name: str, conversations: int | None) 
     build.build_model(target, engine_name=engine_name, recipe=recipe)
 
 
-def _model_folder(model: str) -> Path:
+def _model_folder(model: str, name: str) -> Path:
     from k2lab.nano import folders
 
-    return folders.assemble(model) if model in folders.VARIANTS else Path(model).expanduser()
+    return folders.assemble(model, engine=name) if model in folders.VARIANTS else Path(model).expanduser()

@@ -8,7 +8,7 @@ base URL of a server that runs already.
 from k2lab.engine.child import lines_of
 from k2lab.engine.environments import Installed, install, install_all
 from k2lab.engine.locks import versions
-from k2lab.engine.names import Engine, available, is_installed, launch, resolve, serve
+from k2lab.engine.names import Engine, available, installed, is_installed, launch, resolve, serve
 from k2lab.engine.server import Server, get, keep, running, serving, start, stop, tail
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "get",
     "install",
     "install_all",
+    "installed",
     "is_installed",
     "keep",
     "launch",

@@ -155,9 +155,10 @@ def _available(pip: Sequence[str], name: str, extra: Sequence[str]) -> list[str]
 
 
 def _check_registry(pip: Sequence[str], lock: locks.Lock) -> None:
-    if lock.version not in _available(pip, locks.DISTRIBUTION, []):
+    wanted = lock.distribution.version
+    if wanted not in _available(pip, locks.DISTRIBUTION, []):
         raise EngineError(
-            f"pip finds no {locks.DISTRIBUTION} {lock.version}: no package registry is reached, or it lacks "
+            f"pip finds no {locks.DISTRIBUTION} {wanted}: no package registry is reached, or it lacks "
             "the package; check the network and `pip config list`"
         )
 

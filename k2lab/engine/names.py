@@ -17,6 +17,9 @@ from k2lab.engine.locks import versions
 from k2lab.engine.server import Server, serving, start
 from k2lab.errors import EngineError
 
+NOT_INSTALLED = "not installed"
+"""The state of a release that is locked and does not stand here."""
+
 log = logging.getLogger(__name__)
 
 
@@ -32,10 +35,16 @@ class Engine:
 
 def available() -> list[tuple[str, str]]:
     """``(name, state)`` of every engine that can be named without a path."""
-    found = [(version, "installed" if environments.find(version).ready else "not installed") for version in versions()]
+    found = [(version, "installed" if environments.find(version).ready else NOT_INSTALLED) for version in versions()]
     if importlib.util.find_spec("vllm") is not None:
         found.append(("this", f"vllm of {sys.prefix}"))
     return found
+
+
+def installed() -> list[str]:
+    """Names of engines that stand, oldest first; of all that could, where none does: asked, each says what to do."""
+    known = available()
+    return [name for name, state in known if state != NOT_INSTALLED] or [name for name, _ in known]
 
 
 def is_installed(version: str) -> bool:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k2lab import paths
+from k2lab.engine import locks
 from k2lab.errors import InputError, SourceError
-from k2lab.nano import tokenizer
+from k2lab.nano import heads, tokenizer
 from k2lab.prompt import templates
 
 CODE = Path(__file__).parent / "code"
@@ -76,22 +77,26 @@ VARIANTS: Mapping[str, Variant] = {
 }
 
 
-def assemble(name: str, weights: Path | None = None) -> Path:
-    """The folder of a variant, made in the cache unless it stands there already."""
+def assemble(name: str, weights: Path | None = None, *, engine: str = "") -> Path:
+    """The folder of a variant, made in the cache unless it stands there already.
+
+    For an ``engine`` whose attention takes no heads of k2-nano's size, the same model with wider ones.
+    """
     if name not in VARIANTS:
         raise InputError(f"k2-nano has no variant {name!r}: choose one of {', '.join(sorted(VARIANTS))}")
     weights = weights or paths.data_dir() / "models" / "k2-nano"
     if not (weights / "model.safetensors").exists():
         raise SourceError(f"no weights in {weights}: run `make nano` to train them")
     files = _files(VARIANTS[name])
-    digest = hashlib.sha256()
+    head_dim = locks.read(engine).head_dim if engine in locks.versions() else None
+    digest = hashlib.sha256(f"heads of {head_dim}".encode() if head_dim else b"")
     for file in [*(weights / file for file in WEIGHT_FILES)]:
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     for file_name, text in sorted(files.items()):
         digest.update(file_name.encode() + b"\0" + text.encode())
     target = paths.cache_dir() / "models" / f"k2-nano-{name}-{digest.hexdigest()[:12]}"
     if not target.exists():
-        _make(target, weights, files)
+        _make(target, weights, files, head_dim)
     return target
 
 
@@ -107,13 +112,15 @@ def _files(variant: Variant) -> dict[str, str]:
     return files
 
 
-def _make(target: Path, weights: Path, files: Mapping[str, str]) -> None:
+def _make(target: Path, weights: Path, files: Mapping[str, str], head_dim: int | None) -> None:
     """Fill a folder beside the target, then rename: nobody ever sees half of one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
     try:
         for name in WEIGHT_FILES:
             shutil.copyfile(weights / name, fresh / name)
+        if head_dim:
+            _widen(fresh, head_dim)
         for name, text in files.items():
             (fresh / name).write_text(text, encoding="utf-8")
         fresh.chmod(0o755)
@@ -124,3 +131,10 @@ def _make(target: Path, weights: Path, files: Mapping[str, str]) -> None:
                 raise
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _widen(folder: Path, head_dim: int) -> None:
+    weights, config = folder / "model.safetensors", folder / "config.json"
+    wider, told = heads.widened(weights.read_bytes(), json.loads(config.read_text(encoding="utf-8")), head_dim)
+    weights.write_bytes(wider)
+    config.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

@@ -75,7 +75,7 @@ def check(name: str) -> None:
 def parts_of(name: str) -> tuple[str, str, tuple[str, ...]]:
     """Engine, folder and flags: what a running server must agree in to be the one that is named."""
     release, variant, flags = parse(name)
-    return release, str(folders.assemble(variant)), (*engine.resolve(release).flags, *flags)
+    return release, str(folders.assemble(variant, engine=release)), (*engine.resolve(release).flags, *flags)
 
 
 def start(name: str, cancel: Event | None = None) -> Server:
@@ -90,4 +90,5 @@ def start(name: str, cancel: Event | None = None) -> Server:
 def subject_at(name: str, url: str) -> Subject:
     """What is at a URL, as the server that is named."""
     release, variant, _ = parse(name)
-    return Subject(name=name, engine=release, variant=variant, endpoint=Endpoint(url), folder=folders.assemble(variant))
+    folder = folders.assemble(variant, engine=release)
+    return Subject(name=name, engine=release, variant=variant, endpoint=Endpoint(url), folder=folder)

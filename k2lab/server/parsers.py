@@ -178,10 +178,10 @@ def _derendered(endpoint: Endpoint, tokenizer: Tokenizer, failure: Failure) -> R
 def ask_all(
     failures: Sequence[Failure], source: Source, engines: Sequence[str] = (), base_url: str | None = None
 ) -> list[Reading]:
-    """Every parser at hand, on ids of the source's tokenizer; ``engines`` are all that can be named, unless given."""
+    """Every parser at hand, on ids of the source's tokenizer; ``engines`` are the installed ones, unless given."""
     if source.folder is None or source.tokenizer is None:
         raise InputError(f"{source.spec} has no tokenizer, and parsers read ids: give a model folder or hub:REPO@SHA")
-    names = engines or [name for name, _ in engine.available()]
+    names = engines or engine.installed()
     answers = ask_engines(names, failures, source.folder)
     if base_url:
         answers += ask_derender(Endpoint(base_url), source.tokenizer, failures)
