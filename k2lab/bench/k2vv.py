@@ -95,15 +95,20 @@ def reference(path: Path) -> dict[int, Reference]:
             finish_reason=line.get("finish_reason"),
             calls=canonical(exchange.answer.calls),
             messages=messages_of(exchange.request),
+            model=str(line["request"].get("model") or ""),
         )
     return found
 
 
 def reference_of(file: Store, arm: str) -> dict[int, Reference]:
     """An arm of the same store as the reference for another, its first trial."""
+    run = file.run_of(arm)
+    model = str(run.config.get("model") or "")
     return {
-        result.data_index: Reference(finish_reason=result.finish_reason, calls=result.calls, messages=result.messages)
-        for result in judge_all(file.results(file.run_of(arm)))
+        result.data_index: Reference(
+            finish_reason=result.finish_reason, calls=result.calls, messages=result.messages, model=model
+        )
+        for result in judge_all(file.results(run))
         if result.trial == 0
     }
 

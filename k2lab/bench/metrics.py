@@ -139,11 +139,12 @@ class Trigger:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reference:
-    """What an official run, or a label, does with a request; ``messages`` is a digest."""
+    """What an official run, or a label, does with a request; ``messages`` is a digest, ``model`` whom it asked."""
 
     finish_reason: str | None
     calls: str
     messages: str
+    model: str = ""
 
     @property
     def count(self) -> int:

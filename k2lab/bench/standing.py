@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from k2lab import families, stats
 from k2lab.bench import published
@@ -79,7 +79,8 @@ class Standing:
         )
 
 
-class Asked(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
     """How an arm's requests were sent: how many, with which values of a few fields, and by whom it is measured."""
 
     requests: int
@@ -87,6 +88,8 @@ class Asked(NamedTuple):
     """Values of ``temperature`` and ``max_tokens`` over all requests, ``None`` where one names none."""
     official: bool | None = None
     """Whether the reference is a run of Moonshot's API, where that is known."""
+    reference_models: frozenset[str] = frozenset()
+    """What its requests call the model."""
 
 
 def standings(model: str, counts: K2vv, trigger: Trigger | None, asked: Asked) -> tuple[Standing, ...]:
@@ -97,7 +100,7 @@ def standings(model: str, counts: K2vv, trigger: Trigger | None, asked: Asked) -
     common = (*_of_requests(asked.requests, table), *_of_settings(asked.values, table))
     found = []
     if trigger and trigger.overlap.total:
-        found.append(_of_f1(trigger, table, asked.requests, (*common, _of_reference(asked.official))))
+        found.append(_of_f1(trigger, table, asked.requests, (*common, *_of_reference(asked, table))))
     if counts.finish_tool_calls:
         found.append(_of_accuracy(counts.schema_accuracy, table, asked.requests, common))
     return tuple(found)
@@ -215,10 +218,19 @@ def _of_settings(values: Mapping[str, frozenset[object]], table: Table) -> Itera
             yield Condition(what=f"{name} is {wanted:g}", holds=True if found == {wanted} else None)
 
 
-def _of_reference(official: bool | None) -> Condition:
-    if official is False:
-        return Condition(what="the reference is no run of Moonshot's API", holds=False)
-    return Condition(what="the reference is a run of Moonshot's API", holds=official)
+def _of_reference(asked: Asked, table: Table) -> Iterable[Condition]:
+    others = sorted(name for name in asked.reference_models if not _may_be(name, table.model))
+    if others:
+        yield Condition(what=f"the reference asked {', '.join(others)}", holds=False)
+    elif asked.official is False:
+        yield Condition(what="the reference is no run of Moonshot's API", holds=False)
+    else:
+        yield Condition(what="the reference is a run of Moonshot's API", holds=asked.official)
+
+
+def _may_be(name: str, published_model: str) -> bool:
+    """Whether a model's name leaves it open that it is the published one."""
+    return published.published_name(model_of(name, published_model)) == published_model
 
 
 def _rounded(number: int) -> str:

@@ -62,6 +62,8 @@ def summarise(
     first = trials[0]
     counts, trigger = metrics.count_as_k2vv(first), metrics.trigger(first, reference) if reference else None
     values = {name: frozenset(found) for name, found in asked.items()}
+    models = frozenset(one.model for one in (reference or {}).values())
+    how = Asked(requests=len(first), values=values, official=official, reference_models=models)
     name = standing.model_of(str(run.config.get("model") or ""), model)
     return Summary(
         arm=run.arm,
@@ -76,7 +78,7 @@ def summarise(
         usage=metrics.usage(first),
         durations_ms=metrics.durations_ms(first),
         folded=_folded(trials, reference) if len(trials) > 1 else {},
-        standings=standing.standings(name, counts, trigger, Asked(len(first), values, official)),
+        standings=standing.standings(name, counts, trigger, how),
         unplaced=standing.unplaced(name),
     )
 

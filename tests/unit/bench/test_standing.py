@@ -29,8 +29,8 @@ def trigger(tp, fp, fn, requests=2000):
     return Trigger(tp=tp, fp=fp, fn=fn, tn=requests - tp - fp - fn, same=tp)
 
 
-def placed(tp, fp, fn, *, successful=None, requests=2000, model=RELEASE, official=None, temperature=0.6):
-    asked = Asked(requests, {"temperature": frozenset({temperature})}, official)
+def placed(tp, fp, fn, *, successful=None, requests=2000, model=RELEASE, temperature=0.6, **reference):
+    asked = Asked(requests=requests, values={"temperature": frozenset({temperature})}, **reference)
     calls = tp + fp
     good = calls if successful is None else successful
     return standings(model, counts(good, calls, requests), trigger(tp, fp, fn, requests), asked)
@@ -67,7 +67,7 @@ def test_f1_stands_where_its_whole_interval_is(cells, stand):
 
 def test_what_cannot_be_said_says_how_many_requests_would():
     few, _ = placed(10, 2, 2, requests=40)
-    assert few.said == "cannot be said with n = 40: it takes about 1,500"
+    assert few.said == "cannot be said with n = 40: it takes about 2,200"
     assert few.needed == planning.f1_against(few.value, 0.80, 14 / 40).requests
     (at_bar,) = (item for item in placed(200, 50, 50) if item.figure == "tool_call_f1")
     assert at_bar.value == pytest.approx(0.80) and "at the bar itself" in at_bar.said and at_bar.needed is None
@@ -95,6 +95,9 @@ def test_what_no_file_says_is_a_condition_and_what_does_not_hold_compares_nothin
     assert "drawn at random" in placed(10, 2, 2, requests=40)[0].conditions[0].what
     f1, accuracy = placed(540, 100, 100, official=False)
     assert f1.said == "not comparable: the reference is no run of Moonshot's API" and accuracy.stand == "within"
+    other = placed(540, 100, 100, reference_models=frozenset({RELEASE, "Kimi-K2-Thinking"}))[0]
+    assert other.said == "not comparable: the reference asked Kimi-K2-Thinking"
+    assert placed(540, 100, 100, reference_models=frozenset({"", "default", "kimi-k2-0905"}))[0].stand == "within"
     warm = placed(540, 100, 100, temperature=1.0)
     assert {item.said for item in warm} == {"not comparable: temperature was 1.0, and 0.6 in the published run"}
     more = placed(540, 100, 100, requests=5000)
