@@ -54,9 +54,10 @@ def standing_views(summaries: Sequence[Summary]) -> list[View]:
     """Where arms stand beside what was published, what that takes for granted, and why others are not compared."""
     placed = [(_label(item), standing) for item in summaries for standing in item.standings]
     words = [
-        *(line for _, standing in placed for line in _accepted(standing)),
+        *(_accepted(standing) for _, standing in placed),
         *(line for item in summaries for line in _grounds(item)),
         *(f"{item.unplaced}." for item in summaries if item.unplaced),
+        *(f"Source: {standing.url}" for _, standing in placed),
     ]
     title = "Normal or not: beside what K2-Vendor-Verifier published"
     shown = [table([_standing_row(arm, standing) for arm, standing in placed], title)] if placed else []
@@ -176,19 +177,17 @@ def _standing_row(arm: str, standing: Standing) -> dict[str, Any]:
     }
 
 
-def _accepted(standing: Standing) -> Iterable[str]:
-    """Whose word the bar is, and where it stands."""
+def _accepted(standing: Standing) -> str:
+    """Whose word the bar is."""
     if standing.figure == "tool_call_f1":
-        yield (
+        return (
             f"F1 is held to what K2-Vendor-Verifier accepts of {standing.model} ({standing.date});"
             f" Moonshot's API against itself has {standing.average:.0%} on average."
         )
-    else:
-        yield (
-            f"Schema accuracy is held to {MARGIN:.0%} less than that of Moonshot's API in the same table, which is"
-            " k2lab's choice: K2-Vendor-Verifier names no bound."
-        )
-    yield f"Source: {standing.url}"
+    return (
+        f"Schema accuracy is held to {100 * MARGIN:.0f} point less than that of Moonshot's API in the table of"
+        f" {standing.model} ({standing.date}), which is k2lab's choice: K2-Vendor-Verifier names no bound."
+    )
 
 
 def _grounds(item: Summary) -> Iterable[str]:
