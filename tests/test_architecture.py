@@ -34,6 +34,7 @@ ORDER = (
         "wire",
         "repairs",
         "prompt",
+        "mfjs",
         "findings",
         "engine",
         "server",
@@ -51,6 +52,7 @@ STANDARD_LIBRARY_ONLY = (
     "families",
     "wire",
     "repairs",
+    "mfjs",
 )
 DISPLAY = {"matplotlib", "IPython", "ipywidgets"}
 MODULES = sorted((ROOT / "k2lab").rglob("*.py"))

@@ -1,0 +1,6 @@
+"""Moonshot Flavored JSON Schema: what Moonshot's API refuses of a tool's parameters, and a schema that it accepts."""
+
+from k2lab.mfjs.judging import refusals, refusals_of_text
+from k2lab.mfjs.rulebook import Refusal
+
+__all__ = ["Refusal", "refusals", "refusals_of_text"]
