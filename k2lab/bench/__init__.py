@@ -6,7 +6,9 @@ keeps every answer, as ``records``, in ``tables``. ``verdicts`` judges one answe
 and its calls, ``answers`` what is wrong with it as a whole, ``texts`` and
 ``schemas`` what a text and arguments show by themselves. ``metrics`` counts
 verdicts, ``summary`` sums an arm up, ``published`` has the figures of others,
-``standing`` says where an arm stands beside them, ``planning`` how many requests
-a difference takes. ``casebook`` picks answers out and ``again``
-sends one once more, ``k2vv`` exchanges results with K2-Vendor-Verifier.
+``standing`` says where an arm stands beside them, ``prompt_tokens`` whether
+prompts are as long as a reference says, ``planning`` how many requests a
+difference takes, ``kvv`` reads the cases of Kimi-Vendor-Verifier. ``casebook``
+picks answers out and ``again`` sends one once more, ``k2vv`` exchanges
+results with K2-Vendor-Verifier.
 """

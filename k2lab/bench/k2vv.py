@@ -96,6 +96,7 @@ def reference(path: Path) -> dict[int, Reference]:
             calls=canonical(exchange.answer.calls),
             messages=messages_of(exchange.request),
             model=str(line["request"].get("model") or ""),
+            prompt_tokens=count_of(exchange.answer.usage.get("prompt_tokens")),
         )
     return found
 
@@ -106,7 +107,11 @@ def reference_of(file: Store, arm: str) -> dict[int, Reference]:
     model = str(run.config.get("model") or "")
     return {
         result.data_index: Reference(
-            finish_reason=result.finish_reason, calls=result.calls, messages=result.messages, model=model
+            finish_reason=result.finish_reason,
+            calls=result.calls,
+            messages=result.messages,
+            model=model,
+            prompt_tokens=result.prompt_tokens,
         )
         for result in judge_all(file.results(run))
         if result.trial == 0

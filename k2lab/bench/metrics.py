@@ -145,6 +145,7 @@ class Reference:
     calls: str
     messages: str
     model: str = ""
+    prompt_tokens: int | None = None
 
     @property
     def count(self) -> int:

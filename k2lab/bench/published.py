@@ -8,15 +8,15 @@ is accepted, and every vendor.
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from k2lab import families, paths
+from k2lab import families, files, paths
 
 OFFICIAL = "MoonshotAI"
 """The provider that the others are measured by: Moonshot's own API."""
@@ -84,11 +84,11 @@ class Table:
 @cache
 def rows() -> tuple[Row, ...]:
     """Every figure, in the order of the file."""
-    with (paths.data_dir() / "published" / "results.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(
-            Row(**{**row, "requests": int(row["requests"]), "value": float(row["value"])})  # type: ignore[arg-type]
-            for row in csv.DictReader(file)
-        )
+    lines = files.read_text(_folder() / "results.csv", "published figures").splitlines()
+    return tuple(
+        Row(**{**row, "requests": int(row["requests"]), "value": float(row["value"])})  # type: ignore[arg-type]
+        for row in csv.DictReader(lines)
+    )
 
 
 @cache
@@ -107,6 +107,8 @@ def table_of(model: str, date: str | None = None) -> Table | None:
     1274
     """
     name = published_name(model)
+    if name is None:
+        return None
     found = [table for table in published_tables() if table.model == name and date in (None, table.date)]
     return found[-1] if found else None
 
@@ -172,5 +174,8 @@ def _vendor(provider: str, api_source: str, printed: list[Row]) -> Vendor:
 
 
 def _sources() -> dict[str, dict[str, Any]]:
-    text = (paths.data_dir() / "published" / "sources.json").read_text(encoding="utf-8")
-    return json.loads(text)  # type: ignore[no-any-return]
+    return files.read_json(_folder() / "sources.json", "published sources")  # type: ignore[return-value]
+
+
+def _folder() -> Path:
+    return paths.data_dir() / "published"

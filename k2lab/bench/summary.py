@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from k2lab.bench import metrics, standing
 from k2lab.bench.metrics import Folded, K2vv, Reference, Strict, Trigger
+from k2lab.bench.prompt_tokens import PromptTokens, compared_prompt_tokens
 from k2lab.bench.records import Result, Run
 from k2lab.bench.standing import Asked, Standing
 from k2lab.bench.store import Store
@@ -34,6 +35,8 @@ class Summary:
     folded: Mapping[str, Folded]
     standings: tuple[Standing, ...] = ()
     """Where it stands beside what K2VV published of its model."""
+    prompt_tokens: PromptTokens | None = None
+    """Beside what the reference counted, where it says so."""
     unplaced: str = ""
     """Why nothing published is set beside it, where nothing is."""
 
@@ -60,7 +63,7 @@ def summarise(
     if not trials:
         raise InputError(f"arm {run.arm!r} has no results yet: start it again with k2lab bench run")
     first = trials[0]
-    counts, trigger = metrics.count_as_k2vv(first), metrics.trigger(first, reference) if reference else None
+    counts, trigger = metrics.count_as_k2vv(first), _trigger(first, reference)
     values = {name: frozenset(found) for name, found in asked.items()}
     models = frozenset(one.model for one in (reference or {}).values())
     how = Asked(requests=len(first), values=values, official=official, reference_models=models)
@@ -79,8 +82,16 @@ def summarise(
         durations_ms=metrics.durations_ms(first),
         folded=_folded(trials, reference) if len(trials) > 1 else {},
         standings=standing.standings(name, counts, trigger, how),
+        prompt_tokens=compared_prompt_tokens(first, reference) if reference else None,
         unplaced=standing.unplaced(name),
     )
+
+
+def _trigger(results: Iterable[Judged], reference: Mapping[int, Reference] | None) -> Trigger | None:
+    """Nothing of a reference that knows how long prompts are, and of no answer how it ends."""
+    if not reference or all(one.finish_reason is None and one.prompt_tokens is not None for one in reference.values()):
+        return None
+    return metrics.trigger(results, reference)
 
 
 def _noted(results: Iterable[Result], asked: dict[str, set[object]]) -> Iterator[Result]:
@@ -98,8 +109,7 @@ def _folded(trials: list[list[Judged]], reference: Mapping[int, Reference] | Non
         "schema_accuracy": [count.schema_accuracy.value for count in counts if count.finish_tool_calls],
         "soundness": [value for trial in trials if (value := metrics.count_strictly(trial).soundness.value) == value],
     }
-    if reference:
-        triggers = [metrics.trigger(trial, reference) for trial in trials]
+    if reference and (triggers := [found for trial in trials if (found := _trigger(trial, reference))]):
         figures["tool_call_f1"] = [trigger.f1 for trigger in triggers]
         figures["tool_call_precision"] = [t.precision.value for t in triggers if t.precision.total]
         figures["tool_call_recall"] = [t.recall.value for t in triggers if t.recall.total]

@@ -66,12 +66,19 @@ def bench_group() -> None:
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--count", type=click.IntRange(min=1), default=4000, show_default=True)
 @click.option("--seed", default=2025, show_default=True)
-def samples_command(folder: Path, count: int, seed: int) -> None:
-    """Write k2-nano's own benchmark set into FOLDER: samples.jsonl, and labels.jsonl as its reference."""
+@click.option("--kvv", "checkout", default=None, type=click.Path(path_type=Path, file_okay=False),
+              help="In place of k2-nano's set: schemas and prompts of a checkout of Kimi-Vendor-Verifier.")  # fmt: skip
+def samples_command(folder: Path, count: int, seed: int, checkout: Path | None) -> None:
+    """Write k2-nano's own benchmark set into FOLDER: samples.jsonl, and labels.jsonl as its reference.
+
+    Or with --kvv two sets of MoonshotAI/Kimi-Vendor-Verifier: schemas.jsonl, a required call for each, and
+    prompts.jsonl with prompts.labels.jsonl, which says how many tokens each prompt has. Nothing of it is run.
+    """
+    from k2lab.bench import kvv
     from k2lab.nano import benchmark
 
     try:
-        written = benchmark.write(folder, count, seed)
+        written = kvv.write(checkout, folder) if checkout else benchmark.write(folder, count, seed)
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror or error}") from error
     for path in written:

@@ -39,6 +39,7 @@ def bench_summaries(summaries: Sequence[Summary]) -> View:
         table([_strict_row(item) for item in summaries], "The same answers, strictly (strict)"),
         *([note(ANOTHERS_RESULTS)] if any(item.imported for item in summaries) else []),
         _fault_table(summaries),
+        *_prompt_token_views(summaries),
         *standing_views(summaries),
     ]
     folded = [
@@ -48,6 +49,23 @@ def bench_summaries(summaries: Sequence[Summary]) -> View:
     ]
     parts += [table(folded, "Over repeated trials; the tables above are the first one's")] if folded else []
     return joined(*parts)
+
+
+def _prompt_token_views(summaries: Sequence[Summary]) -> list[View]:
+    """Prompts that a server counts otherwise than the reference."""
+    rows = [
+        {
+            "arm": _label(item),
+            "as many": _percent(found.alike),
+            "0 to 3 more": _percent(found.accepted),
+            "other counts": str(found) or "none",
+            "not counted": found.uncounted,
+            "first other request": found.first or "none",
+        }
+        for item in summaries
+        if (found := item.prompt_tokens)
+    ]
+    return [table(rows, "Tokens of the prompt, beside what the reference counted")] if rows else []
 
 
 def standing_views(summaries: Sequence[Summary]) -> list[View]:
