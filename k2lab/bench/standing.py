@@ -100,7 +100,14 @@ def standings(model: str, counts: K2vv, trigger: Trigger | None, asked: Asked) -
     common = (*_of_requests(asked.requests, table), *_of_settings(asked.values, table))
     found = []
     if trigger and trigger.overlap.total:
-        found.append(_of_f1(trigger, table, asked.requests, (*common, *_of_reference(asked, table))))
+        found.append(
+            _of_f1(
+                trigger,
+                table,
+                asked.requests,
+                (*common, *_of_reference(asked, table), *_of_failures(counts.failure_count)),
+            )
+        )
     if counts.finish_tool_calls:
         found.append(_of_accuracy(counts.schema_accuracy, table, asked.requests, common))
     return tuple(found)
@@ -226,6 +233,11 @@ def _of_reference(asked: Asked, table: Table) -> Iterable[Condition]:
         yield Condition(what="the reference is no run of Moonshot's API", holds=False)
     else:
         yield Condition(what="the reference is a run of Moonshot's API", holds=asked.official)
+
+
+def _of_failures(failed: int) -> Iterable[Condition]:
+    if failed:
+        yield Condition(what=f"the {failed:,} requests that failed count as answers that do not call")
 
 
 def _may_be(name: str, published_model: str) -> bool:

@@ -1,5 +1,7 @@
 """Where an arm stands beside what was published, and how many requests it takes to say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -98,6 +100,9 @@ def test_what_no_file_says_is_a_condition_and_what_does_not_hold_compares_nothin
     other = placed(540, 100, 100, reference_models=frozenset({RELEASE, "Kimi-K2-Thinking"}))[0]
     assert other.said == "not comparable: the reference asked Kimi-K2-Thinking"
     assert placed(540, 100, 100, reference_models=frozenset({"", "default", "kimi-k2-0905"}))[0].stand == "within"
+    asked = Asked(requests=2000, values={})
+    broken = standings(RELEASE, replace(counts(640, 640), failure_count=30), trigger(540, 100, 100), asked)
+    assert [item.what for item in broken[0].conditions][-1].startswith("the 30 requests that failed count as")
     warm = placed(540, 100, 100, temperature=1.0)
     assert {item.said for item in warm} == {"not comparable: temperature was 1.0, and 0.6 in the published run"}
     more = placed(540, 100, 100, requests=5000)
