@@ -1,6 +1,8 @@
 """Moonshot Flavored JSON Schema: what Moonshot's API refuses of a tool's parameters, and a schema that it accepts."""
 
+from k2lab.mfjs.fixing import fixed
 from k2lab.mfjs.judging import refusals, refusals_of_text
+from k2lab.mfjs.records import Edit, Fixed, Lost
 from k2lab.mfjs.rulebook import Refusal
 
-__all__ = ["Refusal", "refusals", "refusals_of_text"]
+__all__ = ["Edit", "Fixed", "Lost", "Refusal", "fixed", "refusals", "refusals_of_text"]

@@ -106,14 +106,16 @@ def _no_json(key: object, value: object) -> tuple[str, str] | None:
     """Why a key with its value has no JSON."""
     if not isinstance(key, str):
         return "not_json", f"a key is {one_line(repr(key), 60)}; keys are texts"
-    shown = one_line(key, 60)
     if isinstance(value, int) and value.bit_length() > MOST_BITS:
-        return "number_too_large", f"{shown} is a number of more than {MOST_BITS:,} bits; write a smaller one"
+        return (
+            "number_too_large",
+            f"{one_line(key, 60)} is a number of more than {MOST_BITS:,} bits; write a smaller one",
+        )
     if isinstance(value, float) and not math.isfinite(value):
-        return "not_json", f"{shown} is {value}, which is not a number of JSON"
-    if value is None or isinstance(value, str | int | float | Mapping | list):
+        return "not_json", f"{one_line(key, 60)} is {value}, which is not a number of JSON; write a number"
+    if value is None or isinstance(value, str | int | float | dict | list | Mapping):
         return None
-    return "not_json", f"{shown} is a {type(value).__name__}, which JSON does not have"
+    return "not_json", f"{one_line(key, 60)} is a {type(value).__name__}; JSON has no such value"
 
 
 def _all(schema: Schema) -> Iterator[Refusal]:
