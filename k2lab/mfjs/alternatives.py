@@ -75,6 +75,10 @@ class Reader:
             whole = self._both(whole, one, said.path)
         return whole
 
+    def narrowed(self, choice: Choice) -> Choice:
+        """What of a choice is an object, with references written out."""
+        return self._both(choice, Choice(made=[{"type": ("object",), "at": ""}]), "")
+
     def target(self, ref: str) -> tuple[bool, object]:
         """What a reference leads to in the document, by RFC 6901."""
         at: object = self.root

@@ -8,7 +8,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from k2lab.mfjs.alternatives import Alternative, Choice, Reader, Said, Source, asserts, noted, rest_notes, steps_of
+from k2lab.mfjs.alternatives import (
+    Alternative,
+    Choice,
+    Reader,
+    Said,
+    Source,
+    asserts,
+    kinds,
+    noted,
+    rest_notes,
+    steps_of,
+)
 from k2lab.mfjs.parts import pointer
 from k2lab.mfjs.rulebook import BRANCHES
 from k2lab.mfjs.values import ALL_TYPES, is_of, key_of, type_of
@@ -36,10 +47,13 @@ class Writer:
         self.names: dict[str, str] = {}
         self.empty: set[str] = set()
 
-    def whole(self, root: Mapping[str, object]) -> Written | None:
-        """The schema with its definitions; ``None`` where no value fits it."""
+    def whole(self, root: Mapping[str, object], as_object: bool = False) -> Written | None:
+        """The schema with its definitions, of the type ``object`` if so; ``None`` where no value fits it."""
         choice = self.reader.choice((Said(schema=root, path=""),))
-        written = {} if anything(choice) and not choice.notes else self._written(choice, "")
+        if as_object:
+            written = self._one_object(choice)
+        else:
+            written = {} if anything(choice) and not choice.notes else self._written(choice, "")
         if written is None:
             return None
         defined: Written = {}
@@ -51,6 +65,42 @@ class Writer:
         self._unreferred(root)
         kept = {"$id": root["$id"]} if isinstance(root.get("$id"), str) else {}
         return {**kept, **written, **({"$defs": defined} if defined else {})}
+
+    def _one_object(self, choice: Choice) -> Written | None:
+        """The root as one object, as parameters have to be: several are put together."""
+        if any("$ref" not in made and kinds(made) != ("object",) for made in choice.made):
+            words = "the root of parameters has to be an object; other values were accepted, and are not now"
+            self.notes.lose("", "type", None, words, "narrower")
+        narrowed = self.reader.narrowed(choice)
+        forms = [form for made in narrowed.made for form in self._forms(made)]
+        if len(forms) < 2:
+            return self._written(narrowed, "")
+        count = len(forms)
+        words = f"the root of parameters has to be one object; {count} are put together, with all mixtures of them"
+        self.notes.lose("", "anyOf", None, words)
+        return any_of([self._together(forms)], narrowed.notes)
+
+    def _together(self, forms: list[Written]) -> Written:
+        """One object that has what some objects have, and requires what all of them require."""
+        named = [form.get("properties", {}) for form in forms]
+        properties: Written = {}
+        for name in dict.fromkeys(name for properties in named for name in properties):
+            kept = [schemas[name] for schemas in named if name in schemas]
+            properties[name] = any_of(kept, {})
+        if any(
+            properties.keys() - schemas.keys() and "additionalProperties" not in form
+            for schemas, form in zip(named, forms, strict=True)
+        ):
+            words = "a property that only some of these objects declare could have any value in the others"
+            self.notes.lose("", "properties", None, words, "narrower")
+        required = [name for name in properties if all(name in form.get("required", ()) for form in forms)]
+        closed = all(form.get("additionalProperties") is False for form in forms)
+        return {
+            "type": "object",
+            "properties": properties,
+            **({"required": required} if required else {}),
+            **({"additionalProperties": False} if closed else {}),
+        }
 
     def _unreferred(self, root: Mapping[str, object]) -> None:
         definitions = root.get("$defs")

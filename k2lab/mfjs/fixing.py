@@ -19,31 +19,34 @@ HOPELESS = frozenset({"not_an_object", "not_json", "nested_too_deeply", "number_
 MOST_ROUNDS = 12
 
 
-def fixed(schema: object) -> Fixed:
+def fixed(schema: object, *, parameters: bool = False) -> Fixed:
     """A schema for Moonshot's API that says the same as far as it can, and each edit and loss.
 
-    The schema that is handed in is never changed. One that is accepted comes back as it is.
+    The schema that is handed in is never changed. One that is accepted comes back as it
+    is. For the ``parameters`` of a tool, the root becomes one object, as the API asks.
 
     >>> made = fixed({"type": "object", "properties": {"unit": {"const": "C"}}})
     >>> made.schema["properties"], made.equal
     ({'unit': {'type': 'string', 'enum': ['C']}}, True)
     """
     left = refusals(schema)
-    if not left or not isinstance(schema, Mapping) or HOPELESS & {refusal.rule for refusal in left}:
-        return Fixed(schema=schema if left else copy.deepcopy(schema), refusals=left)
+    if not isinstance(schema, Mapping) or HOPELESS & {refusal.rule for refusal in left}:
+        return Fixed(schema=schema, refusals=left)
+    if not left and (not parameters or schema.get("type") in ("object", ["object"])):
+        return Fixed(schema=copy.deepcopy(schema))
     try:
-        return _rewritten(schema) or Fixed(schema=copy.deepcopy(schema), refusals=left)
+        return _rewritten(schema, parameters) or Fixed(schema=copy.deepcopy(schema), refusals=left)
     except (TooMuch, RecursionError):
         return Fixed(schema=copy.deepcopy(schema), refusals=left)
 
 
-def _rewritten(schema: Mapping[str, object]) -> Fixed | None:
+def _rewritten(schema: Mapping[str, object], as_object: bool) -> Fixed | None:
     """The schema anew, as often as its definitions ask for; ``None`` where no value fits it."""
     inlined, empty = frozenset[str](), frozenset[str]()
     for _ in range(MOST_ROUNDS):
         notes = Notes()
         writer = Writer(Reader(schema, notes, inlined, empty))
-        made = writer.whole(schema)
+        made = writer.whole(schema, as_object)
         if made is None:
             return None
         made = copy.deepcopy(made)

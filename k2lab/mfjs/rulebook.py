@@ -8,7 +8,9 @@ own cases decide where the two differ. Three stand behind a rule:
 - ``validator``: refused at walle's default level alone.
 - ``documentation``: only ``walle.md`` says it; walle's code lets it pass.
 
-``k2lab`` stands for what is not judged here at all.
+Of names, ``format`` stands for the id of a call, ``functions.NAME:IDX``, and
+``parser`` for that of a release of vLLM. ``k2lab`` stands for what is not judged
+here at all.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-By = Literal["server", "validator", "documentation", "k2lab"]
+By = Literal["server", "validator", "documentation", "format", "parser", "k2lab"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +84,9 @@ MOST_VALUES = 1000
 
 MOST_BYTES = 120_000
 """A schema written as compact JSON, in which ``<``, ``>`` and ``&`` count six."""
+
+MOST_TOOLS = 128
+"""Functions of a request, says the documentation."""
 
 MOST_REFUSALS = 500
 """A schema that is refused in more places is not judged to its end."""
@@ -151,6 +156,16 @@ RULES: Mapping[str, By] = {
     "ref_not_local": "server",
     "ref_not_found": "server",
     "recursion_without_end": "server",
+    "too_many_tools": "documentation",
+    "tool_without_function": "documentation",
+    "name_missing": "documentation",
+    "name_form": "server",
+    "name_length": "documentation",
+    "name_not_in_id": "format",
+    "name_repeated": "format",
+    "name_cut": "parser",
+    "parameters_missing": "documentation",
+    "root_not_an_object": "documentation",
 }
 """Each rule and who refuses what breaks it; a limit that only the documentation has is ``documentation``."""
 

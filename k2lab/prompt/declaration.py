@@ -56,14 +56,32 @@ def declared(tools: Sequence[Tool], family: Family) -> Declaration:
         return Declaration(tools=ordered)
     functions = []
     for tool in ordered:
-        if tool.get("type") != "function":
-            continue  # passed over by the real code, too
-        try:
-            functions.append(typescript.function_text(tool["function"]))
-        except typescript.Unwritable as why:
-            told = Fallback(tool=str(tool["function"]["name"]), path=f"/function{why.path}", reason=why.reason)
-            return Declaration(tools=ordered, fallback=told)
+        written = _function(tool)
+        if isinstance(written, Fallback):
+            return Declaration(tools=ordered, fallback=written)
+        functions += [written] if written else []
     return Declaration(tools=ordered, typescript=typescript.namespace(functions))
+
+
+def undeclarable(tools: Sequence[Tool]) -> tuple[Fallback, ...]:
+    """The tools that have no TypeScript, each with the first place that has none: any one of them is enough.
+
+    >>> bad = {"name": "pick", "parameters": {"type": "object", "properties": {"a": {"const": 1}}}}
+    >>> [(why.tool, why.path) for why in undeclarable([{"type": "function", "function": bad}])]
+    [('pick', '/function/parameters/properties/a')]
+    """
+    written = (_function(_sorted(tool)) for tool in tools)
+    return tuple(one for one in written if isinstance(one, Fallback))
+
+
+def _function(tool: Tool) -> str | Fallback:
+    """A tool as TypeScript, or why it has none; empty for one that is passed over, as by the real code."""
+    if tool.get("type") != "function":
+        return ""
+    try:
+        return typescript.function_text(tool["function"])
+    except typescript.Unwritable as why:
+        return Fallback(tool=str(tool["function"]["name"]), path=f"/function{why.path}", reason=why.reason)
 
 
 def _sorted(value: Any) -> Any:

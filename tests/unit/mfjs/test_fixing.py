@@ -209,6 +209,25 @@ def test_what_cannot_be_made_acceptable_stays_refused_and_is_named(schema, rules
     assert [refusal.rule for refusal in fixed(schema).refusals] == rules
 
 
+def test_the_root_of_parameters_becomes_one_object():
+    before = {
+        "description": "one of two",
+        "anyOf": [
+            obj({"name": S, "text": S}, required=["name", "text"], additionalProperties=False),
+            obj({"name": S, "url": {"type": "integer"}}, required=["name", "url"], additionalProperties=False),
+        ],
+    }
+    made = fixed(before, parameters=True)
+    assert made.schema == {
+        **obj({"name": S, "text": S, "url": {"type": "integer"}}, required=["name"], additionalProperties=False),
+        "description": "one of two",
+    }
+    assert [(loss.keyword, loss.effect) for loss in made.lost] == [("anyOf", "wider")]
+    assert fixed(before).schema == before
+    assert fixed({"$ref": "#/$defs/A", "$defs": {"A": obj({"a": S})}}, parameters=True).schema == obj({"a": S})
+    assert [loss.effect for loss in fixed({}, parameters=True).lost] == ["narrower"]
+
+
 def test_moonshots_own_refused_schemas_become_accepted_where_they_can(shared):
     cases = [json.loads(line) for line in (shared / "walle" / "cases.jsonl").read_text(encoding="utf-8").splitlines()]
     refused = [json.loads(case["schema"]) for case in cases if not case["valid"] and not case["unmarshal"]]
@@ -252,16 +271,17 @@ def instances(schema):
 
 
 @examples(200)
-@given(schema=schemas(), data=st.data())
-def test_what_is_written_is_accepted_and_says_the_same_unless_it_says_otherwise(schema, data):
+@given(schema=schemas(), parameters=st.booleans(), data=st.data())
+def test_what_is_written_is_accepted_and_says_the_same_unless_it_says_otherwise(schema, parameters, data):
     if not isinstance(schema, dict):
         return
     before = copy.deepcopy(schema)
-    made = fixed(schema)
+    made = fixed(schema, parameters=parameters)
     assert schema == before
     assert made.refusals == refusals(made.schema)
     assert bool(made.changes) == (made.schema != schema)
-    again = fixed(made.schema)
+    again = fixed(made.schema, parameters=parameters)
+    assert made.refusals or not parameters or made.schema["type"] == "object"
     assert made.refusals or (again.schema == made.schema and not again.changes)
     if not made.refusals:
         function_text({"name": "f", "parameters": made.schema})  # K2.5 declares it as TypeScript

@@ -14,7 +14,7 @@ from k2lab.families.special import GENERATION_PROMPT
 from k2lab.nano import folders
 from k2lab.prompt import templates
 from k2lab.prompt.alignment import diff
-from k2lab.prompt.declaration import declared
+from k2lab.prompt.declaration import declared, undeclarable
 from k2lab.prompt.rendering import render
 from k2lab.prompt.source import open_source
 from k2lab.prompt.tokenizers import KIMI_RUN
@@ -383,3 +383,20 @@ def test_the_difference_of_two_declarations_is_in_the_tools(kimi, talk):
     left, right = render(kimi["k2.5"], talk, bare=True), render(kimi["k2.5"], talk)
     found = diff(left, right)
     assert found.first.index == 5 and found.first.owner.name == "tools"
+
+
+def test_each_tool_without_typescript_is_named_with_its_place():
+    def tool(name, schema):
+        return {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": schema}}}
+
+    tools = [
+        tool("first", {"a": {"const": 1}}),
+        tool("good", {"a": {"type": "string"}}),
+        tool("second", {"b": {"type": "array", "items": {"$ref": "#/definitions/x"}}}),
+        {"type": "builtin"},
+    ]
+    assert [(why.tool, why.path) for why in undeclarable(tools)] == [
+        ("first", "/function/parameters/properties/a"),
+        ("second", "/function/parameters/properties/b/items"),
+    ]
+    assert declared(tools, families.K2_5).fallback == undeclarable(tools)[0]
