@@ -21,9 +21,9 @@ import psutil
 from k2lab import engine
 from k2lab.bench import runner, samples, store
 from k2lab.bench.arm import Arm
+from k2lab.bench.judged import judge_all
 from k2lab.bench.limits import Limits
 from k2lab.bench.metrics import usage
-from k2lab.bench.verdicts import judge_all
 from k2lab.nano import benchmark, folders
 from k2lab.notebook.ladder import BOUNDS
 

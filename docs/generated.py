@@ -16,7 +16,7 @@ from types import ModuleType
 import click
 
 import k2lab
-from k2lab.findings import CATALOGUE, LAYERS, Entry
+from k2lab.findings import CATALOGUE, SUBJECTS, Entry
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -107,16 +107,30 @@ def module_of(name: str) -> ModuleType:
 
 
 def findings() -> str:
-    """The catalogue of findings, a section each, along the way of a request."""
-    entries = sorted(CATALOGUE.values(), key=lambda entry: LAYERS.index(entry.layer))
-    return "\n\n".join(map(_finding, entries))
+    """The catalogue of findings: a part for each subject, a section for each code."""
+    parts = []
+    for letter, subject in SUBJECTS.items():
+        entries = [entry for entry in CATALOGUE.values() if entry.code.startswith(letter)]
+        parts += [f"## {letter}: {subject}", *map(_finding, entries)]
+    return "\n\n".join(parts)
 
 
 def _finding(entry: Entry) -> str:
-    title = f"{entry.title[0].upper()}{entry.title[1:]}."
     sources = "\n".join(f"- <{source}>" if source.startswith("http") else f"- {source}" for source in entry.sources)
-    parts = [f"## `{entry.code}`", f"{title} Layer: {entry.layer}.", f"What to do: {entry.fix}.", sources]
+    rows = {
+        "Looks at": entry.looks_at,
+        "Why it hurts": entry.why,
+        "At fault": f"{' or '.join(entry.layers)} ({entry.level})",
+        "What to do": entry.fix,
+    }
+    told = "\n".join(f"- **{head}**: {sphinx_text(words)}" for head, words in rows.items())
+    parts = [f"### {entry.code} `{entry.name}`", f"{entry.title[0].upper()}{entry.title[1:]}.", told, sources]
     return "\n\n".join(part for part in parts if part)
+
+
+def sphinx_text(words: str) -> str:
+    """Words as Markdown that prints them as they stand."""
+    return words.replace("<", "\\<").replace("*", "\\*").replace("[{", "\\[{").replace("$", "\\$")
 
 
 def front_door() -> list[str]:

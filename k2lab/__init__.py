@@ -14,12 +14,12 @@ from k2lab.lazy import loader
 if TYPE_CHECKING:
     from k2lab.bench.arm import Arm
     from k2lab.bench.runner import run_benchmark
-    from k2lab.bench.verdicts import judge
     from k2lab.chat import Answer, Exchange, Request, ToolCall, load
     from k2lab.enforcer import enforce
     from k2lab.engine import serve
     from k2lab.errors import K2LabError
     from k2lab.findings import Finding
+    from k2lab.findings.verdicts import judge
     from k2lab.notebook.outcome import record
     from k2lab.notebook.report import run_report
     from k2lab.notebook.servers import connect
@@ -78,7 +78,7 @@ _PLACES = {
     "connect": "k2lab.notebook.servers:connect",
     "diff": "k2lab.prompt.alignment:diff",
     "enforce": "k2lab.enforcer:enforce",
-    "judge": "k2lab.bench.verdicts:judge",
+    "judge": "k2lab.findings.verdicts:judge",
     "load": "k2lab.chat:load",
     "open_source": "k2lab.prompt.source:open_source",
     "parse": "k2lab.wire:parse",

@@ -2,9 +2,8 @@
 
 ``samples`` reads requests, ``arm`` says how they are sent, ``client`` sends one,
 ``stream`` puts a streamed answer together, ``runner`` sends them all, ``store``
-keeps every answer, as ``records``, in ``tables``. ``verdicts`` judges one answer
-and its calls, ``answers`` what is wrong with it as a whole, ``texts`` and
-``schemas`` what a text and arguments show by themselves. ``metrics`` counts
+keeps every answer, as ``records``, in ``tables``. ``judged`` has each with its
+verdict (of :mod:`k2lab.findings.verdicts`). ``metrics`` counts
 verdicts, ``summary`` sums an arm up, ``published`` has the figures of others,
 ``standing`` says where an arm stands beside them, ``prompt_tokens`` whether
 prompts are as long as a reference says, ``planning`` how many requests a

@@ -13,9 +13,9 @@ from k2lab.bench.arm import Arm, Prepared
 from k2lab.bench.client import Attempt, Client
 from k2lab.bench.records import Result
 from k2lab.bench.samples import Sample
-from k2lab.bench.verdicts import Verdict, judge
 from k2lab.chat import Exchange, Request
 from k2lab.errors import InputError
+from k2lab.findings.verdicts import Verdict, judge
 from k2lab.server.blocking import begin
 from k2lab.server.keys import LONG, Key
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from k2lab.bench import metrics, store
+from k2lab.bench.judged import Judged, judge_all
 from k2lab.bench.records import Result, Run
-from k2lab.bench.verdicts import Judged, judge_all
 from k2lab.errors import InputError
 from k2lab.legible import one_line
 
@@ -46,7 +46,7 @@ class Case:
     said: str
     right: frozenset[Right]
     messages: str
-    """A digest of the request's messages; see :func:`k2lab.bench.verdicts.messages_of`."""
+    """A digest of the request's messages; see :func:`k2lab.bench.judged.messages_of`."""
     duration_ms: float
 
     @classmethod

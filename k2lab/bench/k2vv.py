@@ -19,12 +19,13 @@ from typing import Any
 
 from k2lab import files, jsonread, kept
 from k2lab.bench import metrics
+from k2lab.bench.judged import judge_all, messages_of
 from k2lab.bench.metrics import Reference
 from k2lab.bench.records import IMPORTED, MOST, Result, Run, count_of
 from k2lab.bench.store import Store
-from k2lab.bench.verdicts import judge, judge_all, messages_of
 from k2lab.chat import Exchange, canonical
 from k2lab.errors import InputError
+from k2lab.findings.verdicts import judge
 
 LINE_LEVELS = jsonread.MOST_LEVELS + 10
 """Of a line, in which a request and an answer stand a few levels deep."""

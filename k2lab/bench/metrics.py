@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
-from k2lab.bench.verdicts import RAW, Judged
+from k2lab.bench.judged import RAW, Judged
 from k2lab.errors import InputError
 from k2lab.server.transport import FailureKind
 from k2lab.stats import McNemar, Share, mcnemar, share

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from k2lab.bench.judged import Judged
 from k2lab.bench.metrics import Reference
-from k2lab.bench.verdicts import Judged
 from k2lab.stats import Share, share
 
 OPENING = 3

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from k2lab.bench.answers import is_raw
 from k2lab.chat import Answer, Exchange, Request
+from k2lab.findings.answers import is_raw
 
 if TYPE_CHECKING:
     from k2lab.bench.client import Attempt

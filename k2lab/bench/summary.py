@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from k2lab.bench import metrics, standing
+from k2lab.bench.judged import Judged, judge_all
 from k2lab.bench.metrics import Folded, K2vv, Reference, Strict, Trigger
 from k2lab.bench.prompt_tokens import PromptTokens, compared_prompt_tokens
 from k2lab.bench.records import Result, Run
 from k2lab.bench.standing import Asked, Standing
 from k2lab.bench.store import Store
-from k2lab.bench.verdicts import Judged, judge_all
 from k2lab.errors import InputError
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k2lab.bench import metrics, store
-from k2lab.bench.verdicts import Judged, judge_all
+from k2lab.bench.judged import Judged, judge_all
 from k2lab.stats import Share
 
 

@@ -203,7 +203,7 @@ def summary_command(run: Path, reference: str | None, model: str | None, as_json
 def compare_command(run: Path, arm_a: str, arm_b: str, reference: str | None, flips: int, as_json: bool) -> None:
     """Two arms of RUN on the same requests: what each gains and loses, and whether that is chance (McNemar)."""
     from k2lab.bench import metrics, store
-    from k2lab.bench.verdicts import judge_all
+    from k2lab.bench.judged import judge_all
     from k2lab.show import views
 
     with store.reading(run) as file:

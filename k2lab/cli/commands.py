@@ -17,6 +17,7 @@ COMMANDS = {
     "diff": ("prompts:diff_command", "Compare two prompts token by token."),
     "enforce": ("enforcement:enforce_command", "Print the grammar that holds an answer to its tools."),
     "engine": ("engines:engine_group", "Install, start and stop real vLLM releases."),
+    "explain": ("explaining:explain_command", "Say what a finding means and what to do."),
     "lab": ("notebooks:lab_command", "Start JupyterLab on the notebooks."),
     "model": ("engines:model_command", "Write a model folder of k2-nano and print its path."),
     "nano": ("engines:nano_command", "Train k2-nano again and evaluate it."),

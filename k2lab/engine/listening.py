@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator
 from ipaddress import IPv6Address, ip_address
 
@@ -20,6 +21,7 @@ PING, NONCE = b"\x0d", b"\r\n\r\n"
 then need not wait for more."""
 
 ASKED_S = 2.0
+ENDED_S = 10.0
 
 
 def check_listening(engine: str, server_pid: int) -> None:
@@ -31,14 +33,16 @@ def check_listening(engine: str, server_pid: int) -> None:
 
     >>> check_listening("0.32.0", os.getpid())
     """
-    found = ""
+    found, ended = "", []
     for process in _group(server_pid):
         for host, port in _open_places(process):
             if not _is_torch_store(port):
                 found = found or f"{host}, port {port}"
                 with contextlib.suppress(psutil.Error):
                     process.kill()
+                    ended.append(process)
     if found:
+        _wait_until_closed(ended)
         raise EngineError(
             f"engine {engine} listens on {found}, where other machines reach it, and not on 127.0.0.1 alone:"
             " it was ended; look at its flags, its environment and its plugins"
@@ -64,6 +68,17 @@ def _open_places(process: psutil.Process) -> Iterator[tuple[str, int]]:
     for place in places:
         if place.status == psutil.CONN_LISTEN and not _is_loopback(place.laddr.ip):
             yield place.laddr.ip, place.laddr.port
+
+
+def _wait_until_closed(processes: list[psutil.Process]) -> None:
+    """Wait until processes that were killed listen no more: a busy machine takes a while to end them."""
+    deadline = time.monotonic() + ENDED_S
+    while any(map(_listens, processes)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _listens(process: psutil.Process) -> bool:
+    return any(True for _ in _open_places(process))
 
 
 def _is_loopback(host: str) -> bool:

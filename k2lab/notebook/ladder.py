@@ -14,13 +14,13 @@ from functools import partial
 
 from k2lab.bench import metrics, store
 from k2lab.bench.arm import Arm, Enforce, Repair
+from k2lab.bench.judged import Judged, judge_all
 from k2lab.bench.limits import Limits
 from k2lab.bench.metrics import Comparison, Flip
 from k2lab.bench.progress import Progress
 from k2lab.bench.runner import run_benchmark
 from k2lab.bench.summary import Summary, summarise
 from k2lab.bench.timing import Timed, timed
-from k2lab.bench.verdicts import Judged, judge_all
 from k2lab.enforcer import Options, ask
 from k2lab.notebook.questions import Questions
 from k2lab.notebook.subjects import Subject

@@ -16,6 +16,7 @@ CONTROL = re.compile(r"[\x00-\x1f]")
 DEEPEST_ENCODING = 8
 """How many times an object may have been encoded as a string within a string."""
 
+FINDING = "history_arguments_not_json"
 FIX = "write the arguments as the text of one JSON object, or take the call and its result out"
 KINDS = {list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number", type(None): "null"}
 
@@ -30,7 +31,7 @@ def mend(editor: Editor, tools: Sequence[Mapping[str, object]]) -> None:
             after, reason = _mended(before, schemas.get(function["name"]))
             if reason:
                 function["arguments"] = after
-                editor.note(index, f"tool_calls[{place}].function.arguments", before, after, reason)
+                editor.note(index, f"tool_calls[{place}].function.arguments", before, after, reason, FINDING)
 
 
 def problems(messages: Sequence[Message]) -> Iterator[Problem]:
@@ -40,9 +41,8 @@ def problems(messages: Sequence[Message]) -> Iterator[Problem]:
             fault = _fault(call["function"].get("arguments"))
             if fault:
                 path = f"messages[{index}].tool_calls[{place}].function.arguments"
-                yield Problem(
-                    message=index, path=path, problem=f"arguments of {call['function']['name']}: {fault}", fix=FIX
-                )
+                problem = f"arguments of {call['function']['name']}: {fault}"
+                yield Problem(message=index, path=path, problem=problem, fix=FIX, finding=FINDING)
 
 
 def decoded(text: str) -> object:

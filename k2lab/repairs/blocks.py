@@ -16,6 +16,8 @@ from k2lab import wire
 from k2lab.chat import SYSTEM_ROLES, Message, Request, ToolCall, canonical
 from k2lab.repairs.records import Change, Editor, Problem
 
+BLOCKS, OLD_CALL = "blocks_of_another_api", "old_function_call"
+
 Block = Any
 
 
@@ -32,6 +34,7 @@ def with_system(request: Request) -> tuple[Request, list[Change]]:
         before=None,
         after=first["content"],
         reason="the system prompt beside the messages as the first of them",
+        finding=BLOCKS,
     )
     return Request.of([first, *messages], request.tools, parameters), [change]
 
@@ -45,8 +48,9 @@ def lifted(messages: Sequence[Message]) -> Editor:
         results = [block for block in blocks if _is_result(block)]
         if message["role"] == "user" and results:
             _lift_results(editor, index, message, results)
-            continue
-        editor.messages.append(message)
+        else:
+            editor.messages.append(message)
+        editor.origins += [index] * (len(editor.messages) - len(editor.origins))
         if message["role"] == "tool" and len(results) == len(blocks) == 1:
             _unwrap(editor, results[0])
     return editor
@@ -67,7 +71,7 @@ def problems(request: Request) -> Iterator[Problem]:
     """A system prompt beside messages that have one."""
     if request.parameters.get("system"):
         problem = "no field of a chat request, and messages[0] is a system message, too: it vanishes from the prompt"
-        yield Problem(message=None, path="system", problem=problem, fix="write both into messages[0]")
+        yield Problem(message=None, path="system", problem=problem, fix="write both into messages[0]", finding=BLOCKS)
 
 
 def kind_of(block: Block) -> str | None:
@@ -105,14 +109,14 @@ def _lift_results(editor: Editor, given: int, message: Message, results: list[Bl
     reason = f"tool_result blocks of messages[{given}] as tool messages of their own"
     if any(block.get("is_error") for block in results):
         reason += "; is_error has no place there, the text says what failed"
-    editor.note(start, "content", content, editor.messages[start:], reason)
+    editor.note(start, "content", content, editor.messages[start:], reason, BLOCKS)
 
 
 def _unwrap(editor: Editor, block: Block) -> None:
     where = len(editor.messages) - 1
     if not isinstance(editor.messages[where].get("tool_call_id"), str):
-        editor.set(where, "tool_call_id", block["tool_use_id"], "from its tool_result block")
-    editor.set(where, "content", block.get("content") or "", "what its tool_result block holds")
+        editor.set(where, "tool_call_id", block["tool_use_id"], "from its tool_result block", BLOCKS)
+    editor.set(where, "content", block.get("content") or "", "what its tool_result block holds", BLOCKS)
 
 
 def _lift_calls(editor: Editor, index: int, message: Message) -> None:
@@ -122,9 +126,9 @@ def _lift_calls(editor: Editor, index: int, message: Message) -> None:
     if not blocks or (given and canonical(map(ToolCall.of, given)) != canonical(map(ToolCall.of, calls))):
         return
     if not given:
-        editor.set(index, "tool_calls", calls, "tool_use blocks as calls")
+        editor.set(index, "tool_calls", calls, "tool_use blocks as calls", BLOCKS)
     rest = [block for block in message["content"] if block not in blocks]
-    editor.set(index, "content", rest, "its tool_use blocks are calls")
+    editor.set(index, "content", rest, "its tool_use blocks are calls", BLOCKS)
 
 
 def _is_call(block: Block) -> bool:
@@ -149,9 +153,10 @@ def _lift_thinking(editor: Editor, index: int, message: Message) -> None:
     if not thoughts or (message.get("reasoning_content") or reasoning) != reasoning:
         return
     if message.get("reasoning_content") != reasoning:
-        editor.set(index, "reasoning_content", reasoning, "thinking blocks as the reasoning, their signatures left out")
+        reason = "thinking blocks as the reasoning, their signatures left out"
+        editor.set(index, "reasoning_content", reasoning, reason, BLOCKS)
     rest = [block for block in content if not _is_thought(block)]
-    editor.set(index, "content", rest, "its thinking blocks are the reasoning")
+    editor.set(index, "content", rest, "its thinking blocks are the reasoning", BLOCKS)
 
 
 def _is_thought(block: Block) -> bool:
@@ -164,5 +169,5 @@ def _lift_function_call(editor: Editor, index: int, message: Message) -> None:
     if not isinstance(call, Mapping) or not isinstance(call.get("name"), str) or message.get("tool_calls"):
         return
     made = {"id": None, "type": "function", "function": dict(call)}
-    editor.set(index, "tool_calls", [made], "function_call, an older form")
-    editor.drop(index, "function_call", "it is in tool_calls")
+    editor.set(index, "tool_calls", [made], "function_call, an older form", OLD_CALL)
+    editor.drop(index, "function_call", "it is in tool_calls", OLD_CALL)

@@ -27,13 +27,15 @@ def mend(editor: Editor) -> None:
     """One form for what has several: roles, text, images and empty contents."""
     for index, message in enumerate(editor.messages):
         if message["role"] in SYSTEM_ROLES:
-            editor.set(index, "role", "system", SYSTEM_ROLES[message["role"]])
+            editor.set(index, "role", "system", SYSTEM_ROLES[message["role"]], "role_of_another_api")
         before = message.get("content")
         after, reason = _content(before)
+        finding = "text_in_parts"
         if after == "" and message.get("tool_calls"):
             after, reason = None, "empty content made null"
+            finding = "empty_content_beside_calls" if before == "" else finding
         if reason and after != before:
-            editor.set(index, "content", after, reason)
+            editor.set(index, "content", after, reason, finding)
 
 
 def problems(messages: Sequence[Message], family: Family) -> Iterator[Problem]:
@@ -43,10 +45,17 @@ def problems(messages: Sequence[Message], family: Family) -> Iterator[Problem]:
         for place, part in enumerate(content if isinstance(content, list) else ()):
             fault = _part_fault(part, family)
             if fault:
-                yield Problem(message=index, path=f"messages[{index}].content[{place}]", problem=fault[0], fix=fault[1])
+                path, finding = f"messages[{index}].content[{place}]", _finding(part)
+                yield Problem(message=index, path=path, problem=fault[0], fix=fault[1], finding=finding)
         if message["role"] == "assistant" and not content and not message.get("tool_calls"):
             problem = "an assistant message without text and without a call: Moonshot's API answers 400 to it"
-            yield Problem(message=index, path=f"messages[{index}].content", problem=problem, fix="take the message out")
+            yield Problem(
+                message=index,
+                path=f"messages[{index}].content",
+                problem=problem,
+                fix="take the message out",
+                finding="empty_assistant_message",
+            )
         if message.get("function_call"):
             problem = "function_call, an older form that templates do not print: it vanishes from the prompt"
             yield Problem(
@@ -54,7 +63,12 @@ def problems(messages: Sequence[Message], family: Family) -> Iterator[Problem]:
                 path=f"messages[{index}].function_call",
                 problem=problem,
                 fix="write the call into tool_calls",
+                finding="old_function_call",
             )
+
+
+def _finding(part: object) -> str:
+    return "blocks_of_another_api" if kind_of(part) in HINTS else "part_not_printed"
 
 
 def _content(content: object) -> tuple[object, str]:

@@ -14,6 +14,7 @@ from k2lab.repairs.arguments import object_of
 from k2lab.repairs.records import Editor, Problem
 from k2lab.wire.records import MARKER
 
+LEAKED = "leaked_call_in_history"
 BECOME = "rendered, they become real special tokens"
 TAKE_OUT = f"take them out, or write them apart (as '{END.replace('<', '< ')}')"
 
@@ -35,13 +36,15 @@ def mend(editor: Editor, tools: Sequence[Mapping[str, object]]) -> None:
             continue
         if message.get("tool_calls"):
             if _same(parsed.calls, message["tool_calls"]):
-                editor.set(index, "content", parsed.content, "it repeats the calls that are in tool_calls")
+                editor.set(index, "content", parsed.content, "it repeats the calls that are in tool_calls", LEAKED)
         elif [call.index for call in parsed.calls] == list(range(first, first + len(parsed.calls))) and _answered(
             editor.messages, index, parsed.calls
         ):
             earlier += len(parsed.calls)
-            editor.set(index, "tool_calls", [_call(call) for call in parsed.calls], "calls that the content holds")
-            editor.set(index, "content", parsed.content, "its calls are in tool_calls, and the results name them")
+            calls = [_call(call) for call in parsed.calls]
+            editor.set(index, "tool_calls", calls, "calls that the content holds", LEAKED)
+            reason = "its calls are in tool_calls, and the results name them"
+            editor.set(index, "content", parsed.content, reason, LEAKED)
 
 
 def problems(messages: Sequence[Message], tools: Sequence[Mapping[str, object]], family: Family) -> Iterator[Problem]:
@@ -69,16 +72,15 @@ def _problem(message: int | None, path: str, text: str, pattern: re.Pattern[str]
             path=path,
             problem=problem,
             fix="write the call into tool_calls and its result as a tool message",
+            finding=LEAKED,
         )
     elif own and found and all(re.fullmatch(THINK, marker) for marker in found):
         problem = f"an earlier answer holds its reasoning in its text ({named})"
-        yield Problem(
-            message=message, path=path, problem=problem, fix="write it into reasoning_content and the rest into content"
-        )
+        fix = "write it into reasoning_content and the rest into content"
+        yield Problem(message=message, path=path, problem=problem, fix=fix, finding="reasoning_in_content")
     elif found:
-        yield Problem(
-            message=message, path=path, problem=f"holds markers of the format ({named}); {BECOME}", fix=TAKE_OUT
-        )
+        problem = f"holds markers of the format ({named}); {BECOME}"
+        yield Problem(message=message, path=path, problem=problem, fix=TAKE_OUT, finding="markers_in_text")
 
 
 def _texts(message: Message) -> Iterator[tuple[str, str]]:

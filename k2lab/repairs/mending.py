@@ -34,7 +34,13 @@ def repair(request: Request, *, model: str | None = None) -> Repaired:
         count = len(editor.changes)
         _mend(editor, whole, family)
     mended = _mended(whole, editor)
-    return Repaired(request=mended, changes=_ordered(editor), problems=tuple(_problems(mended, family)))
+    added = len(whole.messages) - len(request.messages)
+    return Repaired(
+        request=mended,
+        changes=_ordered(editor),
+        problems=tuple(_problems(mended, family)),
+        origins=tuple(None if at is None or at < added else at - added for at in editor.origins),
+    )
 
 
 def _mend(editor: Editor, request: Request, family: Family) -> None:
@@ -54,7 +60,9 @@ def renumber(request: Request, *, model: str | None = None) -> Repaired:
     if renumbered:
         pairing.renumber(editor)
     found = tuple(pairing.problems(editor.messages, renumbered=renumbered))
-    return Repaired(request=_mended(request, editor), changes=_ordered(editor), problems=found)
+    return Repaired(
+        request=_mended(request, editor), changes=_ordered(editor), problems=found, origins=tuple(editor.origins)
+    )
 
 
 def problems(request: Request, *, model: str | None = None) -> Iterator[Problem]:

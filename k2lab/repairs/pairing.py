@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from k2lab import wire
@@ -58,14 +58,27 @@ class Pairing:
 def renumber(editor: Editor) -> None:
     """Give calls the ids ``functions.NAME:IDX`` counted over the conversation, and results their calls' ids."""
     made = pair(editor.messages, renumbered=True)
+    shared = {old for old, calls in _by(made.calls, "old").items() if len(calls) > 1}
     for call in made.calls:
         if call.old != call.new:
             editor.messages[call.message]["tool_calls"][call.place]["id"] = call.new
-            reason = "ids count over the conversation"
-            editor.note(call.message, f"tool_calls[{call.place}].id", call.old, call.new, reason)
+            reason, finding = "ids count over the conversation", _id_finding(call, shared)
+            editor.note(call.message, f"tool_calls[{call.place}].id", call.old, call.new, reason, finding)
     for result, target in made.found.items():
         if target and editor.messages[result].get("tool_call_id") != target[0].new:
-            editor.set(result, "tool_call_id", target[0].new, target[1])
+            called = target[0].old == editor.messages[result].get("tool_call_id")
+            finding = _id_finding(target[0], shared) if called else "result_under_another_id"
+            editor.set(result, "tool_call_id", target[0].new, target[1], finding)
+
+
+def _id_finding(call: Call, shared: Collection[object]) -> str:
+    """Which fault an id has that is not the one its call gets."""
+    if not isinstance(call.old, str) or not call.old:
+        return "call_without_id"
+    match = wire.ID.fullmatch(call.old)
+    if match is None or match["name"] != call.name:
+        return "foreign_call_id"
+    return "repeated_call_id" if call.old in shared else "call_id_out_of_count"
 
 
 def pair(messages: Sequence[Message], *, renumbered: bool) -> Pairing:
@@ -88,13 +101,13 @@ def problems(messages: Sequence[Message], *, renumbered: bool) -> Iterator[Probl
     for call in made.calls:
         if not call.results:
             fix = f"put a tool message with tool_call_id {call.old!r} behind messages[{call.message}], or take it out"
-            yield Problem(
-                message=call.message, path=call.path, problem=f"no result answers this call of {call.name}", fix=fix
-            )
+            problem = f"no result answers this call of {call.name}"
+            yield Problem(message=call.message, path=call.path, problem=problem, fix=fix, finding="call_without_result")
     for result, target in made.found.items():
         fault = _fault(made, messages, result, target[0] if target else None)
         if fault:
-            yield Problem(message=result, path=f"messages[{result}]", problem=fault[0], fix=fault[1])
+            problem, fix, finding = fault
+            yield Problem(message=result, path=f"messages[{result}]", problem=problem, fix=fix, finding=finding)
 
 
 def _calls(messages: Iterable[Message], renumbered: bool) -> Iterator[Call]:
@@ -219,7 +232,11 @@ def _shared_ids(made: Pairing) -> Iterator[Problem]:
         fix = "give each call of a message an id of its own, and its result the same"
         if not isinstance(call.old, str) or not call.old:
             yield Problem(
-                message=call.message, path=f"{call.path}.id", problem=f"the call of {call.name} has no id", fix=fix
+                message=call.message,
+                path=f"{call.path}.id",
+                problem=f"the call of {call.name} has no id",
+                fix=fix,
+                finding="call_without_id",
             )
         elif (call.message, call.old) in seen:
             yield Problem(
@@ -227,27 +244,30 @@ def _shared_ids(made: Pairing) -> Iterator[Problem]:
                 path=f"{call.path}.id",
                 problem=f"another call of this message has the id {call.old!r}",
                 fix=fix,
+                finding="repeated_call_id",
             )
         else:
             seen.add((call.message, call.old))
 
 
-def _fault(made: Pairing, messages: Sequence[Message], result: int, call: Call | None) -> tuple[str, str] | None:
-    """What is wrong with the place of a result, and what to do."""
+def _fault(made: Pairing, messages: Sequence[Message], result: int, call: Call | None) -> tuple[str, str, str] | None:
+    """What is wrong with the place of a result, what to do, and which finding that is."""
     wanted = messages[result].get("tool_call_id")
     if call is None:
         left = [c.name for c in made.calls if c.message == made.runs.get(result) and not c.results]
         named = f"this result (id {wanted!r})"
         which = f"nothing says which call {named} answers, of {', '.join(left)}"
         fix = "give it the id of its call, or take it out"
-        return which if left else f"no call is left that {named} could answer", fix
+        return which if left else f"no call is left that {named} could answer", fix, "result_without_call"
     if made.answer(call) != result:
-        return f"a second result for the call {call.path}", f"keep one of it and messages[{made.answer(call)}]"
+        fix = f"keep one of it and messages[{made.answer(call)}]"
+        return f"a second result for the call {call.path}", fix, "second_result"
     if made.runs.get(result) == call.message:
         return None
     fix = f"move it directly behind messages[{call.message}]"
     if call.message > result:
-        return f"this result stands before its call {call.path}", fix
+        return f"this result stands before its call {call.path}", fix, "result_out_of_place"
     between = next(i for i in range(call.message + 1, result) if messages[i]["role"] != "tool")
     role = messages[between]["role"]
-    return f"messages[{between}] ({role}) stands between this result and its call {call.path}", fix
+    said = f"messages[{between}] ({role}) stands between this result and its call {call.path}"
+    return said, fix, "result_out_of_place"

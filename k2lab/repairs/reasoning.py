@@ -19,6 +19,7 @@ from k2lab.repairs.records import Editor, Problem
 
 NAMES = ("reasoning", "thinking", "reasoning_details")
 """Other fields that clients keep reasoning in: vLLM's and OpenRouter's, Ollama's, OpenRouter's list."""
+RENAMED, INLINED = "reasoning_under_another_name", "reasoning_in_content"
 INLINE = re.compile(r"\s*<think>(?P<reasoning>.*?)</think>(?P<content>.*)", re.DOTALL)
 
 
@@ -50,7 +51,7 @@ def mend(editor: Editor, family: Family) -> None:
             continue
         for name in ("reasoning_content", *NAMES):
             if name in message and message[name] is None:
-                editor.drop(index, name, "null, which a template prints as None")
+                editor.drop(index, name, "null, which a template prints as None", RENAMED)
         _rename(editor, index, message)
         _lift_inline(editor, index, message)
 
@@ -70,6 +71,7 @@ def problems(messages: Sequence[Message], mode: Mode) -> Iterator[Problem]:
                 path=path,
                 problem=f"{problem} is not one text",
                 fix="keep what the model wrote as reasoning_content",
+                finding=RENAMED,
             )
         elif index in printed and not given:
             what = "calling turn" if message.get("tool_calls") else "turn"
@@ -79,6 +81,7 @@ def problems(messages: Sequence[Message], mode: Mode) -> Iterator[Problem]:
                 path=path,
                 problem=problem,
                 fix="send back the reasoning_content that the model gave with this turn",
+                finding="reasoning_missing",
             )
 
 
@@ -97,9 +100,9 @@ def _rename(editor: Editor, index: int, message: Message) -> None:
         return
     reasoning = next(iter(texts.values()))
     if given != reasoning:
-        editor.set(index, "reasoning_content", reasoning, f"from {' and '.join(texts)}")
+        editor.set(index, "reasoning_content", reasoning, f"from {' and '.join(texts)}", RENAMED)
     for name in texts:
-        editor.drop(index, name, "it is in reasoning_content")
+        editor.drop(index, name, "it is in reasoning_content", RENAMED)
 
 
 def _lift_inline(editor: Editor, index: int, message: Message) -> None:
@@ -111,9 +114,9 @@ def _lift_inline(editor: Editor, index: int, message: Message) -> None:
     if (message.get("reasoning_content") or match["reasoning"]) != match["reasoning"]:
         return
     if message.get("reasoning_content") != match["reasoning"]:
-        editor.set(index, "reasoning_content", match["reasoning"], "the content began with it")
+        editor.set(index, "reasoning_content", match["reasoning"], "the content began with it", INLINED)
     rest = match["content"] or (None if message.get("tool_calls") else "")
-    editor.set(index, "content", rest, "its reasoning is in reasoning_content")
+    editor.set(index, "content", rest, "its reasoning is in reasoning_content", INLINED)
 
 
 def _text(value: object) -> str | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from k2lab.bench import answers
 from k2lab.bench.metrics import Comparison, Strict
 from k2lab.bench.progress import Progress
 from k2lab.bench.standing import MARGIN, Standing
 from k2lab.bench.summary import Summary
+from k2lab.findings import answers
 from k2lab.show.parts import View, joined, line, note, table
 from k2lab.stats import Share
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from k2lab import repairs
-from k2lab.bench import answers
 from k2lab.bench.again import Answered
 from k2lab.bench.casebook import Case, Chosen, Pair, Right, Turn, Wanted
 from k2lab.bench.records import Result
-from k2lab.bench.verdicts import Verdict, judge
 from k2lab.chat import Request
 from k2lab.errors import K2LabError
+from k2lab.findings import answers
+from k2lab.findings.verdicts import Verdict, judge
 from k2lab.legible import one_line
 from k2lab.show import views
 from k2lab.show.parts import View, escape, joined, line, note, table

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2lab import wire
-from k2lab.bench import metrics, schemas, shapes, store, texts, verdicts
+from k2lab.bench import metrics, shapes, store
+from k2lab.bench.judged import judge_all
 from k2lab.bench.records import Result
 from k2lab.bench.summary import summarise
-from k2lab.bench.verdicts import judge_all
 from k2lab.chat import CUT_SHORT, Exchange
+from k2lab.findings import schemas, texts, verdicts
 from k2lab.jsonable import as_json
 from k2lab.show import views
 

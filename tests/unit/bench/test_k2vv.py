@@ -6,9 +6,9 @@ from datetime import datetime
 import pytest
 
 from k2lab.bench import k2vv, metrics, store, tables
+from k2lab.bench.judged import judge_all
 from k2lab.bench.records import Result
 from k2lab.bench.summary import summarise
-from k2lab.bench.verdicts import judge_all
 from k2lab.errors import InputError
 from k2lab.jsonable import as_json
 from k2lab.show import views

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2lab.bench import k2vv, metrics, samples, store, verdicts
+from k2lab.bench import k2vv, metrics, samples, store
+from k2lab.bench.judged import judge_all
 from k2lab.bench.metrics import Reference
 from k2lab.bench.records import Result
-from k2lab.bench.schemas import schema_error
-from k2lab.bench.verdicts import judge_all
 from k2lab.chat import Exchange
 from k2lab.errors import InputError
+from k2lab.findings import verdicts
+from k2lab.findings.schemas import schema_error
 from k2lab.nano import benchmark
 from k2lab.stats import mcnemar, share
 from tests.helpers.effort import examples

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from k2lab.bench import store
+from k2lab.bench.judged import judge_all
 from k2lab.bench.timing import Percentiles, timed, timed_arms
-from k2lab.bench.verdicts import judge_all
 from k2lab.errors import InputError
 from k2lab.notebook import ladder
 from k2lab.notebook.questions import Questions

@@ -129,7 +129,7 @@ def test_a_server_that_renders_the_bare_template_is_told_so(kimi, plain_server, 
     same = findings(plain_server, kimi["k2.5"], talk, ids)[-1]
     assert (
         same.state == "present"
-        and same.code == "tools_not_prepared"
+        and same.name == "tools_not_prepared"
         and same.layer == "declare"
         and "bare template" in same.evidence
         and "--trust-remote-code" in same.fix

@@ -80,7 +80,7 @@ def test_a_diff_of_many_lines_is_bounded():
 
 
 def test_many_changes_are_counted_and_none_is_said():
-    change = Change(message=1, field="content", before="a", after="b", reason="why")
+    change = Change(message=1, field="content", before="a", after="b", reason="why", finding="text_in_parts")
     many = views.changes([change] * 300)
     assert many.text.count("message 1, content: why") == 200 and "100 more changes are left out" in many.text
     assert "300 changes" in many.text and views.changes([]).text == "The repair changed nothing."

@@ -127,7 +127,7 @@ GROWING = {
     "strip": lambda text: views.prompt_strip(prompt(text), text),
     "output": lambda text: views.output(wire.parse(RAW.format(text))),
     "changes": lambda text: views.changes(
-        [Change(message=0, field=text, before=f"{text}?", after=f"{text}!", reason=text)]
+        [Change(message=0, field=text, before=f"{text}?", after=f"{text}!", reason=text, finding=text)]
     ),
     "ids": lambda text: views.token_strip(prompt(text).token_ids, source().tokenizer, text),
 }

@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Literal
 
 from k2lab import wire
-from k2lab.bench.texts import leaked, repeats
 from k2lab.chat import CUT_SHORT, Answer, Choice, Exchange, Request
+from k2lab.findings.texts import leaked, repeats
 from k2lab.wire.records import THINK_BEGIN, THINK_END
 
 AnswerFault = Literal[
