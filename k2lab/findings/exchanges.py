@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from k2lab.chat import Exchange
 from k2lab.findings.answers import WORDS
-from k2lab.findings.faults import CATALOGUE
+from k2lab.findings.known import CATALOGUE
 from k2lab.findings.records import Finding
 from k2lab.findings.verdicts import Verdict, judge
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from k2lab.findings.entries import Layer, Level
-from k2lab.findings.faults import entry_of
+from k2lab.findings.known import entry_of
 from k2lab.prompt.alignment import Diff
 
 State = Literal["present", "absent", "unknown"]

@@ -326,7 +326,7 @@ def test_the_command_prints_what_is_left_and_exits_with_1(k2lab, tmp_path):
     done = k2lab("repair", path)
     made = json.loads(done.stdout)
     assert done.returncode == 1 and made["conversation"]["model"] == "kimi-k2.5"
-    assert [set(problem) for problem in made["problems"]] == [{"message", "path", "problem", "fix"}] * 2
+    assert [set(problem) for problem in made["problems"]] == [{"message", "path", "problem", "fix", "finding"}] * 2
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 2 and lines[0].startswith("k2lab: problem: messages[1].tool_calls[0]: no result answers")
     path.write_text(json.dumps([USER, calling(), result()]))

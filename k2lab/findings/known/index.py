@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from k2lab.errors import InputError
 from k2lab.findings.entries import Entry
-from k2lab.findings.faults import answers, enforcement, outputs, prompts, requests, servers, tools
+from k2lab.findings.known import answers, enforcement, outputs, prompts, requests, servers, tools
 
 CATALOGUE: Mapping[str, Entry] = MappingProxyType(
     {
