@@ -75,8 +75,16 @@ class Reader:
             whole = self._both(whole, one, said.path)
         return whole
 
+    def opened(self, choice: Choice) -> Choice:
+        """A choice whose references are written out."""
+        made: list[Alternative] = []
+        for one in choice.made:
+            inner = self._opened(one) if "$ref" in one else None
+            made += [one] if inner is None else self.opened(inner).settled()
+        return Choice(made=unique(made), notes=choice.notes)
+
     def narrowed(self, choice: Choice) -> Choice:
-        """What of a choice is an object, with references written out."""
+        """What of a choice is an object."""
         return self._both(choice, Choice(made=[{"type": ("object",), "at": ""}]), "")
 
     def target(self, ref: str) -> tuple[bool, object]:

@@ -68,7 +68,8 @@ class Writer:
 
     def _one_object(self, choice: Choice) -> Written | None:
         """The root as one object, as parameters have to be: several are put together."""
-        if any("$ref" not in made and kinds(made) != ("object",) for made in choice.made):
+        choice = self.reader.opened(choice)
+        if any(kinds(made) != ("object",) for made in choice.made):
             words = "the root of parameters has to be an object; other values were accepted, and are not now"
             self.notes.lose("", "type", None, words, "narrower")
         narrowed = self.reader.narrowed(choice)
@@ -88,7 +89,7 @@ class Writer:
             kept = [schemas[name] for schemas in named if name in schemas]
             properties[name] = any_of(kept, {})
         if any(
-            properties.keys() - schemas.keys() and "additionalProperties" not in form
+            properties.keys() - schemas.keys() and form.get("additionalProperties") is not False
             for schemas, form in zip(named, forms, strict=True)
         ):
             words = "a property that only some of these objects declare could have any value in the others"
@@ -144,7 +145,12 @@ class Writer:
             return [{"$ref": self._name(made["$ref"])}]
         forms = self._listed(made) if "enum" in made else [self._typed(made, name) for name in self._types(made)]
         kept = [form for form in forms if form is not None]
-        if len(kept) < len(forms):
+        if not kept and "type" not in made and "enum" not in made:
+            kept = [{"type": name} for name in ALL_TYPES if name not in self._types(made)]
+            self.notes.edit(made.get("at", ""), None, kept, "no other type than these has values that fit")
+        elif "type" not in made and "enum" not in made and asserts(made):
+            self._filled_in(made)
+        elif len(kept) < len(forms):
             self.notes.edit(made.get("at", ""), None, None, "a type that no value can have is left out")
         self._spread(made, kept)
         return kept
@@ -177,11 +183,12 @@ class Writer:
         """The types in order; where none is named, those of which something is said."""
         if "type" in made or not asserts(made):
             return [*made.get("type", ALL_TYPES)]
-        named = [name for name, words in ABOUT.items() if made.keys() & {*words}]
-        at = made.get("at", "")
+        return [name for name, words in ABOUT.items() if made.keys() & {*words}]
+
+    def _filled_in(self, made: Alternative) -> None:
+        named = self._types(made)
         words = f"type is filled in as {' or '.join(named)}; values of other types were accepted, and are not now"
-        self.notes.lose(at, "type", named, words, "narrower")
-        return named
+        self.notes.lose(made.get("at", ""), "type", named, words, "narrower")
 
     def _typed(self, made: Alternative, name: str) -> Written | None:
         self._unused(made, name)

@@ -17,6 +17,7 @@ HOPELESS = frozenset({"not_an_object", "not_json", "nested_too_deeply", "number_
 """Refusals that no other form of the schema takes away."""
 
 MOST_ROUNDS = 12
+MOST_MENDED = 60
 
 
 def fixed(schema: object, *, parameters: bool = False) -> Fixed:
@@ -31,13 +32,15 @@ def fixed(schema: object, *, parameters: bool = False) -> Fixed:
     """
     left = refusals(schema)
     if not isinstance(schema, Mapping) or HOPELESS & {refusal.rule for refusal in left}:
-        return Fixed(schema=schema, refusals=left)
+        return Fixed(schema=schema, refusals=left, reason="no other form of it would be accepted")
     if not left and (not parameters or schema.get("type") in ("object", ["object"])):
         return Fixed(schema=copy.deepcopy(schema))
     try:
-        return _rewritten(schema, parameters) or Fixed(schema=copy.deepcopy(schema), refusals=left)
+        made = _rewritten(schema, parameters)
+        reason = f"no {'object' if parameters else 'value'} fits it"
     except (TooMuch, RecursionError):
-        return Fixed(schema=copy.deepcopy(schema), refusals=left)
+        made, reason = None, "it unfolds into more parts than are written"
+    return made or Fixed(schema=copy.deepcopy(schema), refusals=left, reason=reason)
 
 
 def _rewritten(schema: Mapping[str, object], as_object: bool) -> Fixed | None:
@@ -69,35 +72,34 @@ def _slashed(left: tuple[Refusal, ...], names: Mapping[str, str]) -> frozenset[s
 def _mended(made: dict[str, Any], notes: Notes) -> tuple[Refusal, ...]:
     """What can be mended in place where it stands; what is refused in the end."""
     left = refusals(made)
-    for _ in range(MOST_ROUNDS):
-        before = copy.deepcopy(made)
-        for path in sorted({place for refusal in left if (place := _said_twice(refusal))}, key=len, reverse=True):
-            _wrap(made, path)
-            notes.edit(path, None, None, "an anyOf of one schema keeps two descriptions or titles apart")
-        for refusal in left:
-            if refusal.rule == "recursion_without_end":
-                _let_be_empty(made, refusal.path, notes)
-        if made == before or len(left) > MOST_REFUSALS:
+    for _ in range(MOST_MENDED):
+        if len(left) > MOST_REFUSALS or not (_kept_apart(made, left, notes) or _may_be_empty(made, left, notes)):
             break
         left = refusals(made)
     return left
 
 
-def _said_twice(refusal: Refusal) -> str:
-    """The schema whose annotation stands beside another one of the same value."""
-    return refusal.path.rsplit("/", 1)[0] if refusal.rule == "said_twice" and refusal.by == "validator" else ""
+def _kept_apart(made: dict[str, Any], left: tuple[Refusal, ...], notes: Notes) -> bool:
+    """Annotations that stand twice for the same value are kept apart by an anyOf of one schema."""
+    twice = {refusal.path for refusal in left if refusal.rule == "said_twice" and refusal.by == "validator"}
+    for path in sorted({path.rsplit("/", 1)[0] for path in twice}, key=len, reverse=True):
+        schema = _at(made, steps_of("#" + path))
+        outer = {word: schema.pop(word) for word in AT_THE_ROOT & schema.keys()}
+        outer |= {word: schema.pop(word) for word in ANNOTATIONS & schema.keys() if "$ref" in schema}
+        inner = dict(schema)
+        schema.clear()
+        schema |= {**outer, "anyOf": [inner]}
+        notes.edit(path, None, None, "an anyOf of one schema keeps two descriptions or titles apart")
+    return bool(twice)
 
 
-def _wrap(made: dict[str, Any], path: str) -> None:
-    """An anyOf of one schema keeps annotations apart."""
-    schema = _at(made, steps_of("#" + path))
-    inner = dict(schema)
-    outer = {word: inner.pop(word) for word in ANNOTATIONS & inner.keys() if "$ref" in inner}
-    schema.clear()
-    schema |= {**outer, "anyOf": [inner]}
+def _may_be_empty(made: dict[str, Any], left: tuple[Refusal, ...], notes: Notes) -> bool:
+    """Whether one array of others like it was written so that it comes to an end; paths are others after that."""
+    endless = (refusal.path for refusal in left if refusal.rule == "recursion_without_end")
+    return any(_let_be_empty(made, path, notes) for path in endless)
 
 
-def _let_be_empty(made: dict[str, Any], path: str, notes: Notes) -> None:
+def _let_be_empty(made: dict[str, Any], path: str, notes: Notes) -> bool:
     """An array that may be empty, written so that it is seen to come to an end."""
     steps = steps_of("#" + path)
     for place in range(len(steps) - 1, -1, -1):
@@ -109,12 +111,13 @@ def _let_be_empty(made: dict[str, Any], path: str, notes: Notes) -> None:
         around = _at(made, steps[: max(0, place - 2)]) if place >= 2 else {}
         if inner in around.get("anyOf", []) and {"type": "array", "maxItems": 0} in around["anyOf"]:
             schema |= outer
-            return
+            return False
         schema.clear()
         schema |= {**outer, "anyOf": [{"type": "array", "maxItems": 0}, inner]}
         why = "a list of others like it may be empty, which is said apart, as the validator asks for an end"
         notes.edit(pointer(*steps[:place]), None, None, why)
-        return
+        return True
+    return False
 
 
 def _at(made: Any, steps: list[str]) -> Any:

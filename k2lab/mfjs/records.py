@@ -43,6 +43,8 @@ class Lost:
 class Fixed:
     """A schema written anew; ``refusals`` are those that are left in it.
 
+    ``reason`` says why a schema came back as it was where another one was asked for; else it is empty.
+
     Where ``equal``, both accept the same values by Draft 2020-12, in which
     ``format`` is an annotation and makes no value invalid.
     """
@@ -51,6 +53,7 @@ class Fixed:
     changes: tuple[Edit, ...] = ()
     lost: tuple[Lost, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    reason: str = ""
 
     @property
     def equal(self) -> bool:
@@ -58,9 +61,9 @@ class Fixed:
         return not self.lost
 
     def to_json(self) -> dict[str, object]:
-        """``{"schema", "equal", "changes", "lost", "refusals"}``."""
+        """``{"schema", "equal", "reason", "changes", "lost", "refusals"}``."""
         parts = {name: as_json(getattr(self, name)) for name in ("changes", "lost", "refusals")}
-        return {"schema": self.schema, "equal": self.equal, **parts}
+        return {"schema": self.schema, "equal": self.equal, "reason": self.reason, **parts}
 
 
 class Notes:

@@ -126,6 +126,30 @@ EQUAL = {
             required=["c"],
         ),
     ),
+    "two lists of others like it": (
+        obj(
+            {
+                "c": {"type": "array", "items": {"$ref": "#"}},
+                "d": {"type": "array", "items": obj({"e": {"$ref": "#"}}, required=["e"])},
+            },
+            required=["c", "d"],
+        ),
+        obj(
+            {
+                "c": {"anyOf": [{"type": "array", "maxItems": 0}, {"type": "array", "items": {"$ref": "#"}}]},
+                "d": {"type": "array", "items": obj({"e": {"$ref": "#"}}, required=["e"])},
+            },
+            required=["c", "d"],
+        ),
+    ),
+    "a description of the root beside a reference": (
+        {"$ref": "#/$defs/A", "description": "d", "$defs": {"A": {**S, "description": "e"}}},
+        {"anyOf": [{"$ref": "#/$defs/A"}], "description": "d", "$defs": {"A": {**S, "description": "e"}}},
+    ),
+    "what no object fits": (
+        obj({"a": {"required": ["b"], "additionalProperties": False}}),
+        obj({"a": {"type": [name for name in ANY if name != "object"]}}),
+    ),
     "many branches": (
         {"anyOf": [{"type": "string", "pattern": f"^{i}"} for i in range(12)]},
         {
@@ -206,7 +230,9 @@ def test_what_is_lost_is_said_with_its_place_and_whether_more_or_less_is_accepte
     ids=range(6),
 )
 def test_what_cannot_be_made_acceptable_stays_refused_and_is_named(schema, rules):
-    assert [refusal.rule for refusal in fixed(schema).refusals] == rules
+    made = fixed(schema)
+    assert [refusal.rule for refusal in made.refusals] == rules
+    assert not made.reason or made.schema == schema
 
 
 def test_the_root_of_parameters_becomes_one_object():
@@ -251,7 +277,13 @@ def test_two_references_that_each_double_are_given_up():
     }
     with within(8):
         made = fixed({"$ref": "#/$defs/d0", "$defs": {**defs, "d60": S}})
-    assert made.refusals
+    assert made.refusals and "unfolds" in made.reason
+
+
+def test_a_schema_that_nothing_fits_is_left_and_said_to_be_one():
+    never = {"type": "string", "enum": [1], "format": "x"}
+    assert (fixed(never).schema, fixed(never).reason) == (never, "no value fits it")
+    assert fixed(S, parameters=True).reason == "no object fits it"
 
 
 def test_each_edit_of_the_catalogue_has_a_reason_of_its_own():
@@ -281,7 +313,7 @@ def test_what_is_written_is_accepted_and_says_the_same_unless_it_says_otherwise(
     assert made.refusals == refusals(made.schema)
     assert bool(made.changes) == (made.schema != schema)
     again = fixed(made.schema, parameters=parameters)
-    assert made.refusals or not parameters or made.schema["type"] == "object"
+    assert made.refusals or made.reason or not parameters or made.schema["type"] == "object"
     assert made.refusals or (again.schema == made.schema and not again.changes)
     if not made.refusals:
         function_text({"name": "f", "parameters": made.schema})  # K2.5 declares it as TypeScript
