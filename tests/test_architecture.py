@@ -39,7 +39,7 @@ ORDER = (
         "engine",
         "server",
     ),
-    *("enforcer", "bench", "nano", "show", "widgets", "notebook", "cli", "__main__"),
+    *("enforcer", "bench", "nano", "doctor", "show", "widgets", "notebook", "cli", "__main__"),
 )
 STANDARD_LIBRARY_ONLY = (
     "errors",
@@ -97,7 +97,7 @@ def test_nothing_that_needs_a_display_or_an_engine_is_imported_below_the_plots()
         tops = {name.split(".")[0] for name in imports(path)}
         if layer(path) not in ("show", "widgets", "notebook"):
             assert not tops & DISPLAY, path
-        if path.name not in ("train.py", "parser_worker.py"):  # run by an engine's interpreter
+        if path.name not in ("train.py", "parser_worker.py", "prompt_worker.py"):  # run by an engine's interpreter
             assert not tops & {"torch", "vllm"}, path
         if layer(path) in STANDARD_LIBRARY_ONLY:
             assert tops <= set(sys.stdlib_module_names) | {"k2lab"}, path
@@ -221,6 +221,7 @@ PROGRAMS = {
     "engine/child.py",
     "engine/locking.py",
     "engine/parser_worker.py",
+    "engine/prompt_worker.py",
     "engine/supervisor.py",
     "engine/warm_worker.py",
     "nano/train.py",

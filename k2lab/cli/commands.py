@@ -12,6 +12,7 @@ import click
 
 COMMANDS = {
     "bench": ("benchmark:bench_group", "Measure how well a server calls tools, and compare two runs."),
+    "bisect": ("sweeping:bisect_command", "Say which release first reads a raw output, or first loses it."),
     "chat": ("prompts:chat_command", "Send a conversation to /chat/completions."),
     "complete": ("prompts:complete_command", "Render a conversation and send it to /completions."),
     "diff": ("prompts:diff_command", "Compare two prompts token by token."),
@@ -29,6 +30,7 @@ COMMANDS = {
     "render": ("prompts:render_command", "Render a conversation to text and token ids."),
     "repair": ("history:repair_command", "Repair the tool calls of a conversation's history."),
     "report": ("reports:report_command", "Run the notebooks and write reports."),
+    "sweep": ("sweeping:sweep_command", "Look for known faults in every installed release."),
 }
 """Name -> (module of this room and the command in it, its line of help)."""
 

@@ -81,7 +81,7 @@ def catalogue(path: Path | None = None) -> list[Failure]:
     failures: dict[str, Failure] = {}
     for number, line in files.lines(path, "the catalogue"):
         try:
-            failure = _failure(line)
+            failure = failure_of(line)
             _refuse_twice(failure.case_id, failures)
         except ValueError as error:
             raise InputError(f"the catalogue {path} is not as expected: line {number}: {error}") from error
@@ -263,7 +263,7 @@ def _not_asked(case_id: str, column: str, reason: str) -> Reading:
     return Reading(case_id=case_id, column=column, outcome="not asked", detail=reason)
 
 
-def _failure(line: bytes) -> Failure:
+def failure_of(line: bytes) -> Failure:
     """One line of a catalogue; ``ValueError`` says what is wrong with it."""
     row = _object(line)
     expected = _field(row, "expected", Mapping, "an object")

@@ -42,6 +42,18 @@ class View:
         return self.text
 
 
+def whole_page(title: str, view: View) -> str:
+    """A view as a document of its own: one style sheet, no script, nothing fetched."""
+    head = (
+        f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(title)}</title>'
+    )
+    style = (
+        f"<style>{sheet()} body {{ background: var(--k2-bg); margin: 1.5em; }} .k2.k2 {{ max-width: none; }}</style>"
+    )
+    body = f'<body><main class="k2"><h1>{html.escape(title)}</h1>{view.html}</main></body>'
+    return f'<!DOCTYPE html>\n<html lang="en" class="k2-page"><head>{head}{style}</head>{body}</html>\n'
+
+
 def reached(name: str) -> str:
     """What a box that may scroll needs to be reached by keyboard; ``name`` is of our own words."""
     return f'tabindex="0" role="group" aria-label="{name}"'
