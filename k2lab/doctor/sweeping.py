@@ -169,10 +169,10 @@ def _of_prompt(fault: promptfaults.Fault, name: str, made: promptfaults.Made) ->
 def _of_outputs(name: str, outputs: Sequence[Failure]) -> list[Cell]:
     readings = parsers.ask_engine(name, outputs, folders.assemble("current"))
     by_case = parsers.matrix(readings)
-    return [judged(name, output.case_id, list(by_case[output.case_id].values())) for output in outputs]
+    return [cell_of(name, output.case_id, list(by_case[output.case_id].values())) for output in outputs]
 
 
-def judged(name: str, case_id: str, readings: Sequence[Reading]) -> Cell:
+def cell_of(name: str, case_id: str, readings: Sequence[Reading]) -> Cell:
     """What a release makes of one output, whole and in chunks, in one word.
 
     The readings are of the whole and then of chunks: what goes wrong with the

@@ -47,7 +47,7 @@ def readings(name, outcomes):
     ],
 )
 def test_the_readings_of_an_output_become_one_cell(outcomes, state, word, shown):
-    cell = sweeping.judged("0.11.0", "case", readings("0.11.0", outcomes))
+    cell = sweeping.cell_of("0.11.0", "case", readings("0.11.0", outcomes))
     assert (cell.state, cell.word, sweeps.sign(cell)) == (state, word, shown)
     assert cell.known.right == {"✓": 2, "≠": 1}.get(shown[0], 0)
 
