@@ -4,9 +4,13 @@ Read from MoonshotAI/walle at 196bb0c (``docs/walle.md`` and the validator), who
 own cases decide where the two differ. Three stand behind a rule:
 
 - ``server``: refused at every level of walle, or at its level ``strict``, which
-  its README says that Moonshot's server needs. The public 400s are of these.
+  its README says that Moonshot's server needs. Most 400s that users report are of these.
 - ``validator``: refused at walle's default level alone.
 - ``documentation``: only ``walle.md`` says it; walle's code lets it pass.
+
+What ``walle.md`` says of defaults (scalars alone, of the declared type) its cases
+contradict, so that defaults are not judged; of whole numbers beyond 2^53 they
+accept 10^16, so that those are judged by whether a double holds them.
 
 Of names, ``format`` stands for the id of a call, ``functions.NAME:IDX``, and
 ``parser`` for that of a release of vLLM. ``k2lab`` stands for what is not judged
