@@ -39,7 +39,7 @@ ORDER = (
         "engine",
         "server",
     ),
-    *("enforcer", "bench", "nano", "doctor", "show", "widgets", "notebook", "cli", "__main__"),
+    *("enforcer", "bench", "shrink", "nano", "doctor", "show", "widgets", "notebook", "cli", "__main__"),
 )
 STANDARD_LIBRARY_ONLY = (
     "errors",

@@ -30,6 +30,7 @@ COMMANDS = {
     "render": ("prompts:render_command", "Render a conversation to text and token ids."),
     "repair": ("history:repair_command", "Repair the tool calls of a conversation's history."),
     "report": ("reports:report_command", "Run the notebooks and write reports."),
+    "shrink": ("shrinking:shrink_command", "Leave out of a request all that a fault does not need."),
     "sweep": ("sweeping:sweep_command", "Look for known faults in every installed release."),
 }
 """Name -> (module of this room and the command in it, its line of help)."""
