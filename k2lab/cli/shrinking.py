@@ -11,13 +11,9 @@ from k2lab.cli.printing import note, print_json, print_line, print_path
 
 @click.command(name="shrink")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--base-url", default=None, help="The server that answers wrongly; offline, history and tools are looked at."
-)
+@click.option("--base-url", default=None, help="The server that answers wrongly; by default none is asked.")
 @click.option("--model", default=None, help="Name of the model; by default the request's, or the server's first one.")
-@click.option(
-    "--code", default=None, help="The fault to keep, by code or name, or as 'HTTP 400'; by default the gravest."
-)
+@click.option("--code", default=None, help="The fault to keep: a code, a name, or 'HTTP 400'; by default the gravest.")
 @click.option("--budget", default=300, show_default=True, type=click.IntRange(min=20), help="Requests to the server.")
 @click.option("--out", "-o", type=click.Path(path_type=Path, file_okay=False), default=Path("case"), show_default=True,
               help="The folder for what is left.")  # fmt: skip
@@ -55,14 +51,15 @@ def shrink_command(
         result = shrunk(request, sight, fault=code, private=not keep_words, tell=tell)
     paths = write_case(result, out, live=base_url is not None)
     if as_json:
-        print_json({**plain(result), "files": {name: str(path) for name, path in paths.items()}})
+        told = plain(result)
+        assert isinstance(told, dict)
+        print_json({**told, "files": {name: str(path) for name, path in paths.items()}})
         return
     print_line(f"{result.fault}: {result.evidence}")
     print_line(f"before: {result.before}")
     print_line(f"after:  {result.after}; looked {result.asked:,} times")
-    print_line(
-        f"shows in {result.shows.count} of {result.shows.total} last looks" + _left(result.spent, result.neutral)
-    )
+    shown = f"shows in {result.shows.count} of {result.shows.total} last looks"
+    print_line(shown + _left(result.spent, result.neutral))
     for path in paths.values():
         print_path(path)
 

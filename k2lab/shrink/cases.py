@@ -87,7 +87,7 @@ def _issue(result: Shrunk, *, live: bool) -> str:
         "### Request",
         f"{_fence(request)}json\n{request}\n{_fence(request)}",
         "### To run it",
-        _fenced("BASE_URL=http://127.0.0.1:8000/v1 MODEL=name sh curl.sh") if live else _fenced("k2lab check request.json"),
+        _fenced("BASE_URL=http://127.0.0.1:8000/v1 MODEL=name sh curl.sh" if live else "k2lab check request.json"),
         "### Server",
         "Name and version, flags, chat template (revision), tokenizer:",
     ]  # fmt: skip

@@ -111,11 +111,9 @@ def _not_required(schema: Any, name: str | int) -> None:
 def at(data: Any, path: Path) -> Any:
     """What lies at a path; ``None`` where nothing does."""
     for step in path:
-        if (isinstance(data, Mapping) and step in data) or (
-            isinstance(data, list) and isinstance(step, int) and step < len(data)
-        ):
+        try:
             data = data[step]
-        else:
+        except (LookupError, TypeError):
             return None
     return data
 

@@ -1,4 +1,4 @@
-"""A request shrunk: passes over its parts, the largest first, within a budget, and how surely the rest shows the fault."""
+"""A request shrunk: passes over its parts, the largest first, within a budget; how surely the rest shows the fault."""
 
 from __future__ import annotations
 
@@ -86,11 +86,11 @@ def shrunk(
     answer. The request is not changed.
 
     >>> call = {"id": "call_1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
-    >>> called = [{"role": "assistant", "content": None, "tool_calls": [call]}, {"role": "tool", "tool_call_id": "call_1"}]
-    >>> asked = Request.of([{"role": "user", "content": "Hello"}, *called, {"role": "user", "content": "Thanks"}])
+    >>> said = {"role": "assistant", "content": None, "tool_calls": [call]}
+    >>> asked = Request.of([{"role": "user", "content": "Hello"}, said, {"role": "user", "content": "Thanks"}])
     >>> from k2lab.shrink import Offline
     >>> [message["role"] for message in shrunk(asked, Offline(), fault="R001").request.messages]
-    ['assistant', 'tool']
+    ['assistant']
     """
     data = request.to_json()
     if not data["tools"]:
@@ -217,10 +217,11 @@ class _Search:
         """Words of texts, the longest text first."""
         paths = sorted(parts.texts(self.best), key=lambda path: -len(parts.at(self.best, path)))
         for path in paths:
-            data, split = self.best, parts.words(parts.at(self.best, path))
-            fewest(
-                split, lambda kept, data=data, path=path: self.holds(parts.with_text(data, path, "".join(kept).strip()))
-            )
+            self._words_of(self.best, path)
+
+    def _words_of(self, data: Data, path: parts.Path) -> None:
+        split = parts.words(parts.at(data, path))
+        fewest(split, lambda kept: self.holds(parts.with_text(data, path, "".join(kept).strip())))
 
     def _neutral(self) -> None:
         """Neutral words in all texts at once, else in each where the fault bears it."""
