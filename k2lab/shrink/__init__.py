@@ -3,10 +3,10 @@
 ``deltas`` leaves parts out of a list as long as a test holds, ``parts`` says
 which parts a request has, ``neutral`` puts other words in place of private ones,
 ``sights`` looks whether a fault shows, offline or on a server, ``shrinking`` does
-it all within a budget, ``cases`` writes what is left.
+it all within a budget, ``casefiles`` writes what is left.
 """
 
-from k2lab.shrink.cases import write_case
+from k2lab.shrink.casefiles import write_case
 from k2lab.shrink.shrinking import Shrunk, Size, shrunk
 from k2lab.shrink.sights import Live, Offline, Sight
 

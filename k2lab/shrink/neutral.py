@@ -57,10 +57,10 @@ def names_kept(data: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(found)
 
 
-def arguments(text: str, words: Words) -> str:
+def neutral_arguments(text: str, words: Words) -> str:
     """Arguments with the strings in them made neutral; what is no JSON is made so as text.
 
-    >>> arguments('{"city": "Rome"}', Words(frozenset()))
+    >>> neutral_arguments('{"city": "Rome"}', Words(frozenset()))
     '{"city": "Alpha"}'
     """
     try:

@@ -20,14 +20,17 @@ SAMPLING = ("model", "max_tokens", "max_completion_tokens", "temperature", "seed
 """Fields that stay: without them an answer is another model's, longer, or random."""
 
 WORDS = re.compile(r"\S+\s*|\s+")
-SCHEMA_NEEDS = ("type", "name", "function", "parameters")
-"""Keys without which a tool is none; they are left out with the whole tool."""
+NEEDED: Mapping[str, frozenset[str]] = {
+    "messages": frozenset({"role", "content", "id", "type", "function", "arguments", "tool_call_id"}),
+    "tools": frozenset({"type", "name", "function", "parameters"}),
+}
+"""Keys without which a message, a call or a tool is none; a text can be emptied, the others go with the whole."""
 
 
-def exchanges(messages: Sequence[Data]) -> list[list[int]]:
+def message_groups(messages: Sequence[Data]) -> list[list[int]]:
     """Indices of messages that go together: a message that calls with the results behind it, else each alone.
 
-    >>> exchanges([{"role": "user"}, {"role": "assistant", "tool_calls": [{}]}, {"role": "tool"}])
+    >>> message_groups([{"role": "user"}, {"role": "assistant", "tool_calls": [{}]}, {"role": "tool"}])
     [[0], [1, 2]]
     """
     groups: list[list[int]] = []
@@ -70,7 +73,7 @@ def inner_keys(data: Data) -> list[Path]:
 def _inner(value: Any, path: Path) -> Iterator[Path]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            if key not in ("role", *SCHEMA_NEEDS) or (path[0] == "messages" and key == "name" and len(path) == 2):
+            if key not in NEEDED[str(path[0])]:
                 yield (*path, key)
             yield from _inner(inner, (*path, key))
     elif isinstance(value, list):
@@ -118,20 +121,20 @@ def at(data: Any, path: Path) -> Any:
     return data
 
 
-def texts(data: Data) -> list[Path]:
+def text_paths(data: Data) -> list[Path]:
     """Paths of the texts that a person wrote or a model: contents, reasoning, descriptions, arguments."""
-    return [path for key in ("messages", "tools") for path in _texts(data.get(key, []), (key,))]
+    return [path for key in ("messages", "tools") for path in _text_paths(data.get(key, []), (key,))]
 
 
-def _texts(value: Any, path: Path) -> Iterator[Path]:
+def _text_paths(value: Any, path: Path) -> Iterator[Path]:
     if isinstance(value, str) and path[-1] in TEXT_KEYS:
         yield path
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _texts(inner, (*path, key))
+            yield from _text_paths(inner, (*path, key))
     elif isinstance(value, list):
         for place, inner in enumerate(value):
-            yield from _texts(inner, (*path, place))
+            yield from _text_paths(inner, (*path, place))
 
 
 TEXT_KEYS = ("content", "text", "reasoning_content", "reasoning", "description", "arguments")

@@ -13,7 +13,7 @@ from k2lab.chat import Request
 from k2lab.shrink import neutral, parts
 from k2lab.shrink.deltas import fewest
 from k2lab.shrink.parts import Data
-from k2lab.shrink.sights import Sight, Spent, same_fault, wanted_fault
+from k2lab.shrink.sights import Sight, Spent, history_faults, same_fault, slips, wanted_fault
 from k2lab.stats import Share, share
 
 FIRST_TRIALS = 3
@@ -79,6 +79,9 @@ def shrunk(
 ) -> Shrunk:
     """The smallest request that still shows a fault: no part of it can be left out alone, where the budget suffices.
 
+    It ends as the given one does, and its history has no graver fault that the
+    given one has not, so that it is the same case.
+
     ``fault`` is a code or name of the catalogue, or such as ``HTTP 400``; by
     default the gravest that shows. With ``private`` words are made neutral where
     the fault still shows then. Raises :class:`~k2lab.errors.InputError` where no
@@ -87,10 +90,12 @@ def shrunk(
 
     >>> call = {"id": "call_1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
     >>> said = {"role": "assistant", "content": None, "tool_calls": [call]}
-    >>> asked = Request.of([{"role": "user", "content": "Hello"}, said, {"role": "user", "content": "Thanks"}])
+    >>> result = {"role": "tool", "tool_call_id": "call_1", "content": "noon"}
+    >>> user = {"role": "user", "content": "Hello"}
+    >>> asked = Request.of([user, said, result, user, {"role": "assistant", "content": "Hi"}, user])
     >>> from k2lab.shrink import Offline
     >>> [message["role"] for message in shrunk(asked, Offline(), fault="R001").request.messages]
-    ['assistant']
+    ['assistant', 'tool', 'user']
     """
     data = request.to_json()
     if not data["tools"]:
@@ -124,6 +129,8 @@ class _Search:
         self._steady = steady
         self._tell = tell
         self._seen: dict[str, bool] = {}
+        self._known = history_faults(data, sight.model)
+        self._last_role = data["messages"][-1].get("role")
 
     def run(self, private: bool) -> bool:
         """Every pass until none makes it smaller; whether the budget ended it."""
@@ -171,7 +178,7 @@ class _Search:
         return self._seen[key]
 
     def _shows(self, candidate: Data) -> bool:
-        if not candidate["messages"]:
+        if not candidate["messages"] or slips(candidate, self._known, self._last_role, self._sight.model):
             return False
         trials, needed = (1, 1) if self._steady else (RANDOM_TRIALS, RANDOM_SHOWS)
         hits = 0
@@ -186,7 +193,7 @@ class _Search:
     def exchanges(self) -> None:
         """Messages, those that belong together at once."""
         data = self.best
-        groups = parts.exchanges(data["messages"])
+        groups = parts.message_groups(data["messages"])
         fewest(
             groups, lambda kept: self.holds(parts.with_messages(data, [at for group in kept for at in group])), least=1
         )
@@ -215,7 +222,7 @@ class _Search:
 
     def words(self) -> None:
         """Words of texts, the longest text first."""
-        paths = sorted(parts.texts(self.best), key=lambda path: -len(parts.at(self.best, path)))
+        paths = sorted(parts.text_paths(self.best), key=lambda path: -len(parts.at(self.best, path)))
         for path in paths:
             self._words_of(self.best, path)
 
@@ -226,7 +233,7 @@ class _Search:
     def _neutral(self) -> None:
         """Neutral words in all texts at once, else in each where the fault bears it."""
         names = neutral.names_kept(self.best)
-        paths = parts.texts(self.best)
+        paths = parts.text_paths(self.best)
         words = neutral.Words(names)
         self.neutral = self.holds(_made_neutral(self.best, paths, words))
         if not self.neutral:
@@ -239,7 +246,7 @@ def _made_neutral(data: Data, paths: Sequence[parts.Path], words: neutral.Words)
     made = copy.deepcopy(data)
     for path in paths:
         text = parts.at(made, path)
-        said = neutral.arguments(text, words) if path[-1] == "arguments" else words.text(text)
+        said = neutral.neutral_arguments(text, words) if path[-1] == "arguments" else words.text(text)
         parts.at(made, path[:-1])[path[-1]] = said
     return made
 

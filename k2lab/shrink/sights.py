@@ -31,11 +31,13 @@ class Spent(Exception):
 class Sight(Protocol):
     """A way of looking: the names of all faults that a request shows, with the evidence of each.
 
-    ``certain``: the same request always shows the same. ``asked`` counts the
-    looks, of which ``left`` are left.
+    ``certain``: the same request always shows the same. ``model`` says what a
+    history needs, by default the request's own. ``asked`` counts the looks, of
+    which ``left`` are left.
     """
 
     certain: bool
+    model: str | None
     asked: int
 
     @property
@@ -88,6 +90,7 @@ class Live:
 
     endpoint: Endpoint
     budget: int = 300
+    model: str | None = None
     asked: int = 0
     certain = False
 
@@ -142,6 +145,24 @@ def wanted_fault(faults: Mapping[str, str], code: str | None) -> str:
     if not faults:
         raise InputError("no fault shows here: ask the server where it went wrong (--base-url), or see k2lab check")
     return name or min(faults, key=lambda one: (_level(one) != "error", list(faults).index(one)))
+
+
+def slips(data: Mapping[str, Any], into: frozenset[str], last_role: object, model: str | None) -> bool:
+    """Whether a candidate is another case than the one that was given.
+
+    It is where it ends with another role, or where its history has a fault that
+    the given one has not (``into`` holds those): a fault of its own would be
+    taken for the one that is looked for.
+    """
+    return data["messages"][-1].get("role") != last_role or not history_faults(data, model) <= into
+
+
+def history_faults(data: Mapping[str, Any], model: str | None) -> frozenset[str]:
+    """Names of the graver faults of a request's history; of what is no request, ``not_a_request``."""
+    request = _request(data)
+    if request is None:
+        return frozenset({"not_a_request"})
+    return frozenset(finding.name for finding in of_history(request, model=model) if finding.level == "error")
 
 
 def same_fault(wanted: str, evidence: str, faults: Mapping[str, str]) -> bool:
