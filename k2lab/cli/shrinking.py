@@ -48,12 +48,13 @@ def shrink_command(
         sight = Live(Endpoint(base_url, model), budget=budget)
         note(f"at most {budget:,} requests are sent")
     with show_progress() as tell:
-        result = shrunk(request, sight, fault=code, private=not keep_words, tell=tell)
+        told = tell if base_url is not None else _silent
+        result = shrunk(request, sight, fault=code, private=not keep_words, tell=told)
     paths = write_case(result, out, live=base_url is not None)
     if as_json:
-        told = plain(result)
-        assert isinstance(told, dict)
-        print_json({**told, "files": {name: str(path) for name, path in paths.items()}})
+        data = plain(result)
+        assert isinstance(data, dict)
+        print_json({**data, "files": {name: str(path) for name, path in paths.items()}})
         return
     print_line(f"{result.fault}: {result.evidence}")
     print_line(f"before: {result.before}")
@@ -62,6 +63,10 @@ def shrink_command(
     print_line(shown + _left(result.spent, result.neutral))
     for path in paths.values():
         print_path(path)
+
+
+def _silent(line: str) -> None:
+    """Offline it is over before anyone could read it."""
 
 
 def _left(spent: bool, neutral: bool) -> str:
