@@ -40,8 +40,6 @@ class Bisection:
     @property
     def verdict(self) -> str:
         """In one line: the first release that reads it, the first that loses it, or that none does."""
-        if not self.known:
-            return "no release could be asked"
         right = [cell.state == "absent" for cell in self.known]
         if all(right):
             return "every release that was asked reads it"
@@ -61,7 +59,10 @@ class Bisection:
 
 
 def bisect(output: Failure, names: Sequence[str] = ()) -> Bisection:
-    """Ask the parser of each release named, by default of all that are installed, for one output."""
+    """Ask the parser of each release named, by default of all that are installed, for one output.
+
+    Raises :class:`~k2lab.errors.EngineError` where none can be asked.
+    """
     return Bisection(output=output, cells=tuple(sweep_outputs([output], names)))
 
 

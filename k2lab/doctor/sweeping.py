@@ -104,7 +104,7 @@ def sweep(
     Asked are the code of a release that makes prompts (:mod:`k2lab.doctor.promptfaults`)
     and its parser, on the catalogue of recorded outputs or ``failures``. ``told`` hears
     of each release that is done. A release that cannot be asked is ``unknown`` with the
-    reason.
+    reason; raises :class:`EngineError` where none can.
     """
     outputs = parsers.catalogue() if failures is None else failures
     asked = asked_of(names)
@@ -113,7 +113,10 @@ def sweep(
 
 
 def sweep_outputs(outputs: Sequence[Failure], names: Sequence[str] = ()) -> list[Cell]:
-    """What each release's parser makes of these outputs: by output, then in the order of the releases."""
+    """What each release's parser makes of these outputs: by output, then in the order of the releases.
+
+    Raises :class:`EngineError` where none can be asked.
+    """
     return _table(asked_of(names), lambda name: _of_outputs(name, outputs))
 
 
@@ -137,7 +140,10 @@ def _table(
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         columns = list(pool.map(column, names))
-    return [cell for row in zip(*columns, strict=True) for cell in row]
+    cells = [cell for row in zip(*columns, strict=True) for cell in row]
+    if all(cell.state == "unknown" for cell in cells):
+        raise EngineError(f"no release could be asked; {names[0]}: {cells[0].detail}")
+    return cells
 
 
 def _of_prompts(name: str) -> list[Cell]:

@@ -41,7 +41,7 @@ def bisection(**words):
         ),
         ({"v11_0": "lost", "v11_1": "leaked", "v13_0": "right"},
          "0.11.1 has it leaked, 0.11.0 lost; 0.13.0 reads it, 0.11.1 does not (leaked)"),
-        ({"v11_0": "unknown"}, "no release could be asked"),
+        ({"v11_0": "right", "v13_0": "unknown"}, "every release that was asked reads it"),
     ],
 )  # fmt: skip
 def test_the_verdict_names_each_change_in_order(words, verdict):

@@ -109,6 +109,15 @@ def test_a_release_that_cannot_be_asked_is_a_column_of_its_own_with_the_reason(a
     assert shown.text.split("there in all")[1].split()[:3] == ["4", "?", "3"]
 
 
+def test_where_no_release_can_be_asked_one_line_says_why(k2lab, tmp_path, monkeypatch):
+    monkeypatch.setenv("K2LAB_CACHE", str(tmp_path))
+    (tmp_path / "raw.txt").write_text("text")
+    for command in (("sweep", "--engine", "http://127.0.0.1:1/v1"), ("bisect", tmp_path / "raw.txt")):
+        done = k2lab(*command)
+        assert done.returncode == 1 and "no release could be asked" in done.stderr.splitlines()[-1], done.stderr
+    assert "0.11.0: vLLM 0.11.0 is not installed: k2lab engine install 0.11.0" in done.stderr
+
+
 def test_refused_requests_are_right_where_the_refusal_is_of_the_fault_and_unknown_elsewhere(answers):
     broken = {"broken arguments become {}": promptfaults.Made(text=None, error="JSONDecodeError: Unterminated string")}
     answers["0.11.0"] = RIGHT | broken | {"arguments respaced": promptfaults.Made(text=None, error="TypeError: x")}
