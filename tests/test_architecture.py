@@ -39,7 +39,7 @@ ORDER = (
         "engine",
         "server",
     ),
-    *("enforcer", "bench", "shrink", "nano", "doctor", "show", "widgets", "notebook", "cli", "__main__"),
+    *("enforcer", "bench", "check", "shrink", "nano", "doctor", "show", "widgets", "notebook", "cli", "__main__"),
 )
 STANDARD_LIBRARY_ONLY = (
     "errors",

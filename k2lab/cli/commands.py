@@ -14,6 +14,7 @@ COMMANDS = {
     "bench": ("benchmark:bench_group", "Measure how well a server calls tools, and compare two runs."),
     "bisect": ("sweeping:bisect_command", "Say which release first reads a raw output, or first loses it."),
     "chat": ("prompts:chat_command", "Send a conversation to /chat/completions."),
+    "check": ("checking:check_command", "Say what is wrong with requests, answers, tools, outputs."),
     "complete": ("prompts:complete_command", "Render a conversation and send it to /completions."),
     "diff": ("prompts:diff_command", "Compare two prompts token by token."),
     "enforce": ("enforcement:enforce_command", "Print the grammar that holds an answer to its tools."),

@@ -64,7 +64,7 @@ DOTTED = re.compile(r"-[^=]*\.[^=]*$")
 """A part of a JSON value whose own value is the next word: ``--speculative-config.model``."""
 
 
-def check(given: Sequence[str]) -> None:
+def refuse_owned(given: Sequence[str]) -> None:
     """Refuse flags that would change what k2lab sets itself.
 
     vLLM's parser takes a flag in many spellings: ``_`` for ``-``, a value after
@@ -73,8 +73,8 @@ def check(given: Sequence[str]) -> None:
     owned flag is refused, whatever else it might be of. Raises
     :class:`EngineError`, which names the flag and never its value.
 
-    >>> check(["--max-model-len", "4096"])
-    >>> check(["--hos=0.0.0.0"])
+    >>> refuse_owned(["--max-model-len", "4096"])
+    >>> refuse_owned(["--hos=0.0.0.0"])
     Traceback (most recent call last):
     k2lab.errors.EngineError: --hos is --host, which k2lab sets itself: k2lab's servers listen on 127.0.0.1 alone...
     """

@@ -186,7 +186,7 @@ def start(
         raise EngineError(f"model folder {model} is not there: give a folder with config.json and weights")
     if not (model / "config.json").exists():
         raise EngineError(f"{model} is not a model folder: it has no config.json")
-    owned.check(flags)
+    owned.refuse_owned(flags)
     trusts_code = consent.serves_code(model, flags, trust_remote_code=trust_remote_code)
     if port is not None:
         _check_port(port)

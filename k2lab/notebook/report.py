@@ -165,7 +165,7 @@ def _jobs(names: Sequence[str], given: Sequence[tuple[str, str]], folder: Path) 
     parameters.check_places(given, [file.stem for file in files])
     jobs = [_job(file, parameters.given_for(file.stem, given)) for file in files]
     for server in dict.fromkeys(server for job in jobs for server in job.missing):
-        subjects.check(server)
+        subjects.check_name(server)
     return jobs
 
 

@@ -64,7 +64,7 @@ def parse(name: str) -> tuple[str, str, list[str]]:
     return release, rest[0], list(FLAGS[rest[1]]) if len(rest) == 2 else []
 
 
-def check(name: str) -> None:
+def check_name(name: str) -> None:
     """Raises :class:`InputError` or :class:`EngineError` for a name that nothing can be started for."""
     release, variant, _ = parse(name)
     folders.assemble(variant)
@@ -80,7 +80,7 @@ def parts_of(name: str) -> tuple[str, str, tuple[str, ...]]:
 
 def start(name: str, cancel: Event | None = None) -> Server:
     """Start the server that is named and wait until it answers; it ends with this process."""
-    check(name)
+    check_name(name)
     release, folder, flags = parts_of(name)
     python = engine.resolve(release).python
     assert python is not None

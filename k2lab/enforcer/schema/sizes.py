@@ -14,7 +14,7 @@ LARGEST_BYTES = 256 << 10
 """Of a translated schema as JSON; a server parses it with each request."""
 
 
-def check(whole: Schema) -> None:
+def check_size(whole: Schema) -> None:
     """Raises :class:`InputError` for a translated schema that is too large."""
     if _levels(whole) > MOST_LEVELS:
         raise InputError(f"the schema nests {_levels(whole)} levels of JSON, vLLM takes {MOST_LEVELS}: use $defs")

@@ -19,7 +19,7 @@ from k2lab.enforcer.schema.conjunction import all_of, both, closed, disjoint, is
 from k2lab.enforcer.schema.document import Document, Keywords
 from k2lab.enforcer.schema.ecma262 import Unfollowed
 from k2lab.enforcer.schema.finite import Node, Schema, only_finite
-from k2lab.enforcer.schema.sizes import check
+from k2lab.enforcer.schema.sizes import check_size
 from k2lab.errors import InputError
 
 IGNORED = {"not": "any", "if": "any", "$dynamicRef": "any", "$recursiveRef": "any", "dependentRequired": "object",
@@ -109,7 +109,7 @@ class _Translator:
             what = f"{kind}, which arguments always are," if kind else "finite value"
             raise InputError(f"no {what} fits the schema: {'; '.join(self._nothing[:3]) or 'it never ends'}")
         whole = {**made, "$defs": used} if used else made
-        check(whole)
+        check_size(whole)
         return Translated(schema=whole, limits=tuple(self._limits.values()))
 
     def _narrowed(self, kind: str) -> Node:

@@ -92,4 +92,14 @@ ENTRIES = (
         layers=("model",),
         level="warning",
     ),
+    Entry(
+        code="O010",
+        name="call_markers_incomplete",
+        title="a call that lacks one of its markers",
+        looks_at="the markers that open a call, its arguments and its section, and those that end them",
+        why="a tolerant parser reads it all the same, others leave it as text",
+        fix="read it with a tolerant parser (k2lab parse), or hold the model to the format (k2lab enforce)",
+        layers=("model",),
+        level="warning",
+    ),
 )

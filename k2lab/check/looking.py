@@ -1,0 +1,180 @@
+"""A look at a file: each of its parts under the catalogue, with the lines on which the findings lie."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO
+
+from k2lab import families, files
+from k2lab.check import opening, places
+from k2lab.check.answers import of_answer
+from k2lab.check.captures import of_capture
+from k2lab.check.outputs import Tools, of_output
+from k2lab.check.records import WORDS, Checked, Found, Item, Kind, Unread
+from k2lab.check.requests import of_request
+from k2lab.check.tools import of_tools
+from k2lab.errors import InputError, K2LabError
+from k2lab.families import Family
+from k2lab.findings import CATALOGUE, Finding
+
+MOST_FOUND = 100_000
+"""Findings of one file that are kept; further ones are counted."""
+
+MOST_UNREAD = 20
+"""Lines of one file of which it is said why they could not be looked at."""
+
+Pair = tuple[Finding, int | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """How files are looked at: what they are taken for, the model's name, the tools on offer, which findings count."""
+
+    kind: Kind | None = None
+    model: str | None = None
+    tools: Tools | None = None
+    thinking: bool | None = None
+    names: Collection[str] = field(default_factory=lambda: frozenset(CATALOGUE))
+
+    def family(self, request: object = None) -> Family | None:
+        """The family that is named, here or in the request; ``None`` where none is."""
+        named = request.get("model") if isinstance(request, Mapping) else None
+        name = self.model or (named if isinstance(named, str) else None)
+        return families.of_model(name) if name else None
+
+
+def look_at(path: str, look: Look = Look()) -> Checked:
+    """A file looked at; never raises for what stands in it.
+
+    >>> from pathlib import Path
+    >>> written = Path("tools.json").write_text('[{"type": "function", "function": {"name": "a b"}}]')
+    >>> [one.finding.code for one in look_at("tools.json").present]
+    ['T001', 'T005']
+    """
+    try:
+        with files.opened(path, "file") as file:
+            return _looked(path, file, look)
+    except K2LabError as why:
+        return Checked(name=path, unread=(str(why),))
+
+
+def look_at_bytes(name: str, data: bytes, look: Look = Look()) -> Checked:
+    """What was read from elsewhere, looked at as a file of that name."""
+    return _looked(name, io.BytesIO(data), look)
+
+
+def _looked(name: str, file: BinaryIO, look: Look) -> Checked:
+    kinds: Counter[Kind] = Counter()
+    kept: list[Pair] = []
+    unread: list[str] = []
+    notes: Counter[str] = Counter()
+    left_out = lines = 0
+    text = ""
+    try:
+        contents = opening.contents_of(file, look.kind)
+        text = contents.text
+        for item in contents.items:
+            lines += item.line is not None
+            if isinstance(item, Unread):
+                unread.append(f"line {item.line}: {item.why}")
+                continue
+            kinds[item.kind] += 1
+            notes.update(_unjudged(item, look))
+            try:
+                for pair in _of_item(item, look):
+                    if pair[0].name in look.names:
+                        left_out += len(kept) >= MOST_FOUND
+                        kept[len(kept) :] = [pair] if len(kept) < MOST_FOUND else []
+            except K2LabError as why:
+                unread.append(f"line {item.line}: {why}" if item.line else str(why))
+    except K2LabError as why:
+        unread.append(str(why))
+    return Checked(
+        name=name,
+        taken_for=_words(kinds, by_line=lines > 0),
+        found=_located(kept, text),
+        unread=_first(unread),
+        notes=tuple(f"of {count:,}: {why}" if count > 1 else why for why, count in notes.items()),
+        left_out=left_out,
+    )
+
+
+def _of_item(item: Item, look: Look) -> Iterator[Pair]:
+    """The findings of an item at their places in the file."""
+    family = look.family(item.request)
+    if item.kind == "output":
+        yield from _of_output(item, look)
+    elif item.kind == "stream":
+        yield from _of_stream(item, look)
+    else:
+        for finding in _of_parts(item, look, family):
+            yield replace(finding, place=item.place(finding.place)), item.line
+
+
+def _of_parts(item: Item, look: Look, family: Family | None) -> Iterator[Finding]:
+    if item.kind == "tools":
+        yield from of_tools(item.tools, family)
+        return
+    request = item.request if isinstance(item.request, Mapping) else None
+    if request is not None:
+        yield from of_request(request, look.model, family)
+    if item.kind in ("answer", "exchange"):
+        yield from of_answer(item.answer, request, look.tools, family, item.stored)
+
+
+def _of_output(item: Item, look: Look) -> Iterator[Pair]:
+    tools = look.tools if look.tools is not None else _mappings(item.tools)
+    for finding, at in of_output(item.text, tools, look.thinking):
+        if item.at:
+            yield replace(finding, place=item.place("text")), item.line
+        else:
+            line = item.text.count("\n", 0, at) + 1
+            yield replace(finding, place=f"column {at - item.text.rfind(chr(10), 0, at)}"), line
+
+
+def _of_stream(item: Item, look: Look) -> Iterator[Pair]:
+    made = of_capture(item.text)
+    yield from made.found
+    if made.response is None:
+        if not made.found:
+            raise InputError("no event of a stream is in it")
+        return
+    ended = all(finding.name != "stream_without_an_end" for finding, _ in made.found)
+    for finding in of_answer(made.response, None, look.tools, look.family(made.response), None):
+        if ended or finding.name != "no_finish_reason":
+            yield replace(finding, place=f"the answer put together: {finding.place.removeprefix('answer.')}"), None
+
+
+def _unjudged(item: Item, look: Look) -> Iterator[str]:
+    """What of an item cannot be judged, and why."""
+    tools = look.tools if look.tools is not None else item.tools
+    if item.kind == "exchange" and isinstance(item.request, Mapping) and not item.request.get("messages"):
+        told = {None: "", True: "; its own runner called it valid", False: "; its own runner called it invalid"}
+        yield f"the tools and the history: the request holds its prompt as text{told[item.stored]}"
+    elif item.kind in ("answer", "stream"):
+        yield "the index of ids, and what the request asked for: the request is not there"
+    if item.kind in ("answer", "stream", "output") and tools is None:
+        yield "whether tools are declared and arguments keep their schemas: the tools are not there (--tools)"
+
+
+def _mappings(tools: object) -> Tools | None:
+    return [tool for tool in tools if isinstance(tool, Mapping)] if isinstance(tools, list) else None
+
+
+def _located(pairs: list[Pair], text: str) -> tuple[Found, ...]:
+    """Each finding with its line, of the place in the JSON where the file is one value."""
+    lines = places.lines(text, {finding.place for finding, line in pairs if line is None}) if text else {}
+    return tuple(Found(finding=finding, line=line or lines.get(finding.place)) for finding, line in pairs)
+
+
+def _words(kinds: Counter[Kind], *, by_line: bool) -> str:
+    told = [f"{count:,} {WORDS[kind][1]}" if count > 1 else WORDS[kind][0] for kind, count in kinds.items()]
+    return ", ".join(told) + (", by line" if by_line and told else "")
+
+
+def _first(unread: list[str]) -> tuple[str, ...]:
+    more = len(unread) - MOST_UNREAD
+    return (*unread[:MOST_UNREAD], *([f"and {more:,} more lines"] if more > 0 else ()))

@@ -1,0 +1,105 @@
+"""What is wrong with a raw output: each call as the reader found it, and what stands around the calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from k2lab import wire
+from k2lab.chat import schemas_by_name
+from k2lab.findings import Finding
+from k2lab.findings.schemas import schema_error
+from k2lab.findings.texts import OTHER_SPELLINGS, repeats
+from k2lab.legible import one_line
+from k2lab.wire.bare import REASON as BARE
+from k2lab.wire.records import THINK_BEGIN, THINK_END, Call, Parsed
+
+NO_SECTION = "no section around the call"
+LOST_MARKERS = ("marker lost", "marker missing", "section end missing", "marker in the singular")
+REWRITTEN = ("control character", "arguments encoded twice", "empty arguments read as {}")
+SHOWN = 80
+
+Tools = Sequence[Mapping[str, object]]
+
+
+def of_output(text: str, tools: Tools | None, thinking: bool | None = None) -> Iterator[tuple[Finding, int]]:
+    """Findings of what a model wrote, each with its place in the text; ``tools`` as for :func:`k2lab.wire.parse`.
+
+    >>> [one.code for one, _ in of_output("It is functions.now:0{} as asked", None)]
+    ['O006']
+    """
+    parsed = wire.parse(text, tools, thinking=thinking)
+    schemas = None if tools is None else schemas_by_name(tools)
+    for call in parsed.calls:
+        for name, told in _of_call(call, schemas):
+            yield Finding.of(name, "present", f"{_named(call)}: {told}"), call.start
+    yield from _of_channels(parsed)
+    yield from _of_texts(parsed)
+
+
+def _of_call(call: Call, schemas: Mapping[str, Mapping[str, object]] | None) -> Iterator[tuple[str, str]]:
+    """The names of findings of one call, each with what is said."""
+    reason = call.reason
+    if reason.startswith(BARE):
+        yield "markers_stripped", reason
+        return
+    if call.status in ("truncated", "malformed"):
+        yield ("call_cut_off" if call.status == "truncated" else "malformed_call"), reason
+        return
+    if NO_SECTION in reason:
+        yield "call_without_section", reason
+    if not wire.ID.fullmatch(call.id):
+        yield "call_id_of_another_form", reason or f"the id is {call.id[:SHOWN]!r}"
+    if any(lost in reason for lost in LOST_MARKERS):
+        yield "call_markers_incomplete", reason
+    if any(one in reason for one in REWRITTEN):
+        yield "arguments_repaired", reason
+    yield from _of_meaning(call, schemas)
+
+
+def _of_meaning(call: Call, schemas: Mapping[str, Mapping[str, object]] | None) -> Iterator[tuple[str, str]]:
+    if schemas is not None and call.name is not None and call.name not in schemas:
+        yield "undeclared_tool", f"on offer: {', '.join(sorted(schemas)[:8]) or 'no tool'}"
+    if call.status == "invalid_arguments":
+        missing = "no arguments where" in call.reason
+        no_object = "not an object" in call.reason
+        yield (
+            ("schema_violation" if missing else "arguments_no_object" if no_object else "arguments_not_json"),
+            call.reason,
+        )
+    schema = (schemas or {}).get(call.name or "")
+    if schema and call.usable and call.arguments is not None:
+        judged, error = schema_error(schema, dict(call.arguments))
+        if judged and error:
+            yield "schema_violation", error
+
+
+def _of_channels(parsed: Parsed) -> Iterator[tuple[Finding, int]]:
+    """Calls that stand where the reasoning is still open."""
+    is_open, calls = False, iter(parsed.calls)
+    for piece, text in zip(parsed.pieces, parsed.texts, strict=True):
+        if piece.kind == "reasoning" or (piece.kind == "marker" and THINK_BEGIN in text):
+            is_open = True
+        if piece.kind == "marker" and THINK_END in text:
+            is_open = False
+        if piece.kind == "call":
+            call = next(calls, None)
+            if is_open and call is not None:
+                told = f"{_named(call)} stands before the reasoning is closed"
+                yield Finding.of("call_within_reasoning", "present", told), piece.start
+
+
+def _of_texts(parsed: Parsed) -> Iterator[tuple[Finding, int]]:
+    for piece, text in zip(parsed.pieces, parsed.texts, strict=True):
+        if piece.kind == "stray" and text.strip():
+            told = f"{one_line(text, SHOWN)!r} is no part of the answer"
+            yield Finding.of("text_in_the_section", "present", told), piece.start
+        found = OTHER_SPELLINGS.search(text) if piece.kind in ("content", "reasoning") else None
+        if found:
+            told = f"{one_line(text[found.start() :], SHOWN)!r}"
+            yield Finding.of("call_in_another_format", "present", told), piece.start + found.start()
+    if repeats(parsed.content or ""):
+        yield Finding.of("repetition_in_content", "present", "the same few characters over and over to the end"), 0
+
+
+def _named(call: Call) -> str:
+    return one_line(call.name or call.id or "a call", SHOWN)

@@ -1,0 +1,100 @@
+"""What is wrong with a request by itself: its shape, its tool_choice, its history, the order of roles, its tools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from k2lab.chat import Request, request_of
+from k2lab.chat.checks import SYSTEM_ROLES, checked_message, kind
+from k2lab.check.tools import of_tools
+from k2lab.errors import K2LabError, RequestError
+from k2lab.families import Family
+from k2lab.findings import Finding
+from k2lab.findings.histories import of_history
+
+BY_RENDERING = frozenset({"empty_content_beside_calls", "text_in_parts"})
+"""What hurts with some templates alone, and so is decided by a rendering."""
+
+
+def of_request(value: Mapping[str, Any], model: str | None, family: Family | None) -> Iterator[Finding]:
+    """Findings of a request, as its JSON has it; places begin with ``request``.
+
+    >>> [one.name for one in of_request({"messages": [{"role": "user"}, {"content": "Hi"}]}, None, None)]
+    ['not_a_request']
+    """
+    shape = tuple(_of_shape(value))
+    yield from shape
+    if not shape and "messages" in value:
+        yield from _of_messages(value, model, family)
+    yield from _of_choice(value)
+    if value.get("tools") is not None:
+        yield from (_moved(finding, "request") for finding in of_tools(value["tools"], family))
+
+
+def _of_messages(value: Mapping[str, Any], model: str | None, family: Family | None) -> Iterator[Finding]:
+    try:
+        request = request_of({**value, "tools": None})
+    except K2LabError as why:
+        yield Finding.of("not_a_request", "present", str(why), place="request")
+        return
+    for finding in of_history(request, model=model):
+        if finding.name not in BY_RENDERING:
+            yield _moved(finding, "request")
+    if family is None or family.numbers_ids:
+        yield from _of_order(request)
+
+
+def _of_shape(value: Mapping[str, Any]) -> Iterator[Finding]:
+    messages = value.get("messages")
+    if messages is None and "prompt" in value:
+        return
+    if not isinstance(messages, list) or not messages:
+        told = "messages is empty" if messages == [] else f"messages must be a list, found {kind(messages)}"
+        yield Finding.of("not_a_request", "present", told, place="request.messages")
+        return
+    for index, message in enumerate(messages):
+        try:
+            checked_message(index, message)
+        except RequestError as why:
+            yield Finding.of("not_a_request", "present", str(why), place=f"request.messages[{index}]")
+
+
+def _of_order(request: Request) -> Iterator[Finding]:
+    """Roles where no template expects them; a tool's result has findings of its own."""
+    begun, before = False, ""
+    for index, message in enumerate(request.messages):
+        role = message["role"]
+        told = ""
+        if role in SYSTEM_ROLES or role == "developer":
+            told = "a system message behind the beginning of the conversation" if begun else ""
+        elif role == "assistant" and not begun:
+            told = "the conversation begins with an assistant message"
+        elif role == "assistant" and before == "assistant":
+            told = "two assistant messages in a row"
+        if told:
+            yield Finding.of("roles_out_of_order", "present", told, place=f"request.messages[{index}].role")
+        begun = begun or role in ("user", "assistant", "tool")
+        before = role
+
+
+def _of_choice(value: Mapping[str, Any]) -> Iterator[Finding]:
+    request = Request.unchecked(value)
+    choice, place = request.choice, "request.tool_choice"
+    if choice.mode == "unknown":
+        told = f"it is {kind(value['tool_choice'])}: {value['tool_choice']!r:.80}"
+        yield Finding.of("tool_choice_of_an_unknown_form", "present", told, place=place)
+        return
+    declared = set(request.functions)
+    missing = sorted((choice.allowed or frozenset()) - declared)
+    listed = ", ".join(sorted(declared)[:8]) or "no tool"
+    if missing:
+        told = f"it names {', '.join(missing[:8])}; declared: {listed}"
+        yield Finding.of("tool_choice_of_an_undeclared_tool", "present", told, place=place)
+    elif choice.mode == "required" and not declared:
+        yield Finding.of("tool_choice_of_an_undeclared_tool", "present", "a call is required, of no tool", place=place)
+
+
+def _moved(finding: Finding, part: str) -> Finding:
+    return replace(finding, place=f"{part}.{finding.place}")
