@@ -9,9 +9,11 @@ if TYPE_CHECKING:
     from k2lab.bench import metrics
     from k2lab.chat import Exchange, Request
     from k2lab.enforcer import ask
+    from k2lab.findings.exchanges import of_exchange
+    from k2lab.findings.histories import of_history
     from k2lab.nano import benchmark, evaluate, folders, histories, synth
     from k2lab.notebook import ladder, published
-    from k2lab.notebook.examples import conversation
+    from k2lab.notebook.examples import conversation, exchange
     from k2lab.notebook.outcome import record
     from k2lab.notebook.provenance import origins
     from k2lab.notebook.questions import Questions
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from k2lab.server.endpoint import Endpoint
     from k2lab.server.probes import probe
     from k2lab.show import plots, views
+    from k2lab.shrink import Live, issue_text, shrunk
     from k2lab.widgets.benchrun import run_bench
     from k2lab.widgets.explorer import explore
     from k2lab.widgets.playground import play
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Endpoint",
     "Exchange",
+    "Live",
     "Questions",
     "Request",
     "as_served",
@@ -44,12 +48,16 @@ __all__ = [
     "diff",
     "enforcer",
     "evaluate",
+    "exchange",
     "explore",
     "folders",
     "histories",
+    "issue_text",
     "ladder",
     "log_lines",
     "metrics",
+    "of_exchange",
+    "of_history",
     "open_source",
     "origins",
     "parsers",
@@ -62,6 +70,7 @@ __all__ = [
     "render",
     "repairs",
     "run_bench",
+    "shrunk",
     "synth",
     "templates",
     "views",
@@ -71,6 +80,7 @@ __all__ = [
 _PLACES = {
     "Endpoint": "k2lab.server.endpoint:Endpoint",
     "Exchange": "k2lab.chat:Exchange",
+    "Live": "k2lab.shrink:Live",
     "Questions": "k2lab.notebook.questions:Questions",
     "Request": "k2lab.chat:Request",
     "as_served": "k2lab.prompt.served:as_served",
@@ -82,12 +92,16 @@ _PLACES = {
     "diff": "k2lab.prompt.alignment:diff",
     "enforcer": "k2lab.enforcer",
     "evaluate": "k2lab.nano.evaluate",
+    "exchange": "k2lab.notebook.examples:exchange",
     "explore": "k2lab.widgets.explorer:explore",
     "folders": "k2lab.nano.folders",
     "histories": "k2lab.nano.histories",
+    "issue_text": "k2lab.shrink:issue_text",
     "ladder": "k2lab.notebook.ladder",
     "log_lines": "k2lab.notebook.servers:log_lines",
     "metrics": "k2lab.bench.metrics",
+    "of_exchange": "k2lab.findings.exchanges:of_exchange",
+    "of_history": "k2lab.findings.histories:of_history",
     "open_source": "k2lab.prompt.source:open_source",
     "origins": "k2lab.notebook.provenance:origins",
     "parsers": "k2lab.server.parsers",
@@ -100,6 +114,7 @@ _PLACES = {
     "render": "k2lab.prompt.rendering:render",
     "repairs": "k2lab.repairs",
     "run_bench": "k2lab.widgets.benchrun:run_bench",
+    "shrunk": "k2lab.shrink:shrunk",
     "synth": "k2lab.nano.synth",
     "templates": "k2lab.prompt.templates",
     "views": "k2lab.show.views",

@@ -18,7 +18,7 @@ MOST_CHANGES = 200
 
 def finding_card(value: Finding) -> View:
     """A verdict: its state, what and where it is, the evidence, the fix, and where it is told."""
-    title = f"{STATE_SIGN[value.state]} {value.state}: {value.problem}"
+    title = f"{STATE_SIGN[value.state]} {value.state}: {value.code} {value.problem}"
     told = {"Layer": value.layer, "Place": value.place, "Evidence": value.evidence, "Fix": value.fix}
     held = {name: shortened(said, LONGEST_CELL) for name, said in told.items() if said}
     facts = "".join(f"<dt>{name}</dt><dd>{escape(said)}</dd>" for name, said in held.items())

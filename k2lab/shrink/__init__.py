@@ -6,8 +6,8 @@ which parts a request has, ``neutral`` puts other words in place of private ones
 it all within a budget, ``casefiles`` writes what is left.
 """
 
-from k2lab.shrink.casefiles import write_case
+from k2lab.shrink.casefiles import issue_text, write_case
 from k2lab.shrink.shrinking import Shrunk, Size, shrunk
 from k2lab.shrink.sights import Live, Offline, Sight
 
-__all__ = ["Live", "Offline", "Shrunk", "Sight", "Size", "shrunk", "write_case"]
+__all__ = ["Live", "Offline", "Shrunk", "Sight", "Size", "issue_text", "shrunk", "write_case"]

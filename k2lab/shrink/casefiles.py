@@ -24,7 +24,7 @@ def write_case(result: Shrunk, folder: Path, *, live: bool) -> dict[str, Path]:
     texts = {
         "request.json": json.dumps(_without_model(result), ensure_ascii=False, indent=1) + "\n",
         "test_case.py": _test(result, live=live),
-        "issue.md": _issue(result, live=live),
+        "issue.md": issue_text(result, live=live),
     }
     if live:
         texts["curl.sh"] = _curl(result)
@@ -79,7 +79,8 @@ def _title(fault: str) -> str:
     return f"{entry.code} {entry.title}" if entry else f"the server answers {fault}"
 
 
-def _issue(result: Shrunk, *, live: bool) -> str:
+def issue_text(result: Shrunk, *, live: bool) -> str:
+    """Markdown for an issue: what shows, why it hurts, from what it was shrunk, the request, how to run it."""
     entry = CATALOGUE.get(result.fault)
     shown = f"{result.shows.count} of {result.shows.total}"
     request = json.dumps(_without_model(result), ensure_ascii=False, indent=1)

@@ -79,7 +79,7 @@ def shrunk(
 ) -> Shrunk:
     """The smallest request that still shows a fault: no part of it can be left out alone, where the budget suffices.
 
-    It ends as the given one does, and its history has no graver fault that the
+    It ends with the same message, whose words alone may become neutral, and its history has no graver fault that the
     given one has not, so that it is the same case.
 
     ``fault`` is a code or name of the catalogue, or such as ``HTTP 400``; by
@@ -130,7 +130,6 @@ class _Search:
         self._tell = tell
         self._seen: dict[str, bool] = {}
         self._known = history_faults(data, sight.model)
-        self._last_role = data["messages"][-1].get("role")
 
     def run(self, private: bool) -> bool:
         """Every pass until none makes it smaller; whether the budget ended it."""
@@ -178,7 +177,7 @@ class _Search:
         return self._seen[key]
 
     def _shows(self, candidate: Data) -> bool:
-        if not candidate["messages"] or slips(candidate, self._known, self._last_role, self._sight.model):
+        if not candidate["messages"] or slips(candidate, self._known, self._sight.model):
             return False
         trials, needed = (1, 1) if self._steady else (RANDOM_TRIALS, RANDOM_SHOWS)
         hits = 0
@@ -191,18 +190,17 @@ class _Search:
         return hits >= needed
 
     def exchanges(self) -> None:
-        """Messages, those that belong together at once."""
-        data = self.best
-        groups = parts.message_groups(data["messages"])
+        """Messages before the last one, those that belong together at once."""
+        data, last = self.best, len(self.best["messages"]) - 1
+        groups = [[at for at in group if at != last] for group in parts.message_groups(data["messages"])]
         fewest(
-            groups, lambda kept: self.holds(parts.with_messages(data, [at for group in kept for at in group])), least=1
+            groups, lambda kept: self.holds(parts.with_messages(data, [*(at for group in kept for at in group), last]))
         )
 
     def messages(self) -> None:
-        """Messages one by one."""
-        data = self.best
-        every = list(range(len(data["messages"])))
-        fewest(every, lambda kept: self.holds(parts.with_messages(data, kept)), least=1)
+        """Messages before the last one, one by one."""
+        data, last = self.best, len(self.best["messages"]) - 1
+        fewest(range(last), lambda kept: self.holds(parts.with_messages(data, [*kept, last])))
 
     def tools(self) -> None:
         """Tools."""
@@ -221,9 +219,10 @@ class _Search:
         fewest(every, lambda kept: self.holds(parts.without(data, [path for path in every if path not in set(kept)])))
 
     def words(self) -> None:
-        """Words of texts, the longest text first."""
-        paths = sorted(parts.text_paths(self.best), key=lambda path: -len(parts.at(self.best, path)))
-        for path in paths:
+        """Words of texts, the longest text first; the last message keeps its own, which are what is asked."""
+        last = ("messages", len(self.best["messages"]) - 1)
+        paths = [path for path in parts.text_paths(self.best) if path[:2] != last]
+        for path in sorted(paths, key=lambda path: -len(parts.at(self.best, path))):
             self._words_of(self.best, path)
 
     def _words_of(self, data: Data, path: parts.Path) -> None:

@@ -147,14 +147,13 @@ def wanted_fault(faults: Mapping[str, str], code: str | None) -> str:
     return name or min(faults, key=lambda one: (_level(one) != "error", list(faults).index(one)))
 
 
-def slips(data: Mapping[str, Any], into: frozenset[str], last_role: object, model: str | None) -> bool:
+def slips(data: Mapping[str, Any], into: frozenset[str], model: str | None) -> bool:
     """Whether a candidate is another case than the one that was given.
 
-    It is where it ends with another role, or where its history has a fault that
-    the given one has not (``into`` holds those): a fault of its own would be
-    taken for the one that is looked for.
+    It is where its history has a fault that the given one has not (``into``
+    holds those): a fault of its own would be taken for the one looked for.
     """
-    return data["messages"][-1].get("role") != last_role or not history_faults(data, model) <= into
+    return not history_faults(data, model) <= into
 
 
 def history_faults(data: Mapping[str, Any], model: str | None) -> frozenset[str]:

@@ -72,6 +72,20 @@ def test_notebook_5_holds_on_the_live_servers(servers, tmp_path):
         assert counts["k2vv"]["schema_validation_error_count"] == 0 and counts["strict"]["call_faults"] == {}
 
 
+def test_notebook_6_holds_on_the_live_servers(servers, tmp_path):
+    results = run_on(servers, "6_case", tmp_path, ("asks", "10"))
+    assert results["sizes"]["before"]["messages"] == 41 and results["sizes"]["after"]["messages"] <= 5
+    assert results["called"]["as it is"]["count"] < results["called"]["repaired"]["count"]
+
+
+def test_notebook_6_on_a_readers_own_server_and_exchange(servers, tmp_path):
+    given = [("base_url", servers["0.11.0 current"]), ("budget", "60")]
+    path = ROOT / "data" / "exchanges" / "leaked_call.json"
+    made = report.run("6_case", [*given, ("exchange_file", str(path))], folder=NOTEBOOKS, out=tmp_path)
+    assert "the server's answer shows the fault" in made.error
+    assert [finding["name"] for finding in made.results["own"]] == ["call_leaked_into_content"]
+
+
 @pytest.mark.parametrize("name", ["4_benchmark", "5_enforcer"])
 def test_the_benchmark_notebooks_on_a_readers_own_server(servers, tmp_path, name):
     given = [("base_url", servers["0.32.0 current"]), ("requests", "20")]

@@ -181,7 +181,8 @@ def test_importing_k2lab_in_a_kernel_is_enough():
         "shell.run_cell('print(light)')"
     )
     assert (
-        "✓ absent: another prompt than the source's\n  Layer: render\n  Evidence: all 3 ids are equal" in said
+        "✓ absent: P005 another prompt than the source's\n  Layer: declare or render\n  Evidence: all 3 ids are equal"
+        in said
         and "True" in said
     )
 

@@ -1,6 +1,7 @@
 """A request shrunk offline: the same case in the end, its words neutral, the given one untouched, the budget kept."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -42,6 +43,7 @@ def test_forty_messages_and_a_dozen_tools_become_the_one_call_with_its_result():
     result = shrunk(given, Offline(), fault="R001")
     assert given.to_json() == before and (result.before.messages, result.before.tools) == (41, 13)
     assert [message["role"] for message in result.data["messages"]] == ["assistant", "tool", "user"]
+    assert re.fullmatch("[A-Z][a-z]+ [a-z]+", result.data["messages"][2]["content"])  # it was "Thank you"
     assert "tools" not in result.data and "user" not in result.data and result.data["temperature"] == 0.5
     assert result.data["messages"][0]["tool_calls"][0]["id"] == "call_abc"
     assert "Jane" not in json.dumps(result.data) and result.neutral and not result.spent
