@@ -17,6 +17,7 @@ COMMANDS = {
     "check": ("checking:check_command", "Say what is wrong with requests, answers, tools, outputs."),
     "complete": ("prompts:complete_command", "Render a conversation and send it to /completions."),
     "diff": ("prompts:diff_command", "Compare two prompts token by token."),
+    "doctor": ("diagnosis:doctor_command", "Find out what is wrong with a running server."),
     "enforce": ("enforcement:enforce_command", "Print the grammar that holds an answer to its tools."),
     "engine": ("engines:engine_group", "Install, start and stop real vLLM releases."),
     "explain": ("explaining:explain_command", "Say what a finding means and what to do."),

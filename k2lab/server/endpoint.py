@@ -45,7 +45,8 @@ class Endpoint:
     shown. There are no hidden retries: a failed request is seen. A whole answer
     has ``timeout_s`` seconds and at most 64 MiB. Raises :class:`InputError` for
     a URL or a key that cannot be; each request raises :class:`EndpointError` in
-    one line where there is no answer.
+    one line where there is no answer. ``before`` is called before each request,
+    and may raise.
 
     >>> request = k2lab.Request.of([{"role": "user", "content": "Hello"}])
     >>> k2lab.Endpoint(base_url).chat(request, temperature=0).content
@@ -53,10 +54,17 @@ class Endpoint:
     """
 
     def __init__(
-        self, base_url: str, model: str | None = None, *, api_key: str | None = None, timeout_s: float = TIMEOUT_S
+        self,
+        base_url: str,
+        model: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+        before: Callable[[], None] = lambda: None,
     ) -> None:
         self.base_url = checked_url(base_url)
         self.timeout_s = timeout_s
+        self._before = before
         self._model = model
         self._key = Key.of(api_key)
 
@@ -103,6 +111,15 @@ class Endpoint:
     def chat(self, request: Request, **params: object) -> Answer:
         """``/chat/completions``, not streamed; ``params`` go over those that the request has."""
         return self._answer(f"{self.base_url}/chat/completions", self._body(request, params))
+
+    def streamed(self, request: Request, **params: object) -> list[str]:
+        """The data of each event of a streamed ``/chat/completions``, ``[DONE]`` too, as it came, without the key."""
+        from k2lab.server.blocking import wait_for
+
+        body = self._encoded({**self._body(request, params), "stream": True})
+        self._before()
+        with self._told():
+            return wait_for(self._events(f"{self.base_url}/chat/completions", body))
 
     def complete(self, prompt: str | Sequence[int], **params: object) -> Answer:
         """``/completions`` of a rendered prompt: the same model without the server's chat layer.
@@ -203,17 +220,20 @@ class Endpoint:
         return Answer.of(response, latency_ms=latency_ms)
 
     def _post(self, url: str, body: Mapping[str, object]) -> dict[str, object]:
+        return self._sent(url, self._encoded(body))
+
+    def _encoded(self, body: Mapping[str, object]) -> bytes:
         try:
-            content = json.dumps(body).encode()
+            return json.dumps(body).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f"this request cannot be sent, as it is not JSON: {first_line(error)}") from None
-        return self._sent(url, content)
 
     def _sent(self, url: str, content: bytes | None) -> dict[str, object]:
         """The JSON object that answers a request, one without a content is a GET; raises :class:`Failed`."""
         from k2lab.server import shapes
         from k2lab.server.blocking import wait_for
 
+        self._before()
         return shapes.json_object(wait_for(self._whole(url, content)), self._key)
 
     async def _whole(self, url: str, content: bytes | None) -> bytes:
@@ -221,6 +241,15 @@ class Endpoint:
 
         async with Session(self.base_url, self._key, timeout_s=self.timeout_s) as session:
             return await session.whole(url, content)
+
+    async def _events(self, url: str, content: bytes) -> list[str]:
+        from k2lab.server.session import Session, events
+
+        async with (
+            Session(self.base_url, self._key, timeout_s=self.timeout_s) as session,
+            session.answered(url, content) as answer,
+        ):
+            return [self._key.masked(event.decode("utf-8", "replace")) async for event in events(answer)]
 
     @contextlib.contextmanager
     def _told(self, path: str = "") -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from k2lab.findings.entries import Entry, issue
+from k2lab.findings.entries import BLOG, Entry, issue
 
 ENTRIES = (
     Entry(
@@ -101,5 +101,15 @@ ENTRIES = (
         fix="look up what the vendor supports, and leave out the rest",
         layers=("serve",),
         level="warning",
+    ),
+    Entry(
+        code="S011",
+        name="foreign_id_not_read",
+        title="a call under another id comes back as text",
+        looks_at="whether the parser reads a call whose id is not functions.NAME:IDX, such as search:0",
+        why="ids of other models in a history teach the model to write such ids, and each such call is lost",
+        fix="vLLM 0.11.1 or later, and repair the history before each request (k2lab repair)",
+        layers=("parse",),
+        sources=(BLOG,),
     ),
 )

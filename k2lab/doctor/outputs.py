@@ -1,0 +1,135 @@
+"""Experiments on the parser: a model is made to write a given text, and what the server makes of it is looked at.
+
+A constraint that allows one text alone makes any model write it, so that the
+parser is asked without the model's mood: vLLM and SGLang take such constraints.
+The control is the same text in the form that all parsers read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from k2lab.chat import Answer, Request
+from k2lab.doctor.experiments import Experiment
+from k2lab.doctor.goldencounts import ASK, WEATHER, after_a_call
+from k2lab.doctor.patient import Patient
+from k2lab.errors import EndpointError, UnsupportedError
+from k2lab.findings import Finding
+
+STANDARD, FOREIGN = "functions.get_weather:0", "get_weather:0"
+ARGUMENTS = '{"city": "Paris"}'
+
+ASKED = Request.of([{"role": "user", "content": ASK}], [WEATHER])
+
+
+def section(call_id: str) -> str:
+    """What a model writes that calls the tool under this id."""
+    return (
+        f"<|tool_calls_section_begin|><|tool_call_begin|>{call_id}<|tool_call_argument_begin|>{ARGUMENTS}"
+        "<|tool_call_end|><|tool_calls_section_end|>"
+    )
+
+
+FORMS: Mapping[str, Any] = {
+    "structured_outputs.choice": lambda text: {"structured_outputs": {"choice": [text]}},
+    "guided_choice": lambda text: {"guided_choice": [text]},
+    "regex": lambda text: {"regex": _escaped(text)},
+}
+"""Constraints that allow one text: vLLM's, that of vLLM before 0.11, SGLang's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """What came of a text that the model was made to write."""
+
+    answer: Answer
+    read: bool
+    """It came back as a call."""
+    leaked: bool
+    """It came back as text, with its markers or without them."""
+
+
+def _run(patient: Patient) -> Iterator[Finding]:
+    tried = []
+    for form, fields in FORMS.items():
+        try:
+            control = _written(patient, fields(section(STANDARD)), STANDARD)
+        except EndpointError as error:
+            tried.append(f"{form}: {error}")
+            continue
+        if control.read:
+            yield Finding.of("special_tokens_stripped", "absent", "a call that the model wrote came back as a call")
+            yield _of_foreign(_written(patient, fields(section(FOREIGN)), FOREIGN))
+            return
+        if control.leaked:
+            yield from _of_leak(control)
+            return
+        tried.append(f"{form}: the answer is another text")
+    yield from _by_behaviour(patient, "; ".join(tried))
+
+
+def _written(patient: Patient, fields: Mapping[str, object], call_id: str) -> Written:
+    answer = patient.chat(ASKED, **fields)
+    bare = f"{call_id}{ARGUMENTS}"
+    texts = (answer.content, *answer.reasoning)
+    plain = [text.replace("\n", "") for text in texts]
+    leaked = any(call_id in text and ARGUMENTS in text for text in plain) or any(bare in text for text in plain)
+    read = [(call.name, call.value) for call in answer.calls] == [("get_weather", {"city": "Paris"})]
+    return Written(answer=answer, read=read, leaked=leaked and not answer.calls)
+
+
+def _of_foreign(written: Written) -> Finding:
+    name = "foreign_id_not_read"
+    if written.read:
+        return Finding.of(name, "absent", f"a call under the id {FOREIGN} came back as a call")
+    if written.leaked:
+        shown = _cut(written.answer.content or "".join(written.answer.reasoning))
+        return Finding.of(
+            name, "present", f"a call under the id {STANDARD} came back as a call, one under {FOREIGN} as text: {shown}"
+        )
+    return Finding.of(name, "unknown", "the answer to the second text is neither a call nor the text")
+
+
+def _of_leak(control: Written) -> Iterator[Finding]:
+    """The form that all parsers read came back as text."""
+    text = control.answer.content or "".join(control.answer.reasoning)
+    if "<|tool_call" not in text:
+        said = f"a call came back as text without its markers: {_cut(text)}"
+        yield Finding.of("special_tokens_stripped", "present", said)
+    yield Finding.of(
+        "foreign_id_not_read", "unknown", f"no call is read at all, not even under {STANDARD}: {_cut(text)}"
+    )
+
+
+def _by_behaviour(patient: Patient, reason: str) -> Iterator[Finding]:
+    """No constraint was obeyed: a history with foreign ids may teach the model to write one."""
+    history = Request.of(after_a_call("", call_id=FOREIGN), [WEATHER])
+    answer = patient.chat(history, return_token_ids=True)
+    if not answer.calls and "<|tool_call_begin|>" in answer.content:
+        written = f"after a history with the id {FOREIGN} a call came back as text: {_cut(answer.content)}"
+        if f"<|tool_call_begin|>{STANDARD[: len('functions.')]}" not in answer.content:
+            yield Finding.of("foreign_id_not_read", "present", written)
+            return
+    raise UnsupportedError(
+        f"no constraint was obeyed ({reason}), and after a history with the id {FOREIGN} the answer shows no such id"
+    )
+
+
+def _escaped(text: str) -> str:
+    return re.escape(text)
+
+
+def _cut(text: str) -> str:
+    return repr(text if len(text) <= 200 else text[:200] + "…")
+
+
+PARSER = Experiment(
+    name="parser",
+    asks="two calls, the one under functions.get_weather:0, the other under get_weather:0, that a constraint dictates",
+    names=("foreign_id_not_read", "special_tokens_stripped"),
+    requests=5,
+    run=_run,
+)
