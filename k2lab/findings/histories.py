@@ -9,6 +9,10 @@ from k2lab.findings.records import Finding
 from k2lab.legible import one_line
 from k2lab.repairs import Change, Repaired, repair
 
+BLOCKS = "blocks_of_another_api"
+OF_BLOCKS = ("text_in_parts", "empty_content_beside_calls")
+"""What is left of a content whose blocks were lifted out of it: no fault of its own."""
+
 SHOWN = 80
 """Characters of a value that are shown as evidence."""
 
@@ -35,6 +39,7 @@ def _of_changes(repaired: Repaired) -> Iterator[tuple[int, Finding]]:
         at = _origin(repaired, change.message)
         follows = change.field == "tool_call_id" and change.finding != "result_under_another_id"
         once = change.field != "tool_call_id" and change.field.startswith("tool_calls[")
+        follows |= change.finding in OF_BLOCKS and (at, BLOCKS) in told
         if follows or (not once and (at, change.finding) in told):
             continue
         told.add((at, change.finding))
@@ -63,8 +68,12 @@ def _place(at: int | None, field: str) -> str:
 
 
 def _evidence(change: Change) -> str:
+    if change.before is None:
+        return change.reason
+    if change.field.endswith("id"):
+        return f"{_shown(change.before)}, where the count of the conversation has {_shown(change.after)}"
     return f"{_shown(change.before)}: {change.reason}"
 
 
 def _shown(value: object) -> str:
-    return "nothing" if value is None else one_line(value if isinstance(value, str) else repr(value), SHOWN) or "''"
+    return one_line(value if isinstance(value, str) else repr(value), SHOWN) or "''"
