@@ -24,7 +24,7 @@ OF_COMPLETIONS = frozenset({"no_finish_reason", "unknown_finish_reason"})
 
 
 def of_answer(
-    answer: object, request: Mapping[str, Any] | None, tools: Tools | None, family: Family | None, stored: bool | None
+    answer: object, request: Request | None, tools: Tools | None, family: Family | None, stored: bool | None
 ) -> Iterator[Finding]:
     """Findings of a response; places begin with ``answer``. Without its request, what shows alone.
 
@@ -46,14 +46,14 @@ def of_answer(
             yield replace(finding, place=f"answer.{place}")
 
 
-def _asked(request: Mapping[str, Any] | None, tools: Tools | None) -> Request:
+def _asked(request: Request | None, tools: Tools | None) -> Request:
     """The request; where it is not there, one with the tools alone, if they are known."""
-    if request is not None and (request.get("tools") or tools is None):
-        return Request.unchecked(request)
-    if request is None and tools is None:
+    if request is not None and (request.tools or tools is None):
+        return request
+    if tools is None:
         return Request(messages=())
-    messages = (request or {}).get("messages") or [{"role": "user", "content": ""}]
-    return Request.unchecked({**(request or {}), "messages": messages, "tools": list(tools or ())})
+    given = tuple(dict(tool) for tool in tools)
+    return replace(request or Request(messages=({"role": "user", "content": ""},)), tools=given)
 
 
 def _of_choice(
@@ -62,7 +62,7 @@ def _of_choice(
 ) -> Iterator[Finding]:  # fmt: skip
     exchange = Exchange(request=asked, answer=Answer.of(answer))
     is_text = isinstance(choice.get("text"), str) and "message" not in choice
-    found = of_exchange(exchange, verdict=judge(exchange, stored=stored))
+    found = of_exchange(exchange, verdict=judge(exchange, stored=bool(stored)))
     for finding in found:
         if finding.place == "request" or (is_text and finding.name not in OF_COMPLETIONS):
             continue

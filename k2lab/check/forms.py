@@ -30,6 +30,9 @@ def items(value: object, kind: Kind | None = None, line: int | None = None) -> I
     >>> [item.kind for item in items([{"role": "user", "content": "Hi"}])]
     ['conversation']
     """
+    if not kind and isinstance(value, dict) and _answered(value):
+        yield _exchange(value, line)
+        return
     readings = [_as(value, kind)] if kind else _readings(value)
     if len(readings) > 1:
         could = " or ".join(WORDS[reading.kind][0] for reading in readings)
@@ -106,7 +109,7 @@ def _as(value: Any, kind: Kind) -> Item:
     raise UnrecognisedError(f"it is {kind_of(value)} in JSON, and cannot be {WORDS[kind][0]}")
 
 
-def _exchange(value: Value) -> Item:
+def _exchange(value: Value, line: int | None = None) -> Item:
     if not _answered(value):
         raise UnrecognisedError('a request with its answer is {"request": {...}, "response": {...}}')
     request, response, stored = value["request"], value["response"], value.get("tool_calls_valid")
@@ -114,6 +117,7 @@ def _exchange(value: Value) -> Item:
     asked = isinstance(request.get("body"), Mapping) and "messages" not in request
     return Item(
         kind="exchange",
+        line=line,
         request={**request["body"]} if asked else _with_extra_body(value, request),
         answer=response["body"] if inner else response,
         stored=stored if isinstance(stored, bool) else None,

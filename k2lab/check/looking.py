@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import io
+import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import BinaryIO
 
 from k2lab import families, files
+from k2lab.chat import Request
 from k2lab.check import opening, places
 from k2lab.check.answers import of_answer
 from k2lab.check.captures import of_capture
 from k2lab.check.outputs import Tools, of_output
+from k2lab.check.prompts import of_prompt
 from k2lab.check.records import WORDS, Checked, Found, Item, Kind, Unread
-from k2lab.check.requests import of_request
+from k2lab.check.requests import as_sent, of_request
+from k2lab.check.scope import not_found
 from k2lab.check.tools import of_tools
 from k2lab.errors import InputError, K2LabError
 from k2lab.families import Family
 from k2lab.findings import CATALOGUE, Finding
+from k2lab.prompt.source import Source
 
 MOST_FOUND = 100_000
 """Findings of one file that are kept; further ones are counted."""
@@ -31,19 +38,31 @@ Pair = tuple[Finding, int | None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
-    """How files are looked at: what they are taken for, the model's name, the tools on offer, which findings count."""
+    """How files are looked at: what they are taken for, and what is known beside them.
+
+    ``model`` names the model, ``tools`` are those on offer, and ``source`` renders
+    what a rendering decides. ``names`` are the findings that count; ``every`` adds
+    those that are absent or unknown.
+    """
 
     kind: Kind | None = None
     model: str | None = None
     tools: Tools | None = None
     thinking: bool | None = None
+    source: Source | None = None
+    every: bool = False
     names: Collection[str] = field(default_factory=lambda: frozenset(CATALOGUE))
 
     def family(self, request: object = None) -> Family | None:
         """The family that is named, here or in the request; ``None`` where none is."""
         named = request.get("model") if isinstance(request, Mapping) else None
         name = self.model or (named if isinstance(named, str) else None)
-        return families.of_model(name) if name else None
+        return _family(name) if name else None
+
+
+@lru_cache(maxsize=256)
+def _family(name: str) -> Family | None:
+    return families.of_model(name)
 
 
 def look_at(path: str, look: Look = Look()) -> Checked:
@@ -72,6 +91,7 @@ def _looked(name: str, file: BinaryIO, look: Look) -> Checked:
     unread: list[str] = []
     notes: Counter[str] = Counter()
     left_out = lines = 0
+    family = look.family()
     text = ""
     try:
         contents = opening.contents_of(file, look.kind)
@@ -82,6 +102,7 @@ def _looked(name: str, file: BinaryIO, look: Look) -> Checked:
                 unread.append(f"line {item.line}: {item.why}")
                 continue
             kinds[item.kind] += 1
+            family = family or look.family(item.request)
             notes.update(_unjudged(item, look))
             try:
                 for pair in _of_item(item, look):
@@ -92,6 +113,12 @@ def _looked(name: str, file: BinaryIO, look: Look) -> Checked:
                 unread.append(f"line {item.line}: {why}" if item.line else str(why))
     except K2LabError as why:
         unread.append(str(why))
+    kept = [pair for pair in kept if look.every or pair[0].state == "present"]
+    if look.every and kinds:
+        named = {finding.name for finding, _ in kept}
+        known = {"tools": look.tools is not None, "source": look.source is not None}
+        others = not_found(kinds, named, family=family, **known)
+        kept += [(finding, None) for finding in others if finding.name in look.names]
     return Checked(
         name=name,
         taken_for=_words(kinds, by_line=lines > 0),
@@ -118,21 +145,26 @@ def _of_parts(item: Item, look: Look, family: Family | None) -> Iterator[Finding
     if item.kind == "tools":
         yield from of_tools(item.tools, family)
         return
-    request = item.request if isinstance(item.request, Mapping) else None
-    if request is not None:
-        yield from of_request(request, look.model, family)
+    request: Request | None = None
+    if isinstance(item.request, Mapping):
+        value = as_sent(item.request)
+        request = Request.unchecked(value)
+        yield from of_request(value, request, look.model, family)
+        if look.source and request.messages:
+            yield from of_prompt(request, look.source, family)
     if item.kind in ("answer", "exchange"):
         yield from of_answer(item.answer, request, look.tools, family, item.stored)
 
 
 def _of_output(item: Item, look: Look) -> Iterator[Pair]:
     tools = look.tools if look.tools is not None else _mappings(item.tools)
+    starts = [0, *(match.end() for match in re.finditer("\n", item.text))]
     for finding, at in of_output(item.text, tools, look.thinking):
+        line = bisect_right(starts, at)
         if item.at:
             yield replace(finding, place=item.place("text")), item.line
         else:
-            line = item.text.count("\n", 0, at) + 1
-            yield replace(finding, place=f"column {at - item.text.rfind(chr(10), 0, at)}"), line
+            yield replace(finding, place=f"column {at - starts[line - 1] + 1}"), line
 
 
 def _of_stream(item: Item, look: Look) -> Iterator[Pair]:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+import msgspec
+
 from k2lab import files, jsonread, wire
 from k2lab.check import forms
 from k2lab.check.records import Item, Kind, Unread
@@ -64,7 +66,7 @@ def _json(line: bytes) -> tuple[object] | None:
     if line.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"[") or len(line) > files.MAX_LINE_BYTES:
         return None
     try:
-        return (jsonread.read_json(line, constants=True, levels=LEVELS),)
+        return (_value(line),)
     except jsonread.NotJSON:
         return None
 
@@ -78,6 +80,29 @@ def _json_file(file: BinaryIO, first: bytes, value: object, kind: Kind | None) -
     if forms.is_event(value) and not kind:
         raise InputError("it is one event of a stream: the whole stream is looked at")
     return Contents(items=iter([*forms.items(value, kind)]), text=first.decode("utf-8-sig", "replace"))
+
+
+def _value(line: bytes) -> object:
+    """The value of a line; raises :class:`~k2lab.jsonread.NotJSON`."""
+    containers = line.count(b"[") + line.count(b"{")
+    if containers + line.count(b",") < jsonread.MOST_PARTS:
+        try:
+            value = msgspec.json.decode(line)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            pass  # NaN is Python's own reader's, as are the words for a fault
+        else:
+            if containers <= LEVELS or not jsonread.is_deep(value, LEVELS):
+                return value
+    return _plain(line)
+
+
+def _plain(data: bytes | str) -> object:
+    """The value of a JSON text, whose strings are all text; raises :class:`~k2lab.jsonread.NotJSON`."""
+    value = jsonread.read_json(data, constants=True, levels=LEVELS)
+    lone = jsonread.lone_surrogate(value)
+    if lone is not None:
+        raise jsonread.NotJSON(f"{ascii(lone)[:80]} holds half a surrogate pair, which no server takes as text")
+    return value
 
 
 def _lines(file: BinaryIO, number: int) -> Iterator[tuple[int, bytes]]:
@@ -149,7 +174,7 @@ def _output(text: str) -> Item:
 def _of_json(text: str, body: str, kind: Kind | None) -> Contents:
     """One JSON value over many lines; or lines of values, of which the first is broken."""
     try:
-        value = jsonread.read_json(body, constants=True, levels=LEVELS)
+        value = _plain(body)
     except jsonread.NotJSON as why:
         return _broken(text, why, kind)
     padded = "\n" * text.count("\n", 0, len(text) - len(body)) + body
@@ -172,6 +197,6 @@ def _broken(text: str, why: jsonread.NotJSON, kind: Kind | None) -> Contents:
 def _rest(lines: Iterator[tuple[int, bytes]], kind: Kind | None) -> Iterator[Item | Unread]:
     for at, line in lines:
         try:
-            yield from _of_line(jsonread.read_json(line, constants=True, levels=LEVELS), kind, at)
+            yield from _of_line(_value(line), kind, at)
         except jsonread.NotJSON as why:
             yield Unread(line=at, why=f"not JSON: {why}")

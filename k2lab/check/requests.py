@@ -6,42 +6,57 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from k2lab.chat import Request, request_of
+from k2lab import families
+from k2lab.chat import Request, name_of
 from k2lab.chat.checks import SYSTEM_ROLES, checked_message, kind
 from k2lab.check.tools import of_tools
-from k2lab.errors import K2LabError, RequestError
+from k2lab.errors import RequestError
 from k2lab.families import Family
 from k2lab.findings import Finding
 from k2lab.findings.histories import of_history
+from k2lab.repairs.soundness import is_plain
 
+ASK_NOTHING = (None, "auto", "none")
+"""Values of ``tool_choice`` that any tools can keep."""
 BY_RENDERING = frozenset({"empty_content_beside_calls", "text_in_parts"})
 """What hurts with some templates alone, and so is decided by a rendering."""
 
 
-def of_request(value: Mapping[str, Any], model: str | None, family: Family | None) -> Iterator[Finding]:
-    """Findings of a request, as its JSON has it; places begin with ``request``.
+def as_sent(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A request's fields, those of an ``extra_body`` put over the others, as a client does."""
+    extra = value.get("extra_body")
+    return {**value, **extra} if isinstance(extra, Mapping) else value
 
-    >>> [one.name for one in of_request({"messages": [{"role": "user"}, {"content": "Hi"}]}, None, None)]
+
+def of_request(
+    value: Mapping[str, Any], request: Request, model: str | None, family: Family | None
+) -> Iterator[Finding]:
+    """Findings of a request, as its JSON has it and as it was read; places begin with ``request``.
+
+    >>> asked = {"messages": [{"role": "user"}, {"content": "Hi"}]}
+    >>> [one.name for one in of_request(asked, k2lab.Request.unchecked(asked), None, None)]
     ['not_a_request']
     """
     shape = tuple(_of_shape(value))
     yield from shape
     if not shape and "messages" in value:
-        yield from _of_messages(value, model, family)
-    yield from _of_choice(value)
+        yield from _of_messages(request, model, family)
+    if value.get("tool_choice") not in ASK_NOTHING:
+        yield from _of_choice(request)
     if value.get("tools") is not None:
         yield from (_moved(finding, "request") for finding in of_tools(value["tools"], family))
 
 
-def _of_messages(value: Mapping[str, Any], model: str | None, family: Family | None) -> Iterator[Finding]:
-    try:
-        request = request_of({**value, "tools": None})
-    except K2LabError as why:
-        yield Finding.of("not_a_request", "present", str(why), place="request")
+def _of_messages(request: Request, model: str | None, family: Family | None) -> Iterator[Finding]:
+    if not isinstance(request.parameters.get("chat_template_kwargs", {}), Mapping | None):
+        told = f"chat_template_kwargs must be an object, found {kind(request.parameters['chat_template_kwargs'])}"
+        yield Finding.of("not_a_request", "present", told, place="request.chat_template_kwargs")
         return
-    for finding in of_history(request, model=model):
-        if finding.name not in BY_RENDERING:
-            yield _moved(finding, "request")
+    if not is_plain(request, family or families.K2):
+        known = tuple(tool for tool in request.tools if name_of(tool))
+        for finding in of_history(replace(request, tools=known), model=model):
+            if finding.name not in BY_RENDERING and not finding.place.startswith("tools"):
+                yield _moved(finding, "request")
     if family is None or family.numbers_ids:
         yield from _of_order(request)
 
@@ -79,11 +94,11 @@ def _of_order(request: Request) -> Iterator[Finding]:
         before = role
 
 
-def _of_choice(value: Mapping[str, Any]) -> Iterator[Finding]:
-    request = Request.unchecked(value)
+def _of_choice(request: Request) -> Iterator[Finding]:
     choice, place = request.choice, "request.tool_choice"
     if choice.mode == "unknown":
-        told = f"it is {kind(value['tool_choice'])}: {value['tool_choice']!r:.80}"
+        given = request.parameters["tool_choice"]
+        told = f"it is {kind(given)}: {given!r:.80}"
         yield Finding.of("tool_choice_of_an_unknown_form", "present", told, place=place)
         return
     declared = set(request.functions)

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
+from k2lab import families
 from k2lab.chat import function_of, name_of
 from k2lab.chat.checks import kind
 from k2lab.check import unheld
@@ -18,6 +21,7 @@ from k2lab.findings import Finding
 from k2lab.findings.schemas import schema_error
 from k2lab.mfjs import ToolRefusal, refusals_of_tools
 from k2lab.prompt.declaration import undeclarable
+from k2lab.repairs import markers
 
 CODES = {
     "tool_without_function": "not_a_tool",
@@ -30,8 +34,6 @@ CODES = {
 
 LAX = "Moonshot's validator refuses it at its default level, not at that which the API is said to use"
 
-_AS_TEXT = json.JSONEncoder()
-
 
 def of_tools(tools: object, family: Family | None) -> tuple[Finding, ...]:
     """Findings of a list of tools; places begin with ``tools``. ``family`` is ``None`` where it is not known.
@@ -41,19 +43,34 @@ def of_tools(tools: object, family: Family | None) -> tuple[Finding, ...]:
     """
     if not isinstance(tools, list):
         return (Finding.of("not_a_tool", "present", f"the tools are {kind(tools)}, not a list", place="tools"),)
-    declares = "typescript" if family is None else family.declares or ""
-    return _of_list(_AS_TEXT.encode(tools), declares)
+    return _of_list(_as_text(tools), None if family is None else family.name)
+
+
+def _as_text(tools: object) -> bytes:
+    try:
+        return msgspec.json.encode(tools)
+    except (ValueError, TypeError, RecursionError):  # half a surrogate pair
+        return json.dumps(tools).encode()
 
 
 @lru_cache(maxsize=256)
-def _of_list(text: str, declares: str) -> tuple[Finding, ...]:
+def _of_list(text: bytes, named: str | None) -> tuple[Finding, ...]:
     """By the text of the list: the tools of a conversation come again with each of its turns."""
     tools = json.loads(text)
+    family = families.of_model(f"kimi-{named}") if named else None
+    declares = "typescript" if family is None else family.declares
     found = [_of_refusal(refusal) for refusal in refusals_of_tools(tools)]
+    found += _of_texts(tools, family or families.K2)
     for index, tool in enumerate(tools):
         found += _of_tool(f"tools[{index}]", tool, declares)
     present = [finding for finding in found if finding]
     return tuple(sorted(present, key=lambda finding: _index(finding.place)))
+
+
+def _of_texts(tools: Sequence[Any], family: Family) -> Iterator[Finding]:
+    """Markers in what a declaration prints."""
+    for problem in markers.problems((), [tool for tool in tools if isinstance(tool, Mapping)], family):
+        yield Finding.of(problem.finding, "present", problem.problem, place=problem.path, fix=problem.fix)
 
 
 def _index(place: str) -> int:
@@ -74,7 +91,7 @@ def _of_refusal(why: ToolRefusal) -> Finding | None:
     return None
 
 
-def _of_tool(place: str, tool: Any, declares: str) -> Iterator[Finding]:
+def _of_tool(place: str, tool: Any, declares: str | None) -> Iterator[Finding]:
     name = name_of(tool)
     if name is None:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ class Looked:
     model: str | None
     tools: Path | None
     thinking: bool | None
+    source: str | None
+    every: bool
     select: tuple[str, ...]
     ignore: tuple[str, ...]
 
@@ -41,7 +44,13 @@ class Looked:
 
         names = chosen(self.select, self.ignore)
         tools = None if self.tools is None else chat.load_tools(self.tools)
-        return Look(kind=self.kind, model=self.model, tools=tools, thinking=self.thinking, names=names)  # type: ignore[arg-type]
+        known = {"model": self.model, "tools": tools, "thinking": self.thinking, "source": self._source()}
+        return Look(kind=self.kind, every=self.every, names=names, **known)  # type: ignore[arg-type]
+
+    def _source(self) -> object:
+        from k2lab.prompt.source import open_source
+
+        return open_source(self.source) if self.source else None
 
 
 @click.command(name="check")
@@ -58,12 +67,17 @@ class Looked:
 )
 @click.option("--ignore", multiple=True, metavar="CODE", help="Not these findings.")
 @click.option("--all", "every", is_flag=True, help="Say as well what is absent and what cannot be known.")
+@click.option("--source", default=None, help="Render requests with this source, and say what that decides.")
 @click.option("--json", "form", flag_value="json", help="Print the findings as JSON.")
 @click.option("--sarif", "form", flag_value="sarif", help="Print them as SARIF 2.1.0.")
 @click.option("--github", "form", flag_value="github", help="Print them as annotations of a GitHub workflow.")
 @click.option("--html", type=click.Path(path_type=Path), default=None, metavar="PAGE", help="Write a page as well.")
+@click.option("--fix", is_flag=True, help="Print FILE with schemas that Moonshot's API accepts.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="With --fix: write them here.")
 @as_record("looked", Looked)
-def check_command(looked: Looked, files: tuple[str, ...], every: bool, form: str | None, html: Path | None) -> None:
+def check_command(
+    looked: Looked, files: tuple[str, ...], form: str | None, html: Path | None, fix: bool, output: Path | None
+) -> None:
     """Say what is wrong with files, without a server; - is standard input.
 
     A FILE is a conversation, a request, an answer, a request with its answer
@@ -71,13 +85,40 @@ def check_command(looked: Looked, files: tuple[str, ...], every: bool, form: str
     a raw output; several of them a line each (JSONL), too. Exits with 0 when
     nothing is wrong, with 1 when something is, and with 2 when a file could not be
     looked at. k2lab explain says more of a code.
+
+    --fix prints FILE with the schemas of its tools written anew, so that Moonshot's
+    API accepts them, and says what of their meaning is lost. FILE stays as it is.
     """
     look = looked.look()
+    if fix or output:
+        _fix(files, output)
+        return
     values = [_one(name, look) for name in files]
-    _print(values, form, every=every)
+    _print(values, form, every=looked.every)
     if html is not None:
-        _write_page(html, values, every=every)
+        _write_page(html, values, every=looked.every)
     raise click.exceptions.Exit(max(value.status for value in values))
+
+
+def _fix(names: Sequence[str], output: Path | None) -> None:
+    from k2lab import files, jsonread, kept
+    from k2lab.check.mended import fixed_tools
+
+    if len(names) != 1:
+        raise click.UsageError("--fix takes one FILE.")
+    value = jsonread.read_json(_standard_input()) if names[0] == "-" else files.read_json(names[0], "tools file")
+    made = fixed_tools(value)
+    if output is None:
+        print_json(made.value)
+    else:
+        kept.write_whole(output, json.dumps(made.value, ensure_ascii=False, indent=2) + "\n")
+    for told in made.lost:
+        note(f"lost: {told}")
+    for told in made.left:
+        note(f"still refused: {told}")
+    equal = sum(one.equal for _, one in made.made)
+    note(f"schemas written anew: {len(made.made)}, {equal} of equal meaning; refusals left: {len(made.left)}")
+    raise click.exceptions.Exit(1 if made.left else 0)
 
 
 def _one(name: str, look: Look) -> Checked:

