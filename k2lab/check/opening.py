@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-import msgspec
-
 from k2lab import files, jsonread, wire
-from k2lab.check import forms
+from k2lab.check import fastjson, forms
 from k2lab.check.records import Item, Kind, Unread
 from k2lab.errors import InputError
 
@@ -87,8 +85,8 @@ def _value(line: bytes) -> object:
     containers = line.count(b"[") + line.count(b"{")
     if containers + line.count(b",") < jsonread.MOST_PARTS:
         try:
-            value = msgspec.json.decode(line)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+            value = fastjson.decoded(line)
+        except ValueError:
             pass  # NaN is Python's own reader's, as are the words for a fault
         else:
             if containers <= LEVELS or not jsonread.is_deep(value, LEVELS):

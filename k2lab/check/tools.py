@@ -7,12 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import msgspec
-
 from k2lab import families
 from k2lab.chat import function_of, name_of
 from k2lab.chat.checks import kind
-from k2lab.check import unheld
+from k2lab.check import fastjson, unheld
 from k2lab.check.places import joined, of_pointer
 from k2lab.enforcer.schema import translate
 from k2lab.errors import InputError
@@ -43,14 +41,7 @@ def of_tools(tools: object, family: Family | None) -> tuple[Finding, ...]:
     """
     if not isinstance(tools, list):
         return (Finding.of("not_a_tool", "present", f"the tools are {kind(tools)}, not a list", place="tools"),)
-    return _of_list(_as_text(tools), None if family is None else family.name)
-
-
-def _as_text(tools: object) -> bytes:
-    try:
-        return msgspec.json.encode(tools)
-    except (ValueError, TypeError, RecursionError):  # half a surrogate pair
-        return json.dumps(tools).encode()
+    return _of_list(fastjson.encoded(tools), None if family is None else family.name)
 
 
 @lru_cache(maxsize=256)
