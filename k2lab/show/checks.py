@@ -67,14 +67,14 @@ def _group(found: Sequence[Found]) -> View:
     rows = [(_where(same), one_line(evidence, SHOWN)) for (_, evidence), same in [*spots.items()][:MOST_PLACES]]
     more = f"and {len(spots) - MOST_PLACES:,} more places" if len(spots) > MOST_PLACES else ""
     fixes = list(dict.fromkeys(one.finding.fix for one in found if one.finding.fix))[:3]
-    told = "".join(f"<dt>{escape(where)}</dt><dd>{escape(said)}</dd>" for where, said in rows)
-    told += f"<dt>more</dt><dd>{more}</dd>" if more else ""
-    told += "".join(f"<dt>what to do</dt><dd>{escape(fix)}</dd>" for fix in fixes)
+    places = table([{"where": where, "what was found": said} for where, said in rows])
+    under = [*([more] if more else []), *(f"What to do: {fix}" for fix in fixes)]
+    told = places.html + "".join(f"<p>{escape(said)}</p>" for said in under)
     lines = [f"  {title}", *(f"    {where}: {said}" for where, said in rows)]
     lines += [f"    {more}"] if more else []
     lines += [f"    what to do: {one_line(fix)}" for fix in fixes]
     return View(
-        html=f'<div class="k2-card present"><p><b>{STATE_SIGN["present"]} {escape(title)}</b></p><dl>{told}</dl></div>',
+        html=f'<div class="k2-card present"><p><b>{STATE_SIGN["present"]} {escape(title)}</b></p>{told}</div>',
         text="\n".join(lines),
     )
 
@@ -92,7 +92,7 @@ def _others(value: Checked) -> View:
         {"": STATE_SIGN[one.state], "code": one.code, "state": one.state, "what": one.problem, "why": one.evidence}
         for one in others
     ]
-    return table(rows, "looked for and not found") if rows else line("")
+    return table(rows, "what else was looked for") if rows else line("")
 
 
 def whole_page(values: Sequence[Checked], *, every: bool = False) -> str:
@@ -103,6 +103,6 @@ def whole_page(values: Sequence[Checked], *, every: bool = False) -> str:
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         "<title>k2lab check</title>"
         "<style>:root{color-scheme:light dark}"
-        "body{max-width:76em;margin:auto;padding:1em;font-family:sans-serif}</style>"
+        "body{max-width:76em;margin:auto;padding:1em;font-family:sans-serif;background:light-dark(#fff,#15181c)}</style>"
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body><h1>k2lab check</h1>{body}</body></html>\n'

@@ -91,6 +91,26 @@ def _catalogue(given: Given, random: Random, folder: Path) -> Ran:
     return run("parsers", "--source", given.source, *form, "--catalogue", _damage.place(random, folder, data))
 
 
+def _check(given: Given, random: Random, folder: Path) -> Ran:
+    asked, said = random.choice(_material.CONVERSATIONS), random.choice(_material.results(3))
+    kind = random.choice(("document", "lines", "text"))
+    if kind == "document":
+        data = _damage.document(random, random.choice((asked, said, said["response"], _material.TOOLS)))
+    elif kind == "lines":
+        data = _damage.lines(random, [*_material.results(2), asked, said["response"]])
+    else:
+        text = random.choice(_material.OUTPUTS)
+        event = {"choices": [{"index": 0, "delta": {"content": text.decode()}, "finish_reason": "stop"}]}
+        stream = f"data: {json.dumps(event)}\n\ndata: [DONE]\n".encode()
+        data = _damage.corrupted(random, random.choice((text, stream)))
+    more = random.choice(((), ("--all",), ("--json",), ("--sarif",), ("--github",), ("--model", "kimi-k3"), ("--fix",),
+                          ("--as", "output"), ("--as", "exchange"), ("--source", given.source, "--all")))  # fmt: skip
+    ran = run("check", *more, "--", _damage.place(random, folder, data))
+    if ran.out and more and more[0] in ("--json", "--sarif", "--fix"):
+        json.loads(ran.out, parse_constant=None if more[0] == "--fix" else _refuse)
+    return ran
+
+
 def _samples(given: Given, random: Random, folder: Path) -> Ran:
     path = _damage.place(random, folder, _damage.lines(random, _material.samples(3)))
     more = random.choice(((), ("--repair",), ("--stream",), ("--source", given.source)))
@@ -154,6 +174,7 @@ CASES: Mapping[str, Callable[[Given, Random, Path], Ran]] = {
     "prompt-ids": _over("prompt-ids", "--base-url", "{url}"),
     "repair": _repair,
     "enforce": _enforce,
+    "check": _check,
     "parse": _parse,
     "parsers": _catalogue,
     "bench run": _samples,
