@@ -7,14 +7,22 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from k2lab.doctor import outputs, prompts
+from k2lab.doctor import callids, choices, enforcing, outputs, prompts, streams, thinking
 from k2lab.doctor.budget import Budget
 from k2lab.doctor.experiments import Experiment
 from k2lab.doctor.patient import Careful, Patient
 from k2lab.findings import LAYERS, Finding
 from k2lab.prompt.source import Source
 
-EXPERIMENTS: tuple[Experiment, ...] = (prompts.PROMPT, outputs.PARSER)
+EXPERIMENTS: tuple[Experiment, ...] = (
+    prompts.PROMPT,
+    outputs.PARSER,
+    choices.CHOICES,
+    streams.STREAM,
+    callids.IDS,
+    enforcing.ENFORCER,
+    thinking.THINKING,
+)
 """Cheap ones first."""
 
 BUDGET = 60

@@ -14,15 +14,13 @@ from typing import Any
 
 from k2lab.chat import Answer, Request
 from k2lab.doctor.experiments import Experiment
-from k2lab.doctor.goldencounts import ASK, WEATHER, after_a_call
-from k2lab.doctor.patient import Patient
+from k2lab.doctor.goldencounts import WEATHER, after_a_call
+from k2lab.doctor.patient import ASKED, Patient
 from k2lab.errors import EndpointError, UnsupportedError
 from k2lab.findings import Finding
 
 STANDARD, FOREIGN = "functions.get_weather:0", "get_weather:0"
 ARGUMENTS = '{"city": "Paris"}'
-
-ASKED = Request.of([{"role": "user", "content": ASK}], [WEATHER])
 
 
 def section(call_id: str) -> str:

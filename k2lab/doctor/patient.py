@@ -12,6 +12,7 @@ from typing import TypeVar
 from k2lab import families
 from k2lab.chat import Answer, Request
 from k2lab.doctor.budget import Budget
+from k2lab.doctor.goldencounts import ASK, WEATHER
 from k2lab.errors import EndpointError, UnsupportedError
 from k2lab.families import Family
 from k2lab.prompt.source import Source
@@ -23,6 +24,9 @@ MAX_TOKENS = 96
 
 THINKING_TOKENS = 1024
 """Where the model thinks first."""
+
+ASKED = Request.of([{"role": "user", "content": ASK}], [WEATHER])
+"""What every model answers with a call."""
 
 Result = TypeVar("Result")
 
@@ -66,6 +70,11 @@ class Patient:
     def thinks(self) -> bool:
         """Whether its family reasons before it answers."""
         return bool(self.family and self.family.reads_reasoning)
+
+    @cached_property
+    def called(self) -> Answer:
+        """The answer to an ask that should be a call, as every client sends it."""
+        return self.chat(ASKED)
 
     def chat(self, request: Request, **params: object) -> Answer:
         """A short answer at temperature 0."""
