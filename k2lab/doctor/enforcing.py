@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from k2lab import wire
 from k2lab.chat import Answer, Request
 from k2lab.doctor.experiments import Experiment
 from k2lab.doctor.goldencounts import WEATHER
-from k2lab.doctor.patient import MAX_TOKENS, Patient
-from k2lab.enforcer import FORMS
-from k2lab.enforcer.ask import form_of
+from k2lab.doctor.patient import ASKED, MAX_TOKENS, Patient
+from k2lab.enforcer import FORMS, Form, Options
+from k2lab.enforcer.ask import PROBE_INDEX, form_of, send
 from k2lab.errors import EndpointError, UnsupportedError
 from k2lab.findings import Finding
 
-UNDECLARED = "get_time"
+UNDECLARED = "get_news"
 """A tool that the history calls and the request does not declare."""
 
 LONG_INDEX = 4
@@ -22,21 +22,16 @@ LONG_INDEX = 4
 
 
 def history() -> Request:
-    """Twice another tool was called than is declared: whoever learns from it calls that again."""
-    messages: list[dict[str, object]] = []
-    for index, city in enumerate(("Paris", "Rome")):
-        call_id = f"functions.{UNDECLARED}:{index}"
-        function = {"name": UNDECLARED, "arguments": f'{{"city": "{city}"}}'}
-        messages += [
-            {"role": "user", "content": f"Please get the time in {city}."},
-            {
-                "role": "assistant",
-                "content": "",
-                "tool_calls": [{"id": call_id, "type": "function", "function": function}],
-            },
-            {"role": "tool", "tool_call_id": call_id, "content": "12:30"},
-        ]
-    return Request.of([*messages, {"role": "user", "content": "Please get the time in Oslo."}], [WEATHER])
+    """Another tool was called than is declared, and is asked for again: a model that is not held goes on with it."""
+    call_id, arguments = f"functions.{UNDECLARED}:0", '{"city": "Paris"}'
+    call = {"id": call_id, "type": "function", "function": {"name": UNDECLARED, "arguments": arguments}}
+    messages: list[Mapping[str, object]] = [
+        {"role": "user", "content": "Please get the news in Paris."},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": call_id, "content": "18"},
+        {"role": "user", "content": "Please get the news in Rome."},
+    ]
+    return Request.of(messages, [WEATHER])
 
 
 def _run(patient: Patient) -> Iterator[Finding]:
@@ -50,26 +45,55 @@ def _of_tag(patient: Patient) -> Finding:
     try:
         form = patient.asked(lambda: form_of(patient.endpoint))
     except UnsupportedError as error:
-        return Finding.of("tag_refused", "present", str(error))
+        return _of_own_ids(patient, str(error))
     except EndpointError as error:
         return Finding.of("tag_refused", "unknown", str(error))
     return Finding.of("tag_refused", "absent", f"a grammar in the form of {form} is obeyed")
 
 
+def _of_own_ids(patient: Patient, reason: str) -> Finding:
+    """A server may put ids of its own in place of those that it held the model to: then what was written decides."""
+    given = [str(call.id) for call in patient.called.calls]
+    if all(map(wire.ID.fullmatch, given)):
+        return Finding.of("tag_refused", "present", reason)
+    tokenizer = patient.source.tokenizer if patient.source else None
+    for form in FORMS if tokenizer else ():
+        try:
+            answer = _held(patient, form)
+        except EndpointError:
+            continue
+        written = tokenizer.decode(list(answer.token_ids or ())) if tokenizer else ""
+        if f"functions.{HELD}:{PROBE_INDEX}" in written:
+            return Finding.of("tag_refused", "absent", f"a grammar in the form of {form} is obeyed: {written[:160]!r}")
+    why = f"the server gives calls ids of its own ({given[0][:40]!r}), and what the model wrote does not show"
+    return Finding.of("tag_refused", "unknown", f"{why}: {reason}")
+
+
+HELD = "get_weather"
+
+
+def _held(patient: Patient, form: Form) -> Answer:
+    options = Options(form=form, first_index=PROBE_INDEX, max_calls=1)
+    params = {"max_tokens": MAX_TOKENS, "temperature": 0, "tool_choice": "required", "return_token_ids": True}
+    return send(patient.endpoint, ASKED, options=options, params=params)
+
+
 def _of_tools(patient: Patient, answer: Answer) -> Finding:
     name = "tools_not_enforced"
-    called = [call.name for call in answer.calls]
-    if UNDECLARED in called:
-        return Finding.of(name, "present", f"the answer calls {UNDECLARED}, which the request does not declare")
+    called = [str(call.name) for call in answer.calls]
+    strange = [each for each in called if each != HELD]
+    if strange:
+        said = f"the answer calls {strange[0][:80]!r}, and {HELD} alone is declared"
+        return Finding.of(name, "present", said)
+    said = f"the answer calls {called[0] if called else 'nothing'}"
     try:
-        written = _written(patient)
+        written = wire.parse(_written(patient))
     except EndpointError as error:
-        return Finding.of(name, "unknown", f"the answer calls {called or 'nothing'}; what the model wrote: {error}")
-    if f"functions.{UNDECLARED}" in written:
-        return Finding.of(
-            name, "absent", f"the model itself goes on with {UNDECLARED}, the answer calls {called or 'nothing'}"
-        )
-    return Finding.of(name, "unknown", f"this model does not call {UNDECLARED} here, held or not")
+        return Finding.of(name, "unknown", f"{said}; what the model would write without tools: {error}")
+    wanted = [call.name for call in written.calls if call.name != HELD]
+    if wanted:
+        return Finding.of(name, "absent", f"the model itself would call {wanted[0]!r}, {said}")
+    return Finding.of(name, "unknown", f"this model does not call {UNDECLARED} here, held or not; {said}")
 
 
 def _written(patient: Patient) -> str:
@@ -93,6 +117,6 @@ ENFORCER = Experiment(
     name="enforcer",
     asks="a call under an index that no model chooses, by each server's form of a grammar; and an undeclared tool",
     names=("tools_not_enforced", "index_not_enforced", "tag_refused"),
-    requests=len(FORMS) + 4,
+    requests=2 * len(FORMS) + 4,
     run=_run,
 )

@@ -107,6 +107,8 @@ def _of_form(stream: Read) -> Iterator[Finding]:
         without = sum(type(part.get("index")) is not int for part in parts)
         said = f"{without} of {len(parts)} deltas of calls have no index" if without else ""
         yield _stated("call_delta_without_index", said, f"all {len(parts)} deltas of calls have an index")
+    else:
+        yield Finding.of("call_delta_without_index", "unknown", "no delta of a call came")
 
 
 def _of_both(patient: Patient, whole: Answer, streamed: Answer) -> Finding:

@@ -29,6 +29,11 @@ SERVERS = (
     "0.32.0 current string",
     "0.32.0 current strict-function",
     "0.32.0 current strict-parameter",
+    "0.11.0 old",
+    "0.32.0 old",
+    "0.11.1 legacy",
+    "0.11.1 old",
+    "0.11.1 current",
 )
 MANY = 20
 """Tests that need servers; fewer than these start only what they ask for."""

@@ -1,0 +1,74 @@
+"""The doctor at ten set-ups: three releases with three folders each, and a bare server of the OpenAI API."""
+
+import json
+
+import pytest
+
+from k2lab import engine
+from k2lab.doctor import examination
+from k2lab.findings import chosen
+from k2lab.nano import folders
+from k2lab.prompt.source import open_source
+from tests.helpers.counting import answering, counting
+
+RELEASES, VARIANTS = ("0.11.0", "0.11.1", "0.32.0"), ("legacy", "old", "current")
+STORY = ("generation_prompt_dropped", "content_printed_as_list", "foreign_id_not_read")
+"""The three problems of the published story."""
+
+PRESENT = {
+    "0.11.0 legacy": {"P001", "P004", "S011"},
+    "0.11.0 old": {"P002", "P005", "S011", "E001"},
+    "0.11.0 current": {"P004", "S011", "E001"},
+    "0.11.1 legacy": {"P004", "S004", "S008", "E001", "A125"},
+    "0.11.1 old": {"P002", "P005", "S004", "S008", "E001", "A125"},
+    "0.11.1 current": {"P004", "S004", "S008", "E001", "A125"},
+    "0.32.0 legacy": {"P004", "E001"},
+    "0.32.0 old": {"P002", "P005", "E001"},
+    "0.32.0 current": {"P004", "E001"},
+}
+
+
+@pytest.fixture(scope="module")
+def source():
+    return open_source(folders.assemble("current"))
+
+
+def examined(url, source, **options):
+    wanted = chosen()
+    return examination.examined(url, source, examination.planned(wanted), wanted, **options)
+
+
+def codes(found, state):
+    return {finding.code for finding in found.findings if finding.state == state}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("release", RELEASES)
+def test_what_is_present_on_a_release_with_a_folder(servers, source, release, variant):
+    if not engine.is_installed(release):
+        pytest.skip(f"vLLM {release} is not installed: k2lab engine install {release}")
+    found = examined(servers[f"{release} {variant}"], source)
+    assert codes(found, "present") == PRESENT[f"{release} {variant}"], found.to_json()
+    states = {finding.name: finding.state for finding in found.findings}
+    expected = {
+        "generation_prompt_dropped": (release, variant) == ("0.11.0", "legacy"),
+        "content_printed_as_list": variant == "old",
+        "foreign_id_not_read": release == "0.11.0",
+    }
+    assert {name: states[name] == "present" for name in STORY} == expected
+    assert all(states[name] != "unknown" for name in STORY)
+    assert found.requests <= examination.planned(chosen()).requests and found.status == 1
+
+
+def test_a_bare_server_is_accused_of_what_it_shows_alone(source):
+    with answering(counting(lambda body: None)) as url:
+        found = examined(url, source)
+    assert codes(found, "present") <= {"A122", "A123", "E003"}, found.to_json()
+    assert {"P001", "P002", "P005", "S004", "S008", "S009", "S011", "E001", "A121"} <= codes(found, "unknown")
+    assert json.dumps(found.to_json())
+
+
+def test_enforcement_is_seen_where_a_server_was_started_with_it(servers, source):
+    found = examined(servers["0.32.0 current strict-parameter"], source)
+    states = {finding.code: finding for finding in found.findings}
+    assert states["E001"].state == "absent" and "get_news" in states["E001"].evidence, found.to_json()
