@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from k2lab.doctor import callids, choices, enforcing, outputs, prompts, streams, thinking
@@ -24,6 +24,9 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     thinking.THINKING,
 )
 """Cheap ones first."""
+
+WITHOUT_MODEL = frozenset((*prompts.PROMPT.names, *outputs.PARSER.names))
+"""Names of the findings that need no model: those of prompts, and of the parser."""
 
 BUDGET = 60
 """Requests; all experiments together ask for fewer."""
@@ -58,6 +61,8 @@ class Examination:
 
     subject: str
     findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+    """What else was seen, a line each."""
     requests: int = 0
     seconds: float = 0.0
 
@@ -86,6 +91,10 @@ class Examination:
         listed = "; ".join(f"{layer} ({', '.join(codes)})" for layer, codes in by_layer.items())
         return f"guilty layer: {listed}" if listed else ""
 
+    def of(self, wanted: Collection[str]) -> Examination:
+        """The same with the findings of these names alone."""
+        return replace(self, findings=tuple(finding for finding in self.findings if finding.name in wanted))
+
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {
@@ -93,6 +102,7 @@ class Examination:
             "requests": self.requests,
             "seconds": round(self.seconds, 1),
             "verdict": self.verdict,
+            "notes": list(self.notes),
             "findings": [finding.to_json() for finding in self.findings],
         }
 

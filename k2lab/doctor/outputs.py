@@ -66,11 +66,32 @@ def _run(patient: Patient) -> Iterator[Finding]:
             yield from _of_leak(control)
             return
         tried.append(f"{form}: the answer is another text")
-    yield from _by_behaviour(patient, "; ".join(tried))
+    try:
+        read = {call_id: _derendered(patient, call_id) for call_id in (STANDARD, FOREIGN)}
+    except EndpointError as error:
+        yield from _by_behaviour(patient, "; ".join([*tried, f"derender: {error}"]))
+        return
+    if read[STANDARD].read:
+        yield Finding.of("special_tokens_stripped", "absent", "the ids of a call are read as a call")
+        yield _of_foreign(read[FOREIGN])
+    else:
+        yield from _of_leak(read[STANDARD])
+
+
+def _derendered(patient: Patient, call_id: str) -> Written:
+    """What vLLM's own parser makes of the ids, where it is served apart."""
+    tokenizer = patient.source.tokenizer if patient.source else None
+    if tokenizer is None:
+        raise UnsupportedError("without --source no ids can be made")
+    ids = tokenizer.encode(section(call_id))
+    return _made_of(patient.asked(lambda: patient.endpoint.derender(ids, [WEATHER])), call_id)
 
 
 def _written(patient: Patient, fields: Mapping[str, object], call_id: str) -> Written:
-    answer = patient.chat(ASKED, **fields)
+    return _made_of(patient.chat(ASKED, **fields), call_id)
+
+
+def _made_of(answer: Answer, call_id: str) -> Written:
     bare = f"{call_id}{ARGUMENTS}"
     texts = (answer.content, *answer.reasoning)
     plain = [text.replace("\n", "") for text in texts]
@@ -128,6 +149,6 @@ PARSER = Experiment(
     name="parser",
     asks="two calls, the one under functions.get_weather:0, the other under get_weather:0, that a constraint dictates",
     names=("foreign_id_not_read", "special_tokens_stripped"),
-    requests=5,
+    requests=7,
     run=_run,
 )

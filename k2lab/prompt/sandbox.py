@@ -76,6 +76,11 @@ def reads(template: str) -> frozenset[str] | None:
         return None
 
 
+def parsed(template: str) -> nodes.Template:
+    """A template's syntax; nothing of it runs. Raises ``jinja2.TemplateSyntaxError``."""
+    return _environment().parse(template)
+
+
 @lru_cache(maxsize=64)
 def compiled(template: str) -> jinja2.Template:
     """A template in the sandbox; raises ``jinja2.TemplateSyntaxError``."""

@@ -26,7 +26,8 @@ def examination_view(value: Examination) -> View:
     cost = f"{value.subject}: {value.requests} requests, {value.seconds:.1f} s" if value.requests else value.subject
     fixes = [note("\n".join(map(_fix, value.present)))] if value.present else []
     verdict = value.verdict or _clean(value)
-    return joined(table(rows), *fixes, line(verdict), note(cost))
+    seen = [note("\n".join(value.notes))] if value.notes else []
+    return joined(table(rows), *fixes, *seen, line(verdict), note(cost))
 
 
 def plan_text(plan: Plan) -> list[str]:
