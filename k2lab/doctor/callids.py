@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from k2lab import wire
 from k2lab.chat import Request
-from k2lab.doctor.experiments import Experiment
+from k2lab.doctor.experiments import Experiment, quoted
 from k2lab.doctor.goldencounts import CALL_ID, SPACED, WEATHER, after_a_call
 from k2lab.doctor.outputs import FORMS, section
 from k2lab.doctor.patient import ASKED, Patient
@@ -19,10 +19,10 @@ NAME = "call_ids_not_taken_back"
 def _run(patient: Patient) -> Iterator[Finding]:
     given = _given(patient)
     if wire.ID.fullmatch(given):
-        yield Finding.of(NAME, "absent", f"the id of a call is the model's own, {given}")
+        yield Finding.of(NAME, "absent", f"the id of a call is the model's own, {quoted(given, 80)}")
         return
     text = _prompt_after(patient, given)
-    told = f"a call came under the id {given[:80]!r}"
+    told = f"a call came under the id {quoted(given, 80)!r}"
     if CALL_ID in text:
         yield Finding.of(NAME, "absent", f"{told}; handed back, it stands in the prompt as {CALL_ID}")
     elif given in text:
@@ -48,11 +48,13 @@ def _prompt_after(patient: Patient, given: str) -> str:
     """The text of the prompt of a history with this id."""
     tokenizer = patient.source.tokenizer if patient.source else None
     if tokenizer is None:
-        raise UnsupportedError(f"a call came under the id {given[:80]!r}; no --source reads the next prompt's ids")
+        raise UnsupportedError(
+            f"a call came under the id {quoted(given, 80)!r}; no --source reads the next prompt's ids"
+        )
     request = Request.of(after_a_call(None, SPACED, given), [WEATHER])
     found = patient.asked(lambda: patient.endpoint.prompt_ids(request))
     if found.ids is None:
-        raise UnsupportedError(f"a call came under the id {given[:80]!r}, and {found.how}")
+        raise UnsupportedError(f"a call came under the id {quoted(given, 80)!r}, and {found.how}")
     return tokenizer.decode(list(found.ids))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from k2lab import wire
 from k2lab.chat import Answer, Request
-from k2lab.doctor.experiments import Experiment
+from k2lab.doctor.experiments import Experiment, quoted
 from k2lab.doctor.goldencounts import WEATHER
 from k2lab.doctor.patient import ASKED, MAX_TOKENS, Patient
 from k2lab.enforcer import FORMS, Form, Options
@@ -64,8 +64,10 @@ def _of_own_ids(patient: Patient, reason: str) -> Finding:
             continue
         written = tokenizer.decode(list(answer.token_ids or ())) if tokenizer else ""
         if f"functions.{HELD}:{PROBE_INDEX}" in written:
-            return Finding.of("tag_refused", "absent", f"a grammar in the form of {form} is obeyed: {written[:160]!r}")
-    why = f"the server gives calls ids of its own ({given[0][:40]!r}), and what the model wrote does not show"
+            return Finding.of(
+                "tag_refused", "absent", f"a grammar in the form of {form} is obeyed: {quoted(written, 160)!r}"
+            )
+    why = f"the server gives calls ids of its own ({quoted(given[0], 40)!r}), and what the model wrote does not show"
     return Finding.of("tag_refused", "unknown", f"{why}: {reason}")
 
 
@@ -83,9 +85,9 @@ def _of_tools(patient: Patient, answer: Answer) -> Finding:
     called = [str(call.name) for call in answer.calls]
     strange = [each for each in called if each != HELD]
     if strange:
-        said = f"the answer calls {strange[0][:80]!r}, and {HELD} alone is declared"
+        said = f"the answer calls {quoted(strange[0], 80)!r}, and {HELD} alone is declared"
         return Finding.of(name, "present", said)
-    said = f"the answer calls {called[0] if called else 'nothing'}"
+    said = f"the answer calls {quoted(called[0], 80) if called else 'nothing'}"
     try:
         written = wire.parse(_written(patient))
     except EndpointError as error:
@@ -109,8 +111,8 @@ def _of_index(answer: Answer) -> Finding:
     digits = [match["index"] for match in map(wire.ID.fullmatch, ids) if match]
     for index in digits:
         if len(index) >= LONG_INDEX:
-            return Finding.of("index_not_enforced", "present", f"a call came under the index {index[:40]}")
-    return Finding.of("index_not_enforced", "unknown", f"one answer does not show it; its ids are {ids}")
+            return Finding.of("index_not_enforced", "present", f"a call came under the index {quoted(index, 40)}")
+    return Finding.of("index_not_enforced", "unknown", f"one answer does not show it; its ids are {quoted(str(ids))}")
 
 
 ENFORCER = Experiment(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from k2lab.doctor.patient import Patient
-from k2lab.errors import EndpointError, K2LabError, first_line
+from k2lab.errors import K2LabError, first_line
 from k2lab.findings import Finding
+from k2lab.legible import shortened
+from k2lab.server.keys import masked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,11 +30,21 @@ class Experiment:
             for finding in self.run(patient):
                 if finding.name in self.names:
                     found[finding.name] = _worse(found.get(finding.name), finding)
-        except EndpointError as error:
-            reason = first_line(error)
         except K2LabError as error:
             reason = first_line(error)
-        return tuple(found.get(name) or Finding.of(name, "unknown", reason) for name in self.names)
+        return tuple(_told(found.get(name) or Finding.of(name, "unknown", reason)) for name in self.names)
+
+
+def quoted(text: str, most: int = 200) -> str:
+    """What a server said, for a line of evidence: without a key, and not longer than that."""
+    return shortened(masked(text), most)
+
+
+def _told(finding: Finding) -> Finding:
+    return replace(finding, evidence=quoted(finding.evidence, LONGEST_EVIDENCE))
+
+
+LONGEST_EVIDENCE = 2000
 
 
 def _worse(before: Finding | None, now: Finding) -> Finding:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from k2lab.chat import Answer, Request
-from k2lab.doctor.experiments import Experiment
+from k2lab.doctor.experiments import Experiment, quoted
 from k2lab.doctor.goldencounts import WEATHER, after_a_call
 from k2lab.doctor.patient import ASKED, Patient
 from k2lab.errors import EndpointError, UnsupportedError
@@ -142,7 +142,7 @@ def _escaped(text: str) -> str:
 
 
 def _cut(text: str) -> str:
-    return repr(text if len(text) <= 200 else text[:200] + "…")
+    return repr(quoted(text))
 
 
 PARSER = Experiment(

@@ -9,12 +9,11 @@ from typing import Any
 
 from k2lab.bench.stream import Assembly
 from k2lab.chat import Answer, canonical
-from k2lab.doctor.experiments import Experiment
+from k2lab.doctor.experiments import Experiment, quoted
 from k2lab.doctor.patient import ASKED, MAX_TOKENS, THINKING_TOKENS, Patient
 from k2lab.errors import UnsupportedError
 from k2lab.findings import Finding
 from k2lab.jsonread import NotJSON, read_json
-from k2lab.legible import shortened
 
 MOST_EVENTS = 10_000
 """Of a short answer."""
@@ -94,9 +93,7 @@ def _of_form(stream: Read) -> Iterator[Finding]:
     errors = [event["error"] for event in stream.events if event.get("error")]
     yield _stated("error_in_place_of_an_answer", _json(errors[0]) if errors else "", "no event is an error")
     bad = stream.unreadable
-    yield _stated(
-        "event_not_readable", repr(shortened(bad[0], 100)) if bad else "", f"{len(stream.events)} are objects"
-    )
+    yield _stated("event_not_readable", repr(quoted(bad[0], 100)) if bad else "", f"{len(stream.events)} are objects")
     lists = [delta["tool_calls"] for delta in stream.deltas if isinstance(delta.get("tool_calls"), list)]
     empty = sum(not some for some in lists)
     yield _stated(
@@ -132,11 +129,11 @@ def _said(answer: Answer) -> tuple[object, str]:
 
 def _shown(answer: Answer) -> str:
     calls = ", ".join(f"{call.name}({_json(call.value)})" for call in answer.calls) or "no call"
-    return f"{shortened(calls, 120)}, content {shortened(answer.content.strip(), 80)!r}"
+    return f"{quoted(calls, 120)}, content {quoted(answer.content.strip(), 80)!r}"
 
 
 def _json(value: object) -> str:
-    return shortened(json.dumps(value, ensure_ascii=False), 120)
+    return quoted(json.dumps(value, ensure_ascii=False), 120)
 
 
 STREAM = Experiment(
