@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from threading import Event
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -130,28 +130,9 @@ def tail(path: Path, lines: int = LAST_LINES) -> str:
 
 
 @contextlib.contextmanager
-def serving(
-    python: Path,
-    engine: str,
-    model: Path,
-    *,
-    port: int | None = None,
-    flags: Sequence[str] = (),
-    name: str = "k2-nano",
-    trust_remote_code: bool = False,
-    renders: bool = False,
-) -> Iterator[Server]:
-    """A server for the length of a ``with`` block; it also ends when this process dies."""
-    server = start(
-        python,
-        engine,
-        model,
-        port=port,
-        flags=flags,
-        name=name,
-        trust_remote_code=trust_remote_code,
-        renders=renders,
-    )
+def serving(python: Path, engine: str, model: Path, **options: Any) -> Iterator[Server]:
+    """A server for the length of a ``with`` block; it also ends when this process dies. Options as of :func:`start`."""
+    server = start(python, engine, model, **options)
     try:
         yield server
     finally:
