@@ -21,7 +21,7 @@ LONG_INDEX = 4
 """Digits of an index that ran away."""
 
 
-def history() -> Request:
+def drawn_to_another_tool() -> Request:
     """Another tool was called than is declared, and is asked for again: a model that is not held goes on with it."""
     call_id, arguments = f"functions.{UNDECLARED}:0", '{"city": "Paris"}'
     call = {"id": call_id, "type": "function", "function": {"name": UNDECLARED, "arguments": arguments}}
@@ -36,7 +36,7 @@ def history() -> Request:
 
 def _run(patient: Patient) -> Iterator[Finding]:
     yield _of_tag(patient)
-    answer = patient.chat(history())
+    answer = patient.chat(drawn_to_another_tool())
     yield _of_tools(patient, answer)
     yield _of_index(answer)
 
@@ -100,7 +100,7 @@ def _of_tools(patient: Patient, answer: Answer) -> Finding:
 
 def _written(patient: Patient) -> str:
     """What the model writes behind the server's own prompt, by the way that has no tools."""
-    found = patient.asked(lambda: patient.endpoint.prompt_ids(history()))
+    found = patient.asked(lambda: patient.endpoint.prompt_ids(drawn_to_another_tool()))
     if found.ids is None:
         raise UnsupportedError(found.how)
     return patient.endpoint.complete(found.ids, max_tokens=MAX_TOKENS, temperature=0).content
