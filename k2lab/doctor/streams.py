@@ -15,9 +15,6 @@ from k2lab.errors import UnsupportedError
 from k2lab.findings import Finding
 from k2lab.jsonread import NotJSON, read_json
 
-MOST_EVENTS = 10_000
-"""Of a short answer."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Read:
@@ -56,9 +53,8 @@ def read_stream(data: list[str]) -> Read:
     ('no',)
     """
     events, unreadable = [], []
-    lines = data[:MOST_EVENTS]
-    done = "[DONE]" in lines
-    for line in lines[: lines.index("[DONE]")] if done else lines:
+    done = "[DONE]" in data
+    for line in data[: data.index("[DONE]")] if done else data:
         try:
             value = read_json(line)
         except NotJSON:

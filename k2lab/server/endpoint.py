@@ -24,6 +24,9 @@ from k2lab.server.transport import TIMEOUT_S, UNKNOWN, Failed, Failure, checked_
 if TYPE_CHECKING:
     import openai
 
+MOST_EVENTS = 20_000
+"""Of a stream that is kept whole."""
+
 JSON_HEADER = {"content-type": "application/json"}
 
 Item = TypeVar("Item")
@@ -249,7 +252,12 @@ class Endpoint:
             Session(self.base_url, self._key, timeout_s=self.timeout_s) as session,
             session.answered(url, content) as answer,
         ):
-            return [self._key.masked(event.decode("utf-8", "replace")) async for event in events(answer)]
+            found: list[str] = []
+            async for event in events(answer):
+                if len(found) == MOST_EVENTS:
+                    raise Failed.of("garbage", f"a stream of more than {MOST_EVENTS} events")
+                found.append(self._key.masked(event.decode("utf-8", "replace")))
+            return found
 
     @contextlib.contextmanager
     def _told(self, path: str = "") -> Iterator[None]:

@@ -76,3 +76,11 @@ def test_enforcement_is_seen_where_a_server_was_started_with_it(servers, source)
     found = examined(servers["0.32.0 current strict-parameter"], source)
     states = {finding.code: finding for finding in found.findings}
     assert states["E001"].state == "absent" and "get_news" in states["E001"].evidence, found.to_json()
+
+
+def test_a_folder_is_asked_of_vllms_own_renderer_without_a_model(k2lab, current):
+    said = k2lab("doctor", "--render", folders.assemble("old"), "--source", current, "--json")
+    assert said.returncode == 1, said.stderr
+    found = {finding["code"]: finding["state"] for finding in json.loads(said.stdout)["findings"]}
+    assert {code for code, state in found.items() if state == "present"} == {"P002", "P005"}
+    assert found["S011"] == "absent" and "E001" not in found and "unknown" not in found.values()

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from k2lab.chat import Request
-from k2lab.doctor import examination, streams
+from k2lab.doctor import examination
 from k2lab.doctor.budget import Budget, Spent
 from k2lab.doctor.examination import Examination
 from k2lab.errors import EndpointError
@@ -156,9 +156,10 @@ def test_a_stream_that_says_something_else_than_the_whole():
     assert "does not repeat itself" in unsteady.findings[0].evidence
 
 
-def test_events_without_end_are_bounded():
-    read = streams.read_stream(['{"choices": []}'] * (streams.MOST_EVENTS * 2))
-    assert len(read.events) == streams.MOST_EVENTS and not read.done
+def test_events_without_end_are_bounded(monkeypatch):
+    monkeypatch.setattr("k2lab.server.endpoint.MOST_EVENTS", 50)
+    found = examined(lambda path, body: b'data: {"choices": []}\n\n' * 100, select=["S001"])
+    assert states(found) == {"unknown"} and "more than 50 events" in found.findings[0].evidence
 
 
 def test_the_view_puts_what_is_present_first_and_names_the_layer():
