@@ -21,10 +21,10 @@ LOOKED_AT = 4096
 
 RAW = "a raw output is the text itself, as /completions gives it in choices[0].text"
 ANSWER = (
-    "a chat answer in JSON, whose calls the server's own parser has read: no command reads one answer;"
+    "a chat answer in JSON, whose calls the server's own parser has read: k2lab check looks at one;"
     " where its content holds the calls as text, pipe that: jq -r '.choices[0].message.content' FILE | k2lab parse"
 )
-MESSAGE = "a message in JSON: no command reads one message; pipe its text: jq -r .content FILE | k2lab parse"
+MESSAGE = "a message in JSON: pipe its text: jq -r .content FILE | k2lab parse"
 
 
 def foreign_form(text: str) -> str | None:
@@ -34,7 +34,7 @@ def foreign_form(text: str) -> str | None:
     text = text[headers.end() :] if headers else text
     if SSE.match(text):
         return (
-            "a captured stream (server-sent events): no command reads one yet; join the choices[0].delta.content"
+            "a captured stream (server-sent events): k2lab check looks at one; or join the choices[0].delta.content"
             f" of its events and pipe that; {RAW}"
         )
     head = text[:LOOKED_AT]
@@ -86,18 +86,18 @@ def _list_form(values: list[object]) -> str | None:
     if isinstance(first, Mapping) and "role" in first:
         return 'a list of messages: k2lab repair and k2lab render read {"messages": [...]}'
     if isinstance(first, Mapping) and isinstance(first.get("function"), Mapping):
-        return "a list of tools or of calls: tools go to --tools"
+        return "a list of tools or of calls: tools go to --tools, or to k2lab check"
     return _object_form(first, several=True) if isinstance(first, Mapping) else None
 
 
 def _object_form(data: Mapping[str, object], *, several: bool) -> str | None:
     kind = str(data.get("object", ""))
     if {"data_index", "response"} <= set(data) or ({"request", "response"} <= set(data)):
-        return "results of K2-Vendor-Verifier: k2lab bench import reads them"
+        return "results of K2-Vendor-Verifier: k2lab check and k2lab bench import read them"
     if isinstance(data.get("response"), Mapping) and "custom_id" in data:
-        return f"answers of a batch: no command reads them; {RAW}"
+        return f"answers of a batch: k2lab check looks at them; {RAW}"
     if isinstance(data.get("messages"), list) or "tool_choice" in data:
-        return "a request or a conversation, which is sent, not answered: k2lab repair and k2lab render read it"
+        return "a request or a conversation, which is sent, not answered: k2lab check, repair and render read it"
     if kind.endswith(".chunk") and not several:
         return f"one event of a stream: no command reads one; join the events' content; {RAW}"
     if kind.endswith(".chunk"):
