@@ -14,6 +14,7 @@ Value = Mapping[str, Any]
 
 EXPECTED = "messages, a request, an answer, a request with its answer, tools"
 API = "an answer of another API (OpenAI's Responses, Anthropic's Messages), which is not read"
+RESPONSES = "a request of OpenAI's Responses API (input in place of messages), which is not read"
 SCHEMA = 'a bare JSON Schema: put it into a tool, {"type": "function", "function": {"name": ..., "parameters": ...}}'
 FOLDER = "a file of a model folder, which is not looked at here: see k2lab render and k2lab diff"
 
@@ -76,6 +77,8 @@ def _of_object(value: Value) -> list[Item]:
         kinds.append("request")
     elif isinstance(value.get("body"), Mapping) and "custom_id" in value:
         return [_as(value["body"], "request").within("body")]
+    elif isinstance(value.get("input"), str | list) and ("model" in value or "tools" in value):
+        raise UnrecognisedError(RESPONSES)
     elif isinstance(value.get("tools"), list) or _is_tool(value):
         kinds.append("tools")
     if "choices" in value or ("error" in value and not kinds):

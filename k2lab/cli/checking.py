@@ -158,8 +158,9 @@ def _print(values: Sequence[Checked], form: str | None, *, every: bool) -> None:
     elif any(value.taken_for for value in values):
         print_text(checked_view(values, every=every).text)
     for value in values:
-        for why in value.unread:
-            note(why if value.name in why else f"{value.name}: {why}")
+        for why in value.unread[:1]:
+            more = f" (and {len(value.unread) - 1:,} more)" if len(value.unread) > 1 else ""
+            note((why if value.name in why else f"{value.name}: {why}") + more)
 
 
 def _write_page(path: Path, values: Sequence[Checked], *, every: bool) -> None:

@@ -60,7 +60,10 @@ def refusals_of_tools(tools: Sequence[object]) -> tuple[ToolRefusal, ...]:
 def _of_tool(tool: object) -> Iterator[Refusal]:
     function = tool.get("function") if isinstance(tool, Mapping) else None
     if not isinstance(function, Mapping):
-        yield refused("tool_without_function", "", "it has no function; a tool has the type function and a function")
+        anthropic = isinstance(tool, Mapping) and "input_schema" in tool
+        words = "it has the form of Anthropic's API; the chat API has input_schema as function.parameters"
+        known = "it has no function; a tool has the type function and a function"
+        yield refused("tool_without_function", "", words if anthropic else known)
         return
     name = function.get("name")
     if isinstance(name, str) and name:

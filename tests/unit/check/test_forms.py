@@ -68,6 +68,8 @@ def test_a_file_is_taken_for_what_its_form_says(given, taken_for):
         ({"type": "object", "properties": {}}, "a bare JSON Schema"),
         ({"role": "user", "content": "Hi"}, "one message: put it into a list"),
         ({"type": "message", "content": []}, "an answer of another API"),
+        ({"model": "m", "input": [], "tools": [{"type": "function", "name": "f"}]}, "Responses API (input in"),
+        ({"input": "Hi", "model": "m"}, "Responses API (input in place of messages)"),
         ({"architectures": [], "model_type": "kimi_k2"}, "a file of a model folder, which is not looked at here"),
         ({"a": 1}, "an object of another form (with a)"),
         ([], "an empty list"),
