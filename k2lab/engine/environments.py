@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,14 +92,25 @@ def install_all(versions: Sequence[str]) -> list[Installed]:
 
     One waits for the network while the other unpacks. Raises as :func:`install`.
     """
+    futures = [Future[Installed]() for _ in versions]  # all there before one begins: an interrupt misses none
     with ThreadPoolExecutor(max(1, len(versions))) as pool:
-        futures: list[Future[Installed]] = []
         try:
-            futures += (pool.submit(install, version) for version in versions)
+            for future, version in zip(futures, versions, strict=True):
+                pool.submit(_install_for, future, version)
             return [future.result() for future in futures]
         except BaseException:
             _end(futures)
             raise
+
+
+def _install_for(future: Future[Installed], version: str) -> None:
+    """Install a release for whoever waits, who may have given up before it began."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(install(version))
+    except BaseException as error:
+        future.set_exception(error)
 
 
 def _end(futures: Sequence[Future[Installed]]) -> None:
@@ -107,8 +118,9 @@ def _end(futures: Sequence[Future[Installed]]) -> None:
     while True:
         with contextlib.suppress(KeyboardInterrupt):
             end_all()
-            if not wait(futures, timeout=0.2).not_done:
+            if all(future.cancel() or future.done() for future in futures):
                 return
+            time.sleep(0.2)
 
 
 def _make(lock: locks.Lock, target: Installed) -> None:

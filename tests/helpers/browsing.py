@@ -19,6 +19,9 @@ NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 OWN = ("file:", "data:", "blob:", "about:", "http://127.0.0.1:", "ws://127.0.0.1:")
 GRAVE = ("serious", "critical")
 SIZE = {"width": 1280, "height": 900}
+PATIENCE_MS = 180_000
+"""A kernel starts in three seconds, and in a minute beside a suite that starts fourteen servers."""
+
 SETTLED = """light => !document.getElementById('jupyterlab-splash')
   && [undefined, light].includes(document.body.dataset.jpThemeLight)"""
 """JupyterLab hides the page while it changes its theme."""
@@ -78,7 +81,7 @@ def opened(chromium: object, scheme: str = "light", **options: object) -> Iterat
     watched = Watched()
     context = chromium.new_context(color_scheme=scheme, viewport=SIZE, reduced_motion="reduce", **options)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(PATIENCE_MS)
     context.on("page", watched.watch)
     page = context.new_page()
     page.watched = watched

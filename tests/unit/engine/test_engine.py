@@ -347,7 +347,7 @@ class TestInstall:
         with pytest.raises(KeyboardInterrupt):
             environments.install_all(["0.0.1", "0.0.2"])
         assert not any("pip" in said for said in caplog.messages) and not environments.find("0.0.1").ready
-        assert slow not in [process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]
+        assert until(lambda: slow not in [one.info["cmdline"] for one in psutil.process_iter(["cmdline"])], 15)
 
     def test_pip_that_fails_leaves_no_engine(self, monkeypatch):
         self.install_only(monkeypatch, locks.Pin(name="no-such-package-of-ours", version="1.0", hashes=SMALL.hashes))
