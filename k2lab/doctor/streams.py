@@ -17,7 +17,7 @@ from k2lab.jsonread import NotJSON, read_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Read:
+class StreamRead:
     """A stream: its events as objects, what could not be read as one, and whether it was closed."""
 
     events: tuple[Mapping[str, Any], ...]
@@ -46,7 +46,7 @@ class Read:
         return Answer.of(assembly.response())
 
 
-def read_stream(data: list[str]) -> Read:
+def read_stream(data: list[str]) -> StreamRead:
     """The data lines of a stream.
 
     >>> read_stream(['{"choices": []}', 'no', '[DONE]']).unreadable
@@ -63,7 +63,7 @@ def read_stream(data: list[str]) -> Read:
             events.append(value)
         else:
             unreadable.append(line)
-    return Read(events=tuple(events), unreadable=tuple(unreadable), done=done)
+    return StreamRead(events=tuple(events), unreadable=tuple(unreadable), done=done)
 
 
 def _run(patient: Patient) -> Iterator[Finding]:
@@ -74,7 +74,7 @@ def _run(patient: Patient) -> Iterator[Finding]:
     yield _of_both(patient, patient.called, stream.answer())
 
 
-def _streamed(patient: Patient) -> Read:
+def _streamed(patient: Patient) -> StreamRead:
     most = THINKING_TOKENS if patient.thinks else MAX_TOKENS
     got = read_stream(patient.asked(lambda: patient.endpoint.streamed(ASKED, temperature=0, max_tokens=most)))
     if not got.events and not got.unreadable:
@@ -82,7 +82,7 @@ def _streamed(patient: Patient) -> Read:
     return got
 
 
-def _of_form(stream: Read) -> Iterator[Finding]:
+def _of_form(stream: StreamRead) -> Iterator[Finding]:
     ended = [choice["finish_reason"] for choice in stream.choices if choice.get("finish_reason")]
     missing = [*([] if ended else ["no finish_reason came"]), *([] if stream.done else ["no [DONE] came"])]
     yield _stated("stream_without_an_end", "; ".join(missing), f"it ends with {ended[-1:]} and [DONE]")
