@@ -39,7 +39,8 @@ ORDER = (
         "engine",
         "server",
     ),
-    *("enforcer", "bench", "check", "shrink", "nano", "doctor", "show", "widgets", "notebook", "cli", "__main__"),
+    *("enforcer", "bench", "check", "traffic", "audit", "shrink", "nano", "doctor", "show", "widgets", "notebook"),
+    *("cli", "__main__"),
 )
 STANDARD_LIBRARY_ONLY = (
     "errors",
