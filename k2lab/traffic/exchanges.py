@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Ending = Literal["whole", "client_left", "upstream_broke", "timed_out", "unreachable", "refused"]
+Ending = Literal["whole", "client_left", "upstream_broke", "timed_out", "unreachable", "refused", "stopped"]
 """How an exchange ended: as it should; the client went; the upstream's answer broke off, came too late, or could not be
-asked for; k2lab refused the request and never sent it."""
+asked for; k2lab refused the request and never sent it; k2lab itself was stopped."""
 
 ChangeKind = Literal["repair", "enforce", "salvage", "id"]
 
@@ -31,7 +31,11 @@ class Passed:
     ``None`` where it is the same. ``key`` sorts by time. ``path`` has no query.
     ``status`` is what the client got, 0 where it got none. ``first_ms`` is the
     time to the answer's first byte, ``upstream_ms`` to its last, ``added_ms``
-    what k2lab took of its own, none of them with a header's or a key's value.
+    what k2lab took of its own. ``request_cut`` and ``answer_cut`` are the bytes
+    at the end of ``request`` and ``sent``, or of ``answer`` and ``given``, that
+    were too many to keep. A body whose encoding could not be undone is as it
+    came, and its type ends in ``; encoding=…``. No header's and no key's value
+    is among all that.
     """
 
     key: str
@@ -50,3 +54,5 @@ class Passed:
     upstream_ms: float = 0.0
     first_ms: float | None = None
     added_ms: float = 0.0
+    request_cut: int = 0
+    answer_cut: int = 0
