@@ -187,9 +187,9 @@ def test_the_conda_environment_is_the_packages_own():
     assert conda[-1] == {"pip": ["-e ."]}
 
 
-def test_all_names_every_extra_but_that_of_developers():
+def test_all_names_every_extra_but_those_of_developers_and_of_clusters():
     extras = project()["optional-dependencies"]
-    assert extras["all"] == [f"k2lab[{','.join(sorted(set(extras) - {'all', 'dev'}))}]"]
+    assert extras["all"] == [f"k2lab[{','.join(sorted(set(extras) - {'all', 'dev', 'cluster'}))}]"]
 
 
 def test_no_torch_and_no_vllm_in_the_notebook_environment():
