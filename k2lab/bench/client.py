@@ -57,9 +57,9 @@ class _Got:
 class Client:
     """Connections to one server, for as long as an ``async with`` block."""
 
-    def __init__(self, arm: Arm, *, connections: int, timeout_s: float, api_key: str | None = None) -> None:
+    def __init__(self, arm: Arm, *, connections: int, timeout_s: float, key: Key | None = None) -> None:
         self._arm = arm
-        self._session = Session(arm.base_url, Key.of(api_key), timeout_s=timeout_s, connections=connections)
+        self._session = Session(arm.base_url, key or Key.of(), timeout_s=timeout_s, connections=connections)
 
     async def __aenter__(self) -> Client:
         await self._session.__aenter__()

@@ -34,22 +34,21 @@ class Limits:
 
 
 class Pace:
-    """The next place in a rate of so many starts a second; ``None`` is no limit."""
+    """A rate of so many starts a second, kept by all that share it; ``None`` is no limit.
+
+    Two starts are never nearer than the rate says, by this process' clock,
+    however late a sleep ends: so in no window of time are there more.
+    """
 
     def __init__(self, rate: float | None) -> None:
-        self._rate = rate
-        self._next_start = 0.0
+        self._apart_s = 0.0 if rate is None else 1 / rate
+        self._free_at = 0.0
 
     async def wait(self) -> None:
         """Until a request may start."""
-        if self._rate is None:
-            return
-        now = time.monotonic()
-        self._next_start = max(self._next_start, now)
-        left_s = self._next_start - now
-        self._next_start += 1 / self._rate
-        if left_s > 0:
+        while (left_s := self._free_at - time.monotonic()) > 0:
             await asyncio.sleep(left_s)
+        self._free_at = time.monotonic() + self._apart_s
 
 
 def is_fatal(failure: Failure) -> bool:

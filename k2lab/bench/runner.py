@@ -26,6 +26,7 @@ from k2lab.bench.progress import Progress
 from k2lab.bench.records import Done
 from k2lab.bench.samples import Sample, Samples, open_samples
 from k2lab.errors import EndpointError, InputError
+from k2lab.server.keys import Key
 
 CHUNK = 16
 """Requests that are prepared and looked up at a time: answers that come meanwhile wait, so no more than a few ms."""
@@ -46,6 +47,8 @@ class _Task:
     limit: int | None
     trials: int
     rerun_failed: bool
+    pace: Pace
+    key: Key | None
 
     def __post_init__(self) -> None:
         if self.trials < 1 or (self.limit is not None and self.limit < 1):
@@ -66,12 +69,15 @@ def run_benchmark(
     rerun_failed: bool = False,
     show: Callable[[Progress], None] = lambda progress: None,
     stop: threading.Event | None = None,
+    pace: Pace | None = None,
+    key: Key | None = None,
 ) -> Progress:
     """Ask for every request (the first ``limit``), ``trials`` times, what is not in the file ``out`` yet.
 
     ``samples`` is a file of chat requests, one a line. ``show`` is called about
     twice a second. Ctrl-C, ``stop`` set by another thread, and the deadline end
-    the run early with what it has.
+    the run early with what it has. ``pace`` is shared with other runs, in place
+    of a rate of ``limits``. Without a ``key`` that of ``OPENAI_API_KEY`` is sent.
     Raises :class:`EndpointError` for a server that can answer none of the
     requests, :class:`InputError` for a file that is none, or in use.
 
@@ -92,10 +98,13 @@ def run_benchmark(
         limit=limit,
         trials=trials,
         rerun_failed=rerun_failed,
+        pace=pace or Pace((limits or Limits()).rate),
+        key=key,
     )
     with store.writing(out) as probe:  # a file that cannot be used is refused before a thread is started
         probe.runs()
-    job = _Job(task, stop)
+    over = threading.Event()
+    job = _Job(task, lambda: stop.is_set() or over.is_set())
     with ThreadPoolExecutor(1, thread_name_prefix="k2lab-bench") as pool:  # a notebook's own event loop runs already
         try:
             future = pool.submit(_run, job.run(out))
@@ -105,9 +114,9 @@ def run_benchmark(
                     if job.progress and not future.done():
                         show(job.progress)
                 except KeyboardInterrupt:
-                    stop.set()
+                    over.set()
         finally:
-            stop.set()  # where ``show`` raises, nobody waits for the rest
+            over.set()  # where ``show`` raises, nobody waits for the rest
         final = future.result()
     show(final)
     return final
@@ -125,14 +134,14 @@ def _run(main: Coroutine[object, None, Progress]) -> Progress:
 class _Job:
     """One call of :func:`run_benchmark`, inside its event loop."""
 
-    def __init__(self, task: _Task, stop: threading.Event) -> None:
-        self._task, self._stop = task, stop
+    def __init__(self, task: _Task, stopped: Callable[[], bool]) -> None:
+        self._task, self._stopped = task, stopped
         self.progress: Progress | None = None
         self._doubtful: list[Done] = []
         self._batch: list[Done] = []
         self._counts: Counter[str] = Counter()
         self._got = 0
-        self._pace = Pace(task.limits.rate)
+        self._pace = task.pace
         self._ended = ""
 
     async def run(self, out: Path) -> Progress:
@@ -155,13 +164,14 @@ class _Job:
             return self._snapshot()
 
     async def _ask_all(self) -> None:
-        limits = self._task.limits
-        async with Client(self._task.arm, connections=limits.concurrency, timeout_s=limits.timeout_s) as client:
+        task, limits = self._task, self._task.limits
+        async with Client(task.arm, connections=limits.concurrency, timeout_s=limits.timeout_s, key=task.key) as client:
             self._client = client
             work = self._work()
             first = next(work, None)
             if first is None:
                 return
+            await self._pace.wait()
             await client.hello()
             await self._drive([self._ask(*first)])  # alone: where it fails as all would, the others are not sent
             if not self._ended:
@@ -177,7 +187,7 @@ class _Job:
                 for task in done:
                     task.result()
                 self._flush()
-                if self._stop.is_set():
+                if self._stopped():
                     self._ended = "interrupted"
                 elif time.monotonic() - self._started > (self._task.limits.deadline_s or math.inf):
                     self._ended = "deadline"

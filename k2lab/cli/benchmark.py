@@ -11,6 +11,7 @@ import click
 from k2lab import interrupts, jsonable, stats
 from k2lab.cli.arms import Pinning, Sending, arm_of
 from k2lab.cli.common import BASE_URL, MODEL, SOURCE_HELP, TEMPLATE_KWARGS, THINKING, TRUST, as_record
+from k2lab.cli.matrices import matrix_command
 from k2lab.cli.printing import note, print_json, print_line, print_notes, print_path, print_text
 from k2lab.cli.progress import show_progress
 from k2lab.errors import InputError
@@ -60,6 +61,9 @@ class Question:
 @click.group(name="bench")
 def bench_group() -> None:
     """K2-Vendor-Verifier's measure: a server calls tools when it should, or not, and rightly, or not."""
+
+
+bench_group.add_command(matrix_command)
 
 
 @bench_group.command(name="samples")

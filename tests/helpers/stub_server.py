@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from pathlib import Path
 
@@ -60,6 +61,7 @@ class Stub:
         self.tries = collections.Counter()
         self.open = self.most = self.posts = 0
         self.last = None
+        self.times = []
 
     def mode(self, request):
         mode = (request.get("metadata") or {}).get("stub", "ok")
@@ -73,6 +75,7 @@ class Stub:
         self.open += 1
         self.most = max(self.most, self.open)
         self.posts += 1
+        self.times.append(time.monotonic())
         try:
             self.last = await http.json()
             return await self.respond(http, self.last)
@@ -138,7 +141,9 @@ class Stub:
         return self.refused(http) or web.json_response({"object": "list", "data": [{"id": self.model or "m"}]})
 
     async def seen(self, http):
-        return web.json_response({"most_at_once": self.most, "posts": self.posts, "last": self.last})
+        return web.json_response(
+            {"most_at_once": self.most, "posts": self.posts, "last": self.last, "times": self.times}
+        )
 
 
 async def serve(options):
