@@ -7,8 +7,8 @@ verdict (of :mod:`k2lab.findings.verdicts`). ``metrics`` counts
 verdicts, ``summary`` sums an arm up, ``published`` has the figures of others,
 ``standing`` says where an arm stands beside them, ``prompt_tokens`` whether
 prompts are as long as a reference says, ``planning`` how many requests a
-difference takes. ``matrix`` reads which vendors are asked for which models,
-``vendors`` asks them, as ``vendor_processes`` or ``vendor_actors``, and
+difference takes. ``matrix_file`` reads which vendors are asked for which models,
+``vendor_runs`` asks them, as ``vendor_processes`` or ``vendor_actors``, and
 ``vendor_report`` sums up what came. ``kvv`` reads the cases of Kimi-Vendor-Verifier. ``casebook``
 picks answers out and ``again`` sends one once more, ``k2vv`` exchanges
 results with K2-Vendor-Verifier.

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from k2lab.bench.vendors import Job, Stand, Told, run_vendor
+from k2lab.bench.vendor_runs import Job, Stand, Told, run_vendor
 from k2lab.errors import InputError
 from k2lab.interrupts import ENDING
 

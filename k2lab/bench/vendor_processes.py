@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from k2lab.bench.vendors import Job, Stand, Told, run_vendor
+from k2lab.bench.vendor_runs import Job, Stand, Told, run_vendor
 from k2lab.interrupts import ENDING
 
 LOOKED_S = 0.5

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k2lab.bench import k2vv, published, store
-from k2lab.bench.matrix import Matrix, Vendor, arm_name, cells, file_of
+from k2lab.bench.matrix_file import Matrix, Vendor, arm_name, asked_of, file_of
 from k2lab.bench.metrics import Reference
 from k2lab.bench.samples import open_samples
 from k2lab.bench.summary import Summary, summarise
-from k2lab.bench.vendors import Stand
+from k2lab.bench.vendor_runs import Stand
 from k2lab.errors import InputError
 
 
@@ -42,7 +42,7 @@ def report_of(matrix: Matrix, out: Path, ended: Sequence[Stand] = ()) -> tuple[C
     why = {(stand.vendor, stand.model): stand.why for stand in ended}
     return tuple(
         _cell(vendor, model, out, reference, wanted=wanted, why=why.get((vendor.name, model), ""))
-        for vendor, model in cells(matrix)
+        for vendor, model in asked_of(matrix)
     )
 
 

@@ -16,8 +16,8 @@ from k2lab.cli.progress import show_progress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from k2lab.bench.matrix import Matrix
-    from k2lab.bench.vendors import Engine, Stand
+    from k2lab.bench.matrix_file import Matrix
+    from k2lab.bench.vendor_runs import Engine, Stand
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +29,7 @@ class Shown:
 
 
 def _print_example(context: click.Context, option: click.Parameter, wanted: bool) -> None:
-    from k2lab.bench.matrix import EXAMPLE
+    from k2lab.bench.matrix_file import EXAMPLE
 
     if wanted and not context.resilient_parsing:
         print_text(EXAMPLE.rstrip("\n"))
@@ -59,7 +59,7 @@ def matrix_command(
     a file as of k2lab bench run. Killed at any moment and started again it goes on
     where it was. Exits with 1 where something is missing in the end.
     """
-    from k2lab.bench.matrix import read_matrix
+    from k2lab.bench.matrix_file import read_matrix
     from k2lab.bench.vendor_report import report_of
 
     matrix = read_matrix(file).only(vendors)
@@ -75,7 +75,7 @@ def matrix_command(
 
 
 def _run(matrix: Matrix, out: Path, engine: Engine) -> Sequence[Stand]:
-    from k2lab.bench.vendors import run_matrix
+    from k2lab.bench.vendor_runs import run_matrix
 
     print_notes(matrix.notes)
     stands: dict[str, Stand] = {}

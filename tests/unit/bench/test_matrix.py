@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2lab.bench import matrix, store, vendors
+from k2lab.bench import matrix_file, store, vendor_runs
 from k2lab.bench.limits import Pace
-from k2lab.bench.matrix import file_of, read_matrix
+from k2lab.bench.matrix_file import file_of, read_matrix
 from k2lab.bench.vendor_report import report_of
 from k2lab.errors import InputError
 from k2lab.show.matrices import matrix_view
@@ -105,7 +105,7 @@ def test_every_vendor_is_asked_every_model_and_one_report_has_them_all(tmp_path,
     with stub("--model", "b") as other:
         path = written(tmp_path, vendor("one", server.url, ("a", "b")), vendor("two", other.url, ("a", "b")), top=top)
         read, told = read_matrix(path), []
-        ended = vendors.run_matrix(read, tmp_path / "out", tell=told.append)
+        ended = vendor_runs.run_matrix(read, tmp_path / "out", tell=told.append)
     assert [(stand.vendor, stand.model) for stand in ended] == [("one", "a"), ("one", "b"), ("two", "a"), ("two", "b")]
     assert [bool(stand.why) for stand in ended] == [False, False, True, False] and "no model a" in ended[2].why
     assert {stand.vendor for stand in told} == {"one", "two"} and all(stand.ended for stand in ended)
@@ -122,7 +122,7 @@ def test_a_vendors_limit_holds_over_all_of_its_models_and_trials_and_in_each_of_
     rpm = 1200
     path = written(tmp_path, vendor("one", server.url, ("a", "b"), rpm=rpm, concurrency=8), top="trials = 2")
     before = server.seen("posts")
-    vendors.run_matrix(read_matrix(path), tmp_path / "out")
+    vendor_runs.run_matrix(read_matrix(path), tmp_path / "out")
     times = server.seen("times")[before:]
     assert len(times) == 24 and times[-1] - times[0] >= 24 * 60 / rpm - 0.02  # and a list of models before the second
     for window_s in (0.1, 0.25, 0.5):
@@ -134,9 +134,9 @@ def test_a_stopped_matrix_goes_on_and_asks_nothing_twice(tmp_path, server):
     path = written(tmp_path, vendor("one", server.url, ("a",)), requests=8)
     out, before = tmp_path / "out", server.seen("posts")
     first = read_matrix(path)
-    vendors.run_matrix(matrix.Matrix(**{**fields(first), "limit": 3}), out)
+    vendor_runs.run_matrix(matrix_file.Matrix(**{**fields(first), "limit": 3}), out)
     assert server.seen("posts") - before == 3
-    vendors.run_matrix(first, out)
+    vendor_runs.run_matrix(first, out)
     assert server.seen("posts") - before == 8
     assert len(results(out, "one", "a")) == 8
 
@@ -260,7 +260,7 @@ def test_a_vendors_process_that_is_killed_is_said_and_stops_no_other(tmp_path, s
                 killed.extend(p for p in psutil.Process().children() if is_open_to(p, slow.port))
                 killed[0].kill()
 
-        ended = vendors.run_matrix(read_matrix(path), tmp_path / "out", tell=kill)
+        ended = vendor_runs.run_matrix(read_matrix(path), tmp_path / "out", tell=kill)
     assert "the process of slow ended by signal 9" in ended[0].why and not ended[1].why
     assert len(results(tmp_path / "out", "fast", "kimi-k2")) == 60
 
@@ -277,8 +277,8 @@ def test_on_ray_it_is_the_same(tmp_path, server, monkeypatch):
         parts = (vendor("one", keyed.url, ("a", "b"), more='key = "FIRST_KEY"'), vendor("two", server.url))
         path = written(tmp_path, *parts)
         read, told = read_matrix(path), []
-        ended = vendors.run_matrix(read, tmp_path / "ray", engine="ray", tell=told.append)
-        local = vendors.run_matrix(read, tmp_path / "local")
+        ended = vendor_runs.run_matrix(read, tmp_path / "ray", engine="ray", tell=told.append)
+        local = vendor_runs.run_matrix(read, tmp_path / "local")
     assert [(s.vendor, s.model, s.why, s.progress.counts) for s in ended] == [
         (s.vendor, s.model, s.why, s.progress.counts) for s in local
     ]

@@ -274,6 +274,6 @@ def _shown(value: object) -> str:
     return said if len(said) <= 80 else f"{said[:80]}…"
 
 
-def cells(matrix: Matrix) -> Iterator[tuple[Vendor, str]]:
+def asked_of(matrix: Matrix) -> Iterator[tuple[Vendor, str]]:
     """Each vendor with each of its models, in the order of the file."""
     return ((vendor, model) for vendor in matrix.vendors for model in vendor.models)

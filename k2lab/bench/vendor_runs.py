@@ -10,7 +10,7 @@ from typing import Literal
 
 from k2lab import kept
 from k2lab.bench.limits import Pace
-from k2lab.bench.matrix import Matrix, Vendor, cells, file_of
+from k2lab.bench.matrix_file import Matrix, Vendor, asked_of, file_of
 from k2lab.bench.progress import Progress
 from k2lab.bench.runner import run_benchmark
 from k2lab.bench.samples import Samples, open_samples
@@ -62,7 +62,7 @@ def run_matrix(
     known = {(stand.vendor, stand.model): stand for stand in ended}
     return tuple(
         known.get((vendor.name, model)) or Stand(vendor=vendor.name, model=model, ended=True, why="it was not begun")
-        for vendor, model in cells(matrix)
+        for vendor, model in asked_of(matrix)
     )
 
 
