@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE # or each of the hundred processes that tests s
 MINUTES ?= 10
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: setup engines report report-full lab test quick fuzz check bench-speed enforce-speed start-speed nano lock docs pages picture screens publish-reports clean
+.PHONY: setup engines report report-full lab test test-long quick fuzz check bench-speed enforce-speed start-speed nano lock docs pages picture screens publish-reports clean
 
 setup: $(VENV)/.done ## the notebook environment: no torch, no vllm
 
@@ -31,11 +31,14 @@ report-full: engines ## the same with 4,000 requests an arm in the benchmarks: t
 lab: setup ## JupyterLab on the notebooks
 	$(BIN)/k2lab lab
 
-test: engines ## the whole suite, live engines included
-	$(PYTEST) --hypothesis-profile=thorough
+test: engines ## the suite, live engines included
+	$(PYTEST) -m 'not long' --hypothesis-profile=thorough
+
+test-long: engines ## what make test leaves out: every set-up of the doctor, the sweep, kept seeds, published reports
+	$(PYTEST) -m long --hypothesis-profile=thorough
 
 quick: setup ## what needs no engine, in one minute or two; WORKERS=6 on four cores
-	$(PYTEST) -m 'not live and not slow'
+	$(PYTEST) -m 'not live and not slow and not long'
 
 fuzz: setup ## every command on hostile files, answers and moments; make fuzz MINUTES=10 SUBJECTS=files
 	$(BIN)/python -m tests.fuzz $(SUBJECTS) --minutes $(MINUTES)

@@ -18,7 +18,11 @@ from tests.helpers import pages
 
 by_page = pytest.mark.parametrize("page", pages.WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
 FOLDERS = "k2lab|docs|data|notebooks|benchmarks|tests/unit|tests/live|tests/helpers"
-GUIDES = [page for page in pages.WRITTEN if pages.marked(page, "run")]
+RUN_GUIDES = [
+    pytest.param(page, id=page.stem, marks=pytest.mark.slow if page.stem == "five_minutes" else pytest.mark.long)
+    for page in pages.WRITTEN
+    if pages.marked(page, "run")
+]
 
 
 @by_page
@@ -86,8 +90,7 @@ def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
     return command, words
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", GUIDES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("page", RUN_GUIDES)
 def test_a_guides_blocks_run_and_print_what_stands_behind_them(page, tmp_path):
     pages.check(pages.marked(page, "run"), tmp_path)
 

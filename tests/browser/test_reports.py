@@ -44,6 +44,7 @@ def test_axe_finds_nothing_grave(page: object, out: Path, axe: Callable[..., Non
     axe(page)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "docs" / "reports").glob("*.html"))])
 def test_a_published_report_opens_without_a_network_in_light_and_dark(
     page: object, axe: Callable[..., None], name: str

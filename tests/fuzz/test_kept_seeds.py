@@ -5,7 +5,7 @@ import pytest
 from tests.fuzz import frame
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", frame.subjects())
 def test_what_is_hostile_ends_in_one_line(name):
     subject = frame.subjects()[name]

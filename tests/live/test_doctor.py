@@ -30,6 +30,9 @@ PRESENT = {
     "0.32.0 current": {"P004", "E001"},
 }
 
+SICK = ("0.11.0 legacy", "0.32.0 old")
+"""Set-ups with all three problems between them."""
+
 
 @pytest.fixture(scope="module")
 def source():
@@ -45,8 +48,14 @@ def codes(found, state):
     return {finding.code for finding in found.findings if finding.state == state}
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("release", RELEASES)
+SET_UPS = [
+    pytest.param(release, variant, marks=() if f"{release} {variant}" in SICK else pytest.mark.long)
+    for release in RELEASES
+    for variant in VARIANTS
+]
+
+
+@pytest.mark.parametrize(("release", "variant"), SET_UPS)
 def test_what_is_present_on_a_release_with_a_folder(servers, source, release, variant):
     if not engine.is_installed(release):
         pytest.skip(f"vLLM {release} is not installed: k2lab engine install {release}")
@@ -78,6 +87,7 @@ def test_enforcement_is_seen_where_a_server_was_started_with_it(servers, source)
     assert states["E001"].state == "absent" and "get_news" in states["E001"].evidence, found.to_json()
 
 
+@pytest.mark.long
 def test_a_folder_is_asked_of_vllms_own_renderer_without_a_model(k2lab, current):
     said = k2lab("doctor", "--render", folders.assemble("old"), "--source", current, "--json")
     assert said.returncode == 1, said.stderr

@@ -78,6 +78,7 @@ def test_notebook_6_holds_on_the_live_servers(servers, tmp_path):
     assert results["called"]["as it is"]["count"] < results["called"]["repaired"]["count"]
 
 
+@pytest.mark.long
 def test_notebook_6_on_a_readers_own_server_and_exchange(servers, tmp_path):
     given = [("base_url", servers["0.11.0 current"]), ("budget", "60")]
     path = ROOT / "data" / "exchanges" / "leaked_call.json"
@@ -86,6 +87,7 @@ def test_notebook_6_on_a_readers_own_server_and_exchange(servers, tmp_path):
     assert [finding["name"] for finding in made.results["own"]] == ["call_leaked_into_content"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["4_benchmark", "5_enforcer"])
 def test_the_benchmark_notebooks_on_a_readers_own_server(servers, tmp_path, name):
     given = [("base_url", servers["0.32.0 current"]), ("requests", "20")]

@@ -9,6 +9,8 @@ from k2lab.server import parsers
 from k2lab.server.keptparsers import KeptParser
 from tests.helpers.models import copied
 
+pytestmark = pytest.mark.long
+
 FAILURE = next(one for one in parsers.catalogue() if one.case_id == "documented form")
 
 

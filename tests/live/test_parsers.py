@@ -65,6 +65,7 @@ def test_the_matrix_shows_every_answer(engines_answers):
     assert "9 of 34" in shown and "14 of 34" in shown and "34 of 34" in shown and "✗ leaked" in shown
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["0.11.0", "0.32.0"])
 def test_a_parser_that_is_kept_answers_as_the_command_does(engines_answers, name):
     known = {(answer.case_id, answer.column): answer for answer in engines_answers}

@@ -10,6 +10,8 @@ from k2lab.prompt.source import open_source
 from k2lab.server import parsers
 from k2lab.server.endpoint import Endpoint
 
+pytestmark = pytest.mark.long
+
 ASKED = ("adjacent calls", "no functions. prefix")
 """Of the catalogue: two outputs of the published story."""
 

@@ -172,6 +172,7 @@ def test_the_bench_extra_runs_a_benchmark(environment, plain_server, tmp_path):
     assert json.loads(good(call("k2lab", "bench", "summary", tmp_path / "run.db", "--json")))
 
 
+@pytest.mark.long
 def test_the_notebook_extra_opens_the_notebooks_and_makes_reports_of_them(environment, tmp_path):
     call = bare(environment("notebook"))
     good(call("k2lab", "notebooks", tmp_path / "mine"))
