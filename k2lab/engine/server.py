@@ -74,6 +74,9 @@ multiprocessing is off and the number of threads is given (start 22 s of CPU aga
 """
 
 RENDERER = "vllm.entrypoints.cli.main"
+NO_RENDERER = "invalid choice: 'launch'"
+"""What the program of a release says that cannot start one."""
+
 
 BASE_FLAGS = (
     "--dtype", "float32", "--max-model-len", "2048", "--enforce-eager",
@@ -399,6 +402,10 @@ def _wait_ready(server: Server, process: subprocess.Popen[bytes], timeout_s: flo
 
 def _failed(server: Server, what: str) -> EngineError:
     lines = server.log_tail()
+    if NO_RENDERER in lines:
+        return EngineError(
+            f"vLLM {server.engine} has no renderer without a model: name a later release, such as 0.32.0"
+        )
     kind = _PortTaken if "ddress already in use" in lines else EngineError
     return kind(f"engine {server.engine} {what}; the end of its log:\n{lines}\nto repeat: {server.command}")
 

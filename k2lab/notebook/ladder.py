@@ -1,8 +1,9 @@
 """The ladder from before to after: the same requests through arms that each differ in one thing from the one before.
 
 The faults of the published story are mended one by one, in its order, on the
-release it was told of; the last rung is a later release. Beside it stands an
-arm that tells the later release's parser from the rest of it.
+release it was told of; then parallel calls, which that release reads as one, are
+read apart, and the last rung is a later release. Beside it stands the release
+that came next, with nothing else mended.
 """
 
 from __future__ import annotations
@@ -101,20 +102,26 @@ RUNGS = (
     ),
     Rung(name="content", server="0.11.0 declared", change="the template without the content fault"),
     Rung(name="ids renumbered", server="0.11.0 declared", change="history ids become functions.NAME:IDX", repair="ids"),
+    Rung(
+        name="0.11.0, read by k2lab",
+        server="0.11.0 declared",
+        change="0.11.0's model output, its parallel calls read apart by k2lab's parser",
+        repair="ids",
+        by_hand=True,
+    ),
     Rung(name="0.32.0", server="0.32.0 declared", change="the same folder and requests on vLLM 0.32.0", repair="ids"),
 )
 """In order; the first is where the story begins."""
 
-PARSER = Rung(
-    name="0.11.0, read by k2lab",
-    server="0.11.0 declared",
-    change="0.11.0's model output, read by k2lab's parser",
-    repair="ids",
-    by_hand=True,
+NEXT_RELEASE = Rung(
+    name="0.11.1, nothing else mended",
+    server="0.11.1 legacy",
+    change="the first rung's folder and requests on vLLM 0.11.1",
+    content_fault=True,
 )
-"""Beside the ladder: differs from the fourth rung in the parser alone."""
+"""Beside the ladder: differs from the first rung in the release alone."""
 
-LADDER = (*RUNGS, PARSER)
+LADDER = (*RUNGS, NEXT_RELEASE)
 """All that notebook 4 asks."""
 
 BOUNDS = Options(max_calls=2, max_string=16)
@@ -163,10 +170,12 @@ PINNED = (
 
 STEPS = (
     *itertools.pairwise(rung.name for rung in RUNGS),
-    (RUNGS[3].name, PARSER.name),
-    (PARSER.name, RUNGS[4].name),
+    (RUNGS[3].name, RUNGS[5].name),
+    (RUNGS[0].name, NEXT_RELEASE.name),
+    (NEXT_RELEASE.name, RUNGS[5].name),
 )
-"""Pairs of arms to compare: each rung with the one before, and the arm beside them with its neighbours."""
+"""Pairs of arms to compare: each rung with the one before, both releases by their own parsers, and the arm beside the
+ladder with its ends."""
 
 
 Show = Callable[[str, Progress], None]

@@ -94,3 +94,12 @@ def test_a_folder_is_asked_of_vllms_own_renderer_without_a_model(k2lab, current)
     found = {finding["code"]: finding["state"] for finding in json.loads(said.stdout)["findings"]}
     assert {code for code, state in found.items() if state == "present"} == {"P002", "P005"}
     assert found["S011"] == "absent" and "E001" not in found and "unknown" not in found.values()
+
+
+@pytest.mark.long
+def test_a_release_that_has_no_renderer_says_so_on_a_line(k2lab, current):
+    said = k2lab("doctor", "--render", current, "--engine", "0.11.0")
+    assert said.returncode == 1
+    assert said.stderr.splitlines()[-1] == (
+        "k2lab: vLLM 0.11.0 has no renderer without a model: name a later release, such as 0.32.0"
+    )
