@@ -74,9 +74,7 @@ multiprocessing is off and the number of threads is given (start 22 s of CPU aga
 """
 
 RENDERER = "vllm.entrypoints.cli.main"
-NO_RENDERER = "invalid choice: 'launch'"
-"""What the program of a release says that cannot start one."""
-
+NO_RENDERER = "invalid choice: 'launch'"  # what a release says that cannot start one
 
 BASE_FLAGS = (
     "--dtype", "float32", "--max-model-len", "2048", "--enforce-eager",
