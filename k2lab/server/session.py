@@ -67,7 +67,7 @@ class Session:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={**HEADERS, **authorization},
             auto_decompress=False,  # it would fill the memory with what a small part becomes
-            proxy=_proxy_of(self.base_url),
+            proxy=proxy_of(self.base_url),
         )
         return self
 
@@ -203,7 +203,7 @@ def _words_of(error: Exception) -> str:
     return plain(str(error).split("b'")[0].split('b"')[0].rstrip(" :") or type(error).__name__)
 
 
-def _proxy_of(url: str) -> str | None:
+def proxy_of(url: str) -> str | None:
     """The proxy that the environment names for a URL; none for this machine's own servers."""
     split = urlsplit(url)
     host = split.hostname or ""

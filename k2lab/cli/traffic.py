@@ -1,0 +1,136 @@
+"""``k2lab proxy``: a guard and a recorder in front of a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from k2lab.cli.common import as_record
+from k2lab.cli.printing import note
+from k2lab.errors import InputError
+
+if TYPE_CHECKING:
+    from k2lab.traffic.limits import Limits
+    from k2lab.traffic.serving import Running
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+SECONDS = click.FloatRange(min=0, min_open=True)
+UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+class Size(click.ParamType[int]):
+    """Bytes: a number with K, M, G or T behind it, powers of 1024."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes."""
+        text = str(value).strip().lower().removesuffix("b").removesuffix("i")
+        number = text.rstrip("kmgt")
+        if not (number.isascii() and number.isdigit() and text[len(number) :] in UNITS) or not int(number):
+            self.fail(f"{value!r} is no size: one looks like 64M or 2G", param, ctx)
+        return int(number) * UNITS[text[len(number) :]]
+
+
+SIZE = Size()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Places:
+    """Where the proxy listens, and who may ask."""
+
+    listen: str
+    status_listen: str | None
+    key_file: Path | None
+    upstream_key_file: Path | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """What an exchange may take; seconds and bytes."""
+
+    connect_timeout: float
+    first_timeout: float
+    between_timeout: float
+    client_timeout: float
+    grace: float
+    max_body: int
+    max_recorded: int
+
+
+@click.command(name="proxy")
+@click.option("--upstream", required=True, metavar="URL", help="The server, such as http://127.0.0.1:8000/v1.")
+@click.option("--listen", default="127.0.0.1:8001", show_default=True, metavar="HOST:PORT",
+              help="Where clients connect; 0 is any free port. Beyond this machine --key-file is needed.")  # fmt: skip
+@click.option("--status-listen", default=None, metavar="HOST:PORT",
+              help="A place of its own for /metrics and /healthz, else /k2lab/metrics and /k2lab/healthz.")  # fmt: skip
+@click.option("--key-file", type=FILE, default=None,
+              help="The proxy's own key: sent as x-k2lab-key beside the upstream's key, or in its place.")  # fmt: skip
+@click.option("--upstream-key-file", type=FILE, default=None,
+              help="The upstream's key, for clients that send none of their own.")  # fmt: skip
+@click.option("--connect-timeout", type=SECONDS, default=5.0, show_default=True, help="Seconds for a connection.")
+@click.option("--first-timeout", type=SECONDS, default=600.0, show_default=True,
+              help="Seconds until the upstream begins to answer.")  # fmt: skip
+@click.option("--between-timeout", type=SECONDS, default=120.0, show_default=True,
+              help="Seconds from one part of an answer to the next.")  # fmt: skip
+@click.option("--client-timeout", type=SECONDS, default=60.0, show_default=True,
+              help="Seconds in which a client sends some of its request, or takes some of its answer.")  # fmt: skip
+@click.option("--grace", type=SECONDS, default=30.0, show_default=True,
+              help="Seconds that open answers may take to finish when the proxy is asked to stop.")  # fmt: skip
+@click.option("--max-body", type=SIZE, default="64M", show_default=True, help="The most of a request.")
+@click.option("--max-recorded", type=SIZE, default="8M", show_default=True,
+              help="The most of a request or an answer that is recorded.")  # fmt: skip
+@as_record("places", Places)
+@as_record("bounds", Bounds)
+def proxy_command(upstream: str, places: Places, bounds: Bounds) -> None:
+    """Stand in front of a server: pass everything on as it is, and count it.
+
+    Without options no byte of a body is changed, streamed or not. Metrics for Prometheus are at /k2lab/metrics.
+
+    SIGTERM and Ctrl-C let open answers finish; a second one cuts them off.
+    """
+    from k2lab.traffic import serving
+
+    setting = serving.Setting(
+        upstream=upstream,
+        listen=serving.Place.of(places.listen),
+        status_listen=serving.Place.of(places.status_listen, "--status-listen") if places.status_listen else None,
+        key=_key(places.key_file),
+        upstream_key=_key(places.upstream_key_file),
+        limits=_limits(bounds),
+    )
+    status = serving.run(setting, told=_tell)
+    if status:
+        raise click.exceptions.Exit(status)
+
+
+def _tell(running: Running) -> None:
+    note(f"{running.url} passes on to {running.proxy.upstream.url}; metrics: {running.status_url}/metrics")
+
+
+def _key(path: Path | None) -> str:
+    from k2lab.traffic.admission import read_key
+
+    if path is None:
+        return ""
+    key = read_key(path, "key file")
+    if path.stat().st_mode & 0o077:
+        raise InputError(f"key file {path} can be read by others: chmod 600 {path}")
+    return key
+
+
+def _limits(bounds: Bounds) -> Limits:
+    from k2lab.traffic.limits import Limits
+
+    return Limits(
+        body_bytes=bounds.max_body,
+        recorded_bytes=bounds.max_recorded,
+        connect_s=bounds.connect_timeout,
+        first_s=bounds.first_timeout,
+        between_s=bounds.between_timeout,
+        client_s=bounds.client_timeout,
+        grace_s=bounds.grace,
+    )
