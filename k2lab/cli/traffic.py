@@ -13,8 +13,8 @@ from k2lab.cli.printing import note
 from k2lab.errors import InputError
 
 if TYPE_CHECKING:
+    from k2lab.traffic.lifecycle import Running
     from k2lab.traffic.limits import Limits
-    from k2lab.traffic.serving import Running
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 SECONDS = click.FloatRange(min=0, min_open=True)
@@ -92,17 +92,17 @@ def proxy_command(upstream: str, places: Places, bounds: Bounds) -> None:
 
     SIGTERM and Ctrl-C let open answers finish; a second one cuts them off.
     """
-    from k2lab.traffic import serving
+    from k2lab.traffic import lifecycle
 
-    setting = serving.Setting(
+    setting = lifecycle.Setting(
         upstream=upstream,
-        listen=serving.Place.of(places.listen),
-        status_listen=serving.Place.of(places.status_listen, "--status-listen") if places.status_listen else None,
+        listen=lifecycle.Place.of(places.listen),
+        status_listen=lifecycle.Place.of(places.status_listen, "--status-listen") if places.status_listen else None,
         key=_key(places.key_file),
         upstream_key=_key(places.upstream_key_file),
         limits=_limits(bounds),
     )
-    status = serving.run(setting, told=_tell)
+    status = lifecycle.run(setting, told=_tell)
     if status:
         raise click.exceptions.Exit(status)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from k2lab import files
 from k2lab.errors import InputError
 from k2lab.traffic.heads import KEY_HEADER
-from k2lab.traffic.refusals import Refused
+from k2lab.traffic.own_errors import Refused
 
 if TYPE_CHECKING:
     from multidict import CIMultiDict, CIMultiDictProxy

@@ -11,7 +11,7 @@ from aiohttp import web
 from k2lab.traffic.downstream import Downstream, refuse
 from k2lab.traffic.limits import Limits, Room
 from k2lab.traffic.metrics import Metrics
-from k2lab.traffic.refusals import Refused
+from k2lab.traffic.own_errors import Refused
 
 LINE_BYTES = 16 << 10
 FIELD_BYTES = 32 << 10

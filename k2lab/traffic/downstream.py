@@ -13,7 +13,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from k2lab.traffic.heads import backward
 from k2lab.traffic.limits import Limits, Room
-from k2lab.traffic.refusals import Refused
+from k2lab.traffic.own_errors import Refused
 
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: what is not sent yet is dropped, and the peer sees a reset."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from k2lab.traffic.refusals import Refused, reason_of
+from k2lab.traffic.own_errors import Refused, reason_of
 
 if TYPE_CHECKING:
     from multidict import CIMultiDict, CIMultiDictProxy

@@ -15,7 +15,7 @@ from k2lab.traffic.bodies import Body, Kept, body_of
 from k2lab.traffic.downstream import CLOSES, Downstream, refuse
 from k2lab.traffic.exchanges import Ending, Passed
 from k2lab.traffic.heads import EMPTY_STATUS, backward, onward
-from k2lab.traffic.refusals import Refused
+from k2lab.traffic.own_errors import Refused
 from k2lab.traffic.targets import GUARDED, kind_of
 from k2lab.traffic.upstream import broken
 

@@ -16,8 +16,8 @@ from k2lab.traffic.exchanges import Passed
 from k2lab.traffic.heads import backward, loops
 from k2lab.traffic.limits import Limits, Room
 from k2lab.traffic.metrics import Metrics, Recorded
+from k2lab.traffic.own_errors import Refused
 from k2lab.traffic.passage import Passage
-from k2lab.traffic.refusals import Refused
 from k2lab.traffic.targets import HEALTH, METRICS, OWN, check_target, path_of
 from k2lab.traffic.turns import Guard
 from k2lab.traffic.upstream import Upstream

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from k2lab.traffic.refusals import Refused
+from k2lab.traffic.own_errors import Refused
 
 OWN = "/k2lab/"
 """What begins so is the proxy's own, never the upstream's; vLLM's ``/metrics`` and ``/health`` stay vLLM's."""
@@ -42,7 +42,7 @@ def check_target(target: str) -> None:
     >>> check_target("/v1/models?limit=2")
     >>> check_target("http://other.example/v1/models")
     Traceback (most recent call last):
-    k2lab.traffic.refusals.Refused: this is a reverse proxy: ask for a path such as /v1/models, not for a whole URL
+    k2lab.traffic.own_errors.Refused: this is a reverse proxy: ask for a path such as /v1/models, not for a whole URL
     """
     if target != "*" and not target.startswith("/"):
         raise Refused(

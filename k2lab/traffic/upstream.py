@@ -16,7 +16,7 @@ from yarl import URL
 from k2lab.server.session import KEEP_ALIVE_S, proxy_of
 from k2lab.server.transport import checked_url, origin_of, plain
 from k2lab.traffic.limits import Limits
-from k2lab.traffic.refusals import Refused
+from k2lab.traffic.own_errors import Refused
 
 READ_BYTES = 32 << 10
 """Of an answer that the client does not take yet: beyond twice that, the upstream is not read."""

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from k2lab.traffic.lifecycle import Place, Running, Setting, serving
 from k2lab.traffic.limits import Limits
-from k2lab.traffic.serving import Place, Running, Setting, serving
 from tests.conftest import ROOT
 
 ANY = Place(host="127.0.0.1", port=0)
@@ -26,7 +26,7 @@ async def proxy(
 ) -> AsyncIterator[Running]:
     """A proxy in this event loop: ``running.url`` has no path, ``running.proxy`` is the proxy.
 
-    ``setting`` is what :class:`~k2lab.traffic.serving.Setting` takes. What is open at the end of the block has 5 s.
+    ``setting`` is what :class:`~k2lab.traffic.lifecycle.Setting` takes. What is open at the end of the block has 5 s.
     """
     made = Setting(upstream=upstream, listen=ANY, limits=limits or Limits(grace_s=5.0), **setting)
     async with serving(made, guard=guard, recorder=recorder) as running:
