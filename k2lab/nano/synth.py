@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -285,17 +285,19 @@ class _Offer:
     required: frozenset[str]
 
     def tool(self) -> Tool:
-        verb, noun = self.name.split("_")
-        schema = {
-            "type": "object",
-            "properties": {parameter.name: dict(parameter.schema) for parameter in self.parameters},
-            "required": [parameter.name for parameter in self.parameters if parameter.name in self.required],
-        }
-        description = f"{verb.capitalize()} {_article(noun)} {noun}."
-        return {
-            "type": "function",
-            "function": {"name": self.name, "description": description, "parameters": schema},
-        }
+        return tool_of(self.name, self.parameters, self.required)
+
+
+def tool_of(name: str, parameters: Sequence[Parameter], required: Collection[str]) -> Tool:
+    """A tool ``VERB_NOUN`` as the model knows them."""
+    verb, noun = name.split("_")
+    schema = {
+        "type": "object",
+        "properties": {parameter.name: dict(parameter.schema) for parameter in parameters},
+        "required": [parameter.name for parameter in parameters if parameter.name in required],
+    }
+    description = f"{verb.capitalize()} {_article(noun)} {noun}."
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
 
 
 class _Author:
@@ -381,10 +383,7 @@ class _Author:
         said = [p for p in offer.parameters if p.name in offer.required or self.rng.random() < 0.5]
         self.rng.shuffle(said)
         arguments = {parameter.name: parameter.draw(self.rng) for parameter in said}
-        verb, noun = offer.name.split("_")
-        words = [verb, self.rng.choice((_article(noun), "the")), noun]
-        words += [parameter.phrase(arguments[parameter.name]) for parameter in said]
-        return " ".join(words), offer.name, arguments
+        return words_of(offer.name, [(one, arguments[one.name]) for one in said], self.rng), offer.name, arguments
 
     def _user(self, ask: str) -> str:
         """Say an ask; returns the text that stands before its calls."""
@@ -412,6 +411,12 @@ class _Author:
             return "error: not found", None
         value = str(self.rng.randint(1, 999)) if kind == "number" else _word(self.rng, WORDS["things"], capital=False)
         return (json.dumps({"status": "ok", "value": value}) if kind == "json" else value), value
+
+
+def words_of(name: str, said: Sequence[tuple[Parameter, Any]], rng: random.Random) -> str:
+    """How a call of a tool is asked for, its arguments in this order."""
+    verb, noun = name.split("_")
+    return " ".join([verb, rng.choice((_article(noun), "the")), noun, *(one.phrase(value) for one, value in said)])
 
 
 def _article(noun: str) -> str:
