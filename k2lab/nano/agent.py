@@ -200,7 +200,7 @@ def answered(sessions: Iterable[Session]) -> Share:
     return share(sum(found), len(found))
 
 
-def later(sessions: Iterable[Session]) -> Share:
+def answered_later(sessions: Iterable[Session]) -> Share:
     """The same of the asks after a session's first, whose history has calls."""
     found = [one.outcome == "answered" for session in sessions for one in session.answered[1:]]
     return share(sum(found), len(found))

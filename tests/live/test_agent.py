@@ -10,7 +10,7 @@ from k2lab.server.endpoint import Endpoint
 def test_ids_of_another_system_lose_the_calls_on_the_old_release_alone(servers, stream):
     old, new = (Endpoint(servers[name]) for name in ("0.11.0 current", "0.32.0 current"))
     told = {"sessions": 5, "asks_each": 3, "stream": stream}
-    own = agent.later(agent.run_sessions(new, **told, ids="server"))
-    short = agent.later(agent.run_sessions(new, **told, ids="short"))
-    lost = agent.later(agent.run_sessions(old, **told, ids="short"))
+    own = agent.answered_later(agent.run_sessions(new, **told, ids="server"))
+    short = agent.answered_later(agent.run_sessions(new, **told, ids="short"))
+    lost = agent.answered_later(agent.run_sessions(old, **told, ids="short"))
     assert own.total == 10 and own.count >= 8 and short.count >= 8 and lost.count == 0

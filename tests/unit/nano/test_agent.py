@@ -48,7 +48,7 @@ def test_every_ask_is_answered_and_the_history_has_the_ids_of_the_style(server, 
     server.received.clear()
     sessions = agent.run_sessions(Endpoint(server.url), sessions=3, asks_each=3, ids=ids, stream=stream, concurrency=1)
     assert str(agent.answered(sessions)).startswith("9 of 9") and agent.outcomes(sessions) == {"answered": 9}
-    assert agent.later(sessions).total == 6
+    assert agent.answered_later(sessions).total == 6
     patterns = {
         "server": r"functions\.\w+:\d", "restarted": r"functions\.\w+:0", "short": r"\w+:\d", "call": r"call_\w{24}",
     }  # fmt: skip
