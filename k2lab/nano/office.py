@@ -41,10 +41,10 @@ def rows() -> Mapping[str, Sequence[Row]]:
     return cast(Mapping[str, Sequence[Row]], files.read_json(paths.data_dir() / "agent" / "office.json", "tools' data"))
 
 
-def tools(names: Sequence[str] | None = None) -> tuple[Tool, ...]:
+def declared(names: Sequence[str] | None = None) -> tuple[Tool, ...]:
     """The tools on offer, all of them where none is named; none of them occurs in k2-nano's training.
 
-    >>> [tool["function"]["name"] for tool in tools()][:2]
+    >>> [tool["function"]["name"] for tool in declared()][:2]
     ['find_weather', 'list_train']
     """
     return tuple(
@@ -68,7 +68,7 @@ def asks(seed: int, session: int, count: int) -> tuple[tuple[Tool, ...], tuple[A
     """A session's tools, three of them as in training, and ``count`` asks for them; the same for the same numbers."""
     rng = random.Random(f"office/{seed}/{session}")
     names = rng.sample(list(rows()), 3)
-    return tools(names), tuple(_ask(rng, rng.choice(names)) for _ in range(count))
+    return declared(names), tuple(_ask(rng, rng.choice(names)) for _ in range(count))
 
 
 def _ask(rng: random.Random, name: str) -> Ask:
