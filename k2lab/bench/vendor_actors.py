@@ -14,6 +14,9 @@ from k2lab.bench.vendor_runs import Job, Stand, Told, run_vendor
 from k2lab.errors import InputError
 from k2lab.interrupts import ENDING
 
+LOOPBACK_ALONE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Of the environment, read when Ray is imported: with 0 it listens on every system as it does on macOS, on loopback."""
+
 LOOKED_S = 0.5
 GRACE_S = 20.0
 
@@ -88,8 +91,12 @@ def _ending(ray: Any, run: Any, job: Job) -> list[Stand]:
 def connected() -> Iterator[None]:
     """Ray for the block: the cluster of ``RAY_ADDRESS``, one that is connected already, or a local one that then ends.
 
-    It sends no usage statistics, and this process keeps its own handling of signals.
+    It sends no usage statistics, and this process keeps its own handling of
+    signals. A local one listens on 127.0.0.1 alone, where Ray was not imported before.
     """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if not os.environ.get("RAY_ADDRESS"):
+        os.environ.setdefault(LOOPBACK_ALONE, "0")
     try:
         import ray
     except ModuleNotFoundError:
@@ -97,7 +104,6 @@ def connected() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     own = {number: signal.getsignal(number) for number in ENDING}
     local: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
     ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)

@@ -269,15 +269,25 @@ def is_open_to(process, port):
     return any(link.raddr and link.raddr.port == port for link in process.net_connections())
 
 
-@pytest.mark.slow
+def hosts():
+    """Where something that belongs to Ray listens."""
+    for process in psutil.process_iter(["cmdline"]):
+        if any("ray" in word for word in process.info["cmdline"] or ()):
+            with contextlib.suppress(psutil.Error):
+                yield from (c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN)
+
+
+@pytest.mark.long
+@pytest.mark.xdist_group("ray")
 def test_on_ray_it_is_the_same(tmp_path, server, monkeypatch):
     pytest.importorskip("ray")
     monkeypatch.setenv("FIRST_KEY", "sk-first")
-    with stub("--key", "sk-first") as keyed:
+    with stub("--key", "sk-first", "--delay-ms", 300) as keyed:
         parts = (vendor("one", keyed.url, ("a", "b"), more='key = "FIRST_KEY"'), vendor("two", server.url))
         path = written(tmp_path, *parts)
-        read, told = read_matrix(path), []
-        ended = vendor_runs.run_matrix(read, tmp_path / "ray", engine="ray", tell=told.append)
+        read, heard = read_matrix(path), set()
+        ended = vendor_runs.run_matrix(read, tmp_path / "ray", engine="ray", tell=lambda stand: heard.update(hosts()))
+        assert heard and heard <= {"127.0.0.1", "::ffff:127.0.0.1"}  # a local cluster is nobody else's
         local = vendor_runs.run_matrix(read, tmp_path / "local")
     assert [(s.vendor, s.model, s.why, s.progress.counts) for s in ended] == [
         (s.vendor, s.model, s.why, s.progress.counts) for s in local
