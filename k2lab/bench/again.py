@@ -86,8 +86,13 @@ def sent_again(result: Result, again: Again) -> Future[Answered]:
     What the server does, no answer included, is data. Raises :class:`InputError`
     at once for what cannot be sent.
     """
-    arm, asked = again.arm(), _chat_request(result)
-    prepared = arm.prepare(Sample(data_index=result.data_index, request=asked))
+    return request_again(_chat_request(result), again, data_index=result.data_index)
+
+
+def request_again(asked: Mapping[str, Any], again: Again, *, data_index: int = 1) -> Future[Answered]:
+    """The same for a chat request from elsewhere, which has ``messages``; ``data_index`` names it in an error."""
+    arm = again.arm()
+    prepared = arm.prepare(Sample(data_index=data_index, request=asked))
     changes: tuple[repairs.Change, ...] = ()
     if again.changed == "history":
         changes = repairs.repair(Request.of(asked["messages"], asked.get("tools")), model=again.model).changes

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from k2lab.bench.vendor_runs import Job, Stand, Told, run_vendor
-from k2lab.errors import InputError
+from k2lab.errors import EngineError, InputError, first_line
 from k2lab.interrupts import ENDING
 
 LOOPBACK_ALONE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
@@ -95,6 +95,7 @@ def connected() -> Iterator[None]:
     signals. A local one listens on 127.0.0.1 alone, where Ray was not imported before.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # a busy machine is not a broken one
     if not os.environ.get("RAY_ADDRESS"):
         os.environ.setdefault(LOOPBACK_ALONE, "0")
     try:
@@ -106,7 +107,10 @@ def connected() -> Iterator[None]:
         return
     own = {number: signal.getsignal(number) for number in ENDING}
     local: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
-    ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
+    except Exception as error:  # of many kinds, a bare one among them
+        raise EngineError(f"Ray did not start: {first_line(error)}; run this again, or take --engine local") from error
     try:
         for number, handler in own.items():
             signal.signal(number, handler)

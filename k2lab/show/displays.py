@@ -27,6 +27,7 @@ ONE: Mapping[str, str] = {
     "k2lab.prompt.alignment.Diff": "side_by_side",
     "k2lab.prompt.records.Prompt": "prompt_text",
     "k2lab.repairs.records.Repaired": "repaired",
+    "k2lab.traffic.exchanges.Passed": "passage_view",
     "k2lab.wire.records.Parsed": "output",
 }
 """The view of one record, by the record's module and name."""

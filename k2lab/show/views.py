@@ -22,6 +22,7 @@ from k2lab.show.cards import change_cards, finding_card, finding_cards, repaired
 from k2lab.show.earlier import earlier_calls
 from k2lab.show.outputs import output_view
 from k2lab.show.parts import View, escape, joined, line, note, table, text
+from k2lab.show.passages import passage_view
 from k2lab.show.sides import side_by_side, token_table
 from k2lab.show.strip import prompt_strip, token_strip
 from k2lab.show.transcript import answer_view, exchange_view, request_view
@@ -53,6 +54,7 @@ __all__ = [
     "note",
     "output",
     "parser_matrix",
+    "passage_view",
     "prompt_strip",
     "prompt_text",
     "repaired",

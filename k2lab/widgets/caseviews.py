@@ -93,14 +93,13 @@ def case(pair: Pair, result: Result, answered: Answered | None) -> Iterator[View
     if answered is None:
         yield views.answer(exchange.answer, "What came")
     else:
-        yield _beside(
-            joined(
-                _heading("Stored answer"),
-                views.answer(exchange.answer),
-                fault_table(judge(exchange), (), result.failure),
-            ),
-            joined(_heading("Sent again"), _of(answered)),
-        )
+        stored = joined(views.answer(exchange.answer), fault_table(judge(exchange), (), result.failure))
+        yield sent_again_beside(stored, answered)
+
+
+def sent_again_beside(stored: View, answered: Answered) -> View:
+    """The stored answer, and beside it the one that came when it was sent again."""
+    return _beside(joined(_heading("Stored answer"), stored), joined(_heading("Sent again"), _of(answered)))
 
 
 def fault_table(verdict: Verdict | None, history: Sequence[Mapping[str, str]], failure: str | None) -> View:

@@ -58,10 +58,13 @@ class Resend(ipywidgets.VBox):
 
     def offer(self, run: Run, result: Result) -> None:
         """Where the case was sent before, so far as nothing was written yet."""
-        if not self.base_url.value:
-            self.base_url.value = _base_url(str(run.config.get("endpoint", "")))
-        if not self.model.value:
-            self.model.value = one_line(Request.unchecked(result.request).model or run.config.get("model") or "")
+        model = Request.unchecked(result.request).model or run.config.get("model") or ""
+        self.offer_model(str(model), _base_url(str(run.config.get("endpoint", ""))))
+
+    def offer_model(self, model: str, base_url: str = "") -> None:
+        """A case of which no more is known than its model, and perhaps its server."""
+        self.base_url.value = self.base_url.value or base_url
+        self.model.value = self.model.value or one_line(model)
         self.button.disabled = False
 
     def again(self) -> Again:
