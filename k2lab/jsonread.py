@@ -17,6 +17,8 @@ MOST_PARTS = 4_000_000
 """Values in a text, counted by their commas and brackets: each takes up to twenty times its text in memory."""
 
 
+SCALARS = frozenset({str, int, float, bool, type(None)})
+
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a pair that stands for one character in UTF-16: JSON can escape it, and no UTF-8 holds it."""
 
@@ -87,7 +89,7 @@ def lone_surrogate(value: object) -> str | None:
 def _inside(value: object) -> Iterable[object]:
     """The containers in a container."""
     items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return [item for item in items if isinstance(item, Mapping | list | tuple)]
+    return [item for item in items if type(item) not in SCALARS and isinstance(item, Mapping | list | tuple)]
 
 
 def _refused(name: str) -> NoReturn:

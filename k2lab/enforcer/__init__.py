@@ -10,7 +10,16 @@ The built-in ``kimi`` tag of xgrammar leaves IDX open (``\d+``): a model that is
 kept from the tool it wanted can write digits until it is cut off.
 """
 
-from k2lab.enforcer.enforcement import CHOICES, MOST_PERMUTED, Enforcement, ToolLimit, ToolLoss, attach, enforce
+from k2lab.enforcer.enforcement import (
+    CHOICES,
+    MOST_PERMUTED,
+    Enforcement,
+    ToolLimit,
+    ToolLoss,
+    attach,
+    enforce,
+    without_strict,
+)
 from k2lab.enforcer.guard import MARKERS, Guard
 from k2lab.enforcer.options import FORMS, MAX_CALLS, THINKING, Form, Options, Thinking
 
@@ -30,4 +39,5 @@ __all__ = [
     "ToolLoss",
     "attach",
     "enforce",
+    "without_strict",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -95,8 +95,7 @@ class Enforcement:
             )
         kept = {key: value for key, value in request.parameters.items() if key not in CHOICES}
         free = {"tool_choice": "auto"} if request.tools else {}
-        tools = tuple(map(_without_strict, request.tools))
-        return replace(request, tools=tools, parameters={**kept, **free, **self.fields})
+        return replace(request, tools=without_strict(request.tools), parameters={**kept, **free, **self.fields})
 
     def to_json(self) -> dict[str, object]:
         """The tag and the numbers, and each limit and loss."""
@@ -201,11 +200,13 @@ def _rules(
     return rules, losses
 
 
-def _without_strict(tool: Tool) -> Tool:
-    function = function_of(tool)
-    if "strict" not in function:
-        return tool
-    return {**tool, "function": {key: value for key, value in function.items() if key != "strict"}}
+def without_strict(tools: Sequence[Tool]) -> tuple[Tool, ...]:
+    """Tools of which none is ``strict``; one that is not is the same object."""
+    return tuple(tool if "strict" not in function_of(tool) else _loose(tool) for tool in tools)
+
+
+def _loose(tool: Tool) -> Tool:
+    return {**tool, "function": {key: value for key, value in function_of(tool).items() if key != "strict"}}
 
 
 def _check_size(text: str, tools: int, most: int) -> None:

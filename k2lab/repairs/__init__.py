@@ -12,7 +12,7 @@ not at all, is named as a problem. Problems are found in the repaired conversati
 alone, so that a second repair changes nothing and names the same.
 """
 
-from k2lab.repairs.mending import problems, renumber, repair
+from k2lab.repairs.mending import family_of, problems, renumber, repair
 from k2lab.repairs.outputs import repair_output
 from k2lab.repairs.records import Change, Problem, Repaired, RepairedOutput
 
@@ -21,6 +21,7 @@ __all__ = [
     "Problem",
     "Repaired",
     "RepairedOutput",
+    "family_of",
     "problems",
     "renumber",
     "repair",

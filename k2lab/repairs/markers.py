@@ -56,9 +56,17 @@ def problems(messages: Sequence[Message], tools: Sequence[Mapping[str, object]],
             own = message["role"] == "assistant" and path.startswith(("content", "reasoning_content"))
             if own or not family.encodes_apart:
                 yield from _problem(index, f"messages[{index}].{path}", text, own_text if own else added, own=own)
-    if not family.encodes_apart:
+    if not family.encodes_apart and _may_hold(tools, added):
         for path, text in _strings(list(tools), "tools"):
             yield from _problem(None, path, text, added, own=False)
+
+
+def _may_hold(tools: Sequence[Mapping[str, object]], pattern: re.Pattern[str]) -> bool:
+    """Whether a marker can stand in tools, which hardly ever one does: a marker has no letter that JSON escapes."""
+    try:
+        return pattern.search(json.dumps(tools, ensure_ascii=False)) is not None
+    except (TypeError, ValueError, RecursionError):
+        return True
 
 
 def _problem(message: int | None, path: str, text: str, pattern: re.Pattern[str], *, own: bool) -> Iterator[Problem]:

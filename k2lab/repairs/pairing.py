@@ -11,9 +11,12 @@ repaired history pairs again as it did: repairing it twice changes nothing more.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
 
 from k2lab import wire
 from k2lab.chat import Message
@@ -21,6 +24,9 @@ from k2lab.repairs.records import Editor, Problem
 
 NAMING_ID = re.compile(r"(?:functions\.)?(?P<name>[\w.-]+):\d{1,9}")
 """An id that names a tool, such as ``functions.search:3`` or ``search:3``."""
+
+MOST_NAMED = 64
+"""Calls of one id that are looked at, on each side of a result that is out of place: keeps time linear."""
 
 
 @dataclass(eq=False)
@@ -40,6 +46,9 @@ class Call:
         return f"messages[{self.message}].tool_calls[{self.place}]"
 
 
+Index = Mapping[object, list[Call]]
+
+
 @dataclass
 class Pairing:
     """The calls in order, and for each result (by its message index) its call and how it was found."""
@@ -49,15 +58,29 @@ class Pairing:
     runs: dict[int, int]
     """For each result, the calling message whose run of tool messages it stands in."""
 
-    def answer(self, call: Call) -> int | None:
-        """The result that answers a call: the first in its own run, else the first of all."""
-        own = [result for result in call.results if self.runs.get(result) == call.message]
-        return min(own or call.results, default=None)
+    @cached_property
+    def by_message(self) -> Mapping[int, list[Call]]:
+        """The calls of each message."""
+        found: defaultdict[int, list[Call]] = defaultdict(list)
+        for call in self.calls:
+            found[call.message].append(call)
+        return dict(found)
+
+    @cached_property
+    def by_id(self) -> tuple[Index, Index]:
+        """All calls by the ids that they came with, and by those that they get."""
+        return _by(self.calls, "old"), _by(self.calls, "new")
+
+    @cached_property
+    def answers(self) -> Mapping[Call, int | None]:
+        """For each call the result that answers it: the first in its own run, else the first of all."""
+        own = {call: [at for at in call.results if self.runs.get(at) == call.message] for call in self.calls}
+        return {call: min(results or call.results, default=None) for call, results in own.items()}
 
 
-def renumber(editor: Editor) -> None:
+def renumber(editor: Editor, *, growing: bool = False) -> None:
     """Give calls the ids ``functions.NAME:IDX`` counted over the conversation, and results their calls' ids."""
-    made = pair(editor.messages, renumbered=True)
+    made = pair(editor.messages, renumbered=True, growing=growing)
     shared = {old for old, calls in _by(made.calls, "old").items() if len(calls) > 1}
     for call in made.calls:
         if call.old != call.new:
@@ -81,15 +104,20 @@ def _id_finding(call: Call, shared: Collection[object]) -> str:
     return "repeated_call_id" if call.old in shared else "call_id_out_of_count"
 
 
-def pair(messages: Sequence[Message], *, renumbered: bool) -> Pairing:
-    """Pair results with calls; without ``renumbered`` calls keep their ids, and an id alone pairs."""
+def pair(messages: Sequence[Message], *, renumbered: bool, growing: bool = False) -> Pairing:
+    """Pair results with calls; without ``renumbered`` calls keep their ids, and an id alone pairs.
+
+    ``growing``: each run of results is paired by what stands up to its end, so
+    that what comes later in a conversation pairs no earlier result otherwise.
+    """
     calls = list(_calls(messages, renumbered))
     results = [index for index, message in enumerate(messages) if message["role"] == "tool"]
     made = Pairing(calls, dict.fromkeys(results), dict(_runs(messages)))
-    _by_id_in_run(made, messages)
-    _by_id_anywhere(made, messages)
-    if renumbered:
-        _left_over(made, messages)
+    for group in _by_run(made) if growing else [results]:
+        _by_id_in_run(made, messages, group)
+        _by_id_anywhere(made, messages, group, ahead=not growing)
+        if renumbered:
+            _left_over(made, messages, group)
     return made
 
 
@@ -128,9 +156,6 @@ def _runs(messages: Iterable[Message]) -> Iterator[tuple[int, int]]:
             yield index, caller
 
 
-Index = Mapping[object, list[Call]]
-
-
 def _by(calls: Iterable[Call], which: str) -> Index:
     index: dict[object, list[Call]] = defaultdict(list)
     for call in calls:
@@ -140,42 +165,48 @@ def _by(calls: Iterable[Call], which: str) -> Index:
     return index
 
 
-def _by_message(calls: Iterable[Call]) -> defaultdict[int, list[Call]]:
-    found: defaultdict[int, list[Call]] = defaultdict(list)
-    for call in calls:
-        found[call.message].append(call)
-    return found
-
-
 def _take(made: Pairing, result: int, call: Call, how: str) -> None:
     made.found[result] = (call, how)
     call.results.append(result)
 
 
-def _by_id_in_run(made: Pairing, messages: Sequence[Message]) -> None:
+def _by_run(made: Pairing) -> Iterator[list[int]]:
+    """The results of each run together, and each of no run by itself, in order."""
+    for _, group in groupby(made.found, key=lambda result: made.runs.get(result, -result - 1)):
+        yield list(group)
+
+
+def _by_id_in_run(made: Pairing, messages: Sequence[Message], group: Sequence[int]) -> None:
     """Results that name a call of the message before them: the first of that id without a result, else the last."""
-    indexes = {caller: (_by(calls, "old"), _by(calls, "new")) for caller, calls in _by_message(made.calls).items()}
-    for result, caller in made.runs.items():
-        for index in indexes[caller]:
+    callers = dict.fromkeys(made.runs[result] for result in group if result in made.runs)
+    meant = {caller: made.by_message[caller] for caller in callers}
+    indexes = {caller: (_by(calls, "old"), _by(calls, "new")) for caller, calls in meant.items()}
+    for result in group:
+        for index in indexes.get(made.runs.get(result, -1), ()):
             named = index.get(_id(messages[result]), ())
             if named:
                 _take(made, result, next((c for c in named if not c.results), named[-1]), "follows its call")
                 break
 
 
-def _by_id_anywhere(made: Pairing, messages: Sequence[Message]) -> None:
+def _by_id_anywhere(made: Pairing, messages: Sequence[Message], group: Sequence[int], *, ahead: bool) -> None:
     """Results that name a call of another message: best an earlier one without a result, the latest of them."""
-    indexes = (_by(made.calls, "old"), _by(made.calls, "new"))
-    for result, target in made.found.items():
-        if target:
+    for result in group:
+        if made.found[result]:
             continue
-        named = [call for index in indexes for call in reversed(index.get(_id(messages[result]), ()))]
-        earlier = [call for call in named if call.message < result]
+        named = [_around(index.get(_id(messages[result]), ()), result) for index in made.by_id]
+        earlier = [call for before, _ in named for call in reversed(before)]
         open_ones = [call for call in earlier if not call.results]
-        later = [call for call in reversed(named) if call.message > result and not call.results]
+        later = [call for _, behind in reversed(named) for call in behind if ahead and not call.results]
         for call in (*_first_places(open_ones), *later, *earlier):
             _take(made, result, call, "follows its call")
             break
+
+
+def _around(named: Sequence[Call], result: int) -> tuple[Sequence[Call], Sequence[Call]]:
+    """Of the calls of one id those that stand before a result, and those behind it: the nearest."""
+    at = bisect_left(named, result, key=lambda call: call.message)
+    return named[max(0, at - MOST_NAMED) : at], named[at : at + MOST_NAMED]
 
 
 def _first_places(calls: Sequence[Call]) -> list[Call]:
@@ -183,15 +214,15 @@ def _first_places(calls: Sequence[Call]) -> list[Call]:
     return sorted((call for call in calls if call.message == calls[0].message), key=lambda call: call.place)
 
 
-def _left_over(made: Pairing, messages: Sequence[Message]) -> None:
+def _left_over(made: Pairing, messages: Sequence[Message], group: Sequence[int]) -> None:
     """In each run, pair by name and then by order, where as many results as calls are left."""
     results: dict[int, list[int]] = defaultdict(list)
-    for result, caller in made.runs.items():
-        if not made.found[result]:
-            results[caller].append(result)
-    calls = _by_message(call for call in made.calls if not call.results)
+    for result in group:
+        if result in made.runs and not made.found[result]:
+            results[made.runs[result]].append(result)
     for caller, left in results.items():
-        _left_over_in_run(made, calls[caller], {result: _name(messages[result]) for result in left})
+        calls = [call for call in made.by_message[caller] if not call.results]
+        _left_over_in_run(made, calls, {result: _name(messages[result]) for result in left})
 
 
 def _left_over_in_run(made: Pairing, calls: list[Call], names: Mapping[int, str | None]) -> None:
@@ -259,8 +290,8 @@ def _fault(made: Pairing, messages: Sequence[Message], result: int, call: Call |
         which = f"nothing says which call {named} answers, of {', '.join(left)}"
         fix = "give it the id of its call, or take it out"
         return which if left else f"no call is left that {named} could answer", fix, "result_without_call"
-    if made.answer(call) != result:
-        fix = f"keep one of it and messages[{made.answer(call)}]"
+    if made.answers[call] != result:
+        fix = f"keep one of it and messages[{made.answers[call]}]"
         return f"a second result for the call {call.path}", fix, "second_result"
     if made.runs.get(result) == call.message:
         return None
