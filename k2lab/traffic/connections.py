@@ -45,6 +45,12 @@ class Connection(web.RequestHandler):
         line = "this is no HTTP/1.1 request that can be passed on: its head is malformed, ambiguous or too long"
         return refuse(Downstream(request, Limits(), Room(0)), Refused(400, "bad_request", line))
 
+    def finish(self) -> None:
+        """Take no other request: end now where none is open, else after its answer."""
+        self.close()
+        if not self._request_in_progress and self.transport is not None:
+            self.transport.close()
+
     def log_exception(self, *args: object, **kw: object) -> None:
         """For whoever looks for a fault alone."""
         _log.debug("connection", exc_info=True)
@@ -73,6 +79,12 @@ class Connections(web.Server):
             auto_decompress=False,
             logger=_log,
         )
+
+    def finish(self) -> None:
+        """Have every connection end after the answer that is open on it."""
+        for connection in self.connections:
+            if isinstance(connection, Connection):
+                connection.finish()
 
     def drop(self) -> None:
         """Cut off every connection now."""

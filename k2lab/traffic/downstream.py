@@ -18,6 +18,9 @@ from k2lab.traffic.own_errors import Refused
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: what is not sent yet is dropped, and the peer sees a reset."""
 
+CLOSING = frozenset((400, 408, 413, 417, 501))
+"""After an error of these kinds nothing that follows on the connection is read: it might be a part of the request."""
+
 
 class Sent(web.StreamResponse):
     """Tells aiohttp that an answer has been written, and whether the connection takes another request."""
@@ -99,6 +102,10 @@ class Downstream:
             head.append(b"connection: keep-alive\r\n")
         head.append(b"\r\n")
         self._head = b"".join(head)
+
+    def close_after(self) -> None:
+        """Take no other request on this connection."""
+        self._stays = False
 
     def flush(self) -> None:
         """Write the head, where it is not yet."""
@@ -205,6 +212,8 @@ class Downstream:
 def refuse(client: Downstream, refused: Refused) -> web.StreamResponse:
     """Give the proxy's own error; raises ``ConnectionError`` where the client has left."""
     ours = {"content-type": "application/json", **refused.headers}
+    if refused.status in CLOSING:
+        client.close_after()
     return client.answer(backward(refused.status, None, (), ours), refused.body())
 
 

@@ -35,7 +35,6 @@ def onward(headers: CIMultiDictProxy[str], via: str) -> CIMultiDict[str]:
     from multidict import CIMultiDict
 
     passed = CIMultiDict(headers)
-    _check_coding(headers.get("transfer-encoding"))
     named = headers.getall("connection", ())
     for name in (*HOP, *ANEW, KEY_HEADER):
         passed.popall(name, None)
@@ -81,7 +80,9 @@ def _named(raw: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
             yield from (part.strip().lower() for part in value.split(b","))
 
 
-def _check_coding(coding: str | None) -> None:
+def check_coding(headers: CIMultiDictProxy[str]) -> None:
+    """Raise :class:`Refused` for a body whose transfer coding would have to be undone."""
+    coding = headers.get("transfer-encoding")
     if coding is not None and coding.strip().lower() != "chunked":
         raise Refused(
             501, "bad_framing", "a transfer-encoding other than chunked is not passed on: send the body as it is"

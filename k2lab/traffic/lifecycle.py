@@ -193,7 +193,7 @@ async def _listening(proxy: Proxy, main: socket.socket, cut: asyncio.Event) -> A
         yield
     finally:
         server.close()
-        connections.pre_shutdown()
+        connections.finish()
         await _finished(proxy, cut)
         proxy.stopping = True
         connections.drop()

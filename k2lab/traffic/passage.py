@@ -98,7 +98,7 @@ class Passage:
         except _BrokenError as error:
             return self._broke(error.ended)
         finally:
-            response.close()
+            proxy.upstream.leave(response)
 
     async def _guard(self, headers: CIMultiDict[str]) -> None:
         """Ask the guard for a turn; raises :class:`Refused` where it refuses, or fails and may not be passed by."""

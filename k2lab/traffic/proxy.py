@@ -13,7 +13,7 @@ from k2lab.traffic.accesslog import AccessLog
 from k2lab.traffic.admission import Admission
 from k2lab.traffic.downstream import Downstream, refuse
 from k2lab.traffic.exchanges import Passed
-from k2lab.traffic.heads import backward, loops
+from k2lab.traffic.heads import backward, check_coding, loops
 from k2lab.traffic.limits import Limits, Room
 from k2lab.traffic.metrics import Metrics, Recorded
 from k2lab.traffic.own_errors import Refused
@@ -129,6 +129,7 @@ class Proxy:
         if headers.get("upgrade", "").strip().lower() == "websocket":
             line = f"websockets are not passed on: connect to {self.upstream.url} itself"
             raise Refused(501, "no_websocket", line)
+        check_coding(headers)
         if loops(headers, self.upstream.name):
             raise Refused(
                 508,

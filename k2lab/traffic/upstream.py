@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import io
 import os
 import secrets
+import weakref
 from collections.abc import Callable
 from types import TracebackType
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -41,6 +46,8 @@ class Upstream:
         self.name = f"k2lab-{secrets.token_hex(6)}"
         self._limits = limits
         self._session: aiohttp.ClientSession
+        self._reading: dict[BaseProtocol, aiohttp.StreamReader] = {}
+        self._watched: weakref.WeakSet[BaseProtocol] = weakref.WeakSet()
 
     async def __aenter__(self) -> Upstream:
         limits = self._limits
@@ -86,7 +93,33 @@ class Upstream:
         if (connection := response.connection) is not None and (protocol := connection.protocol) is not None:
             protocol.read_timeout = self._limits.between_s
             protocol.start_timeout()
+            if not response.content.is_eof():
+                self._watch(protocol, response.content)
         return response
+
+    def leave(self, response: aiohttp.ClientResponse) -> None:
+        """Be done with an answer: one that was not read to its end ends with its connection."""
+        if self._reading and (connection := response.connection) is not None:
+            self._reading.pop(connection.protocol, None)  # type: ignore[arg-type]
+        response.close()
+
+    def _watch(self, protocol: ResponseHandler, content: aiohttp.StreamReader) -> None:
+        """Have the reader of an answer told when its connection ends.
+
+        aiohttp 3.14 does not do that where it ends since a chunk is malformed,
+        and whoever reads the answer waits for ever.
+        """
+        self._reading[protocol] = content
+        if protocol not in self._watched and (closed := protocol.closed) is not None:
+            self._watched.add(protocol)
+            closed.add_done_callback(functools.partial(self._lost, weakref.ref(protocol)))
+
+    def _lost(self, watched: weakref.ref[BaseProtocol], closed: asyncio.Future[None]) -> None:
+        _ = closed.cancelled() or closed.exception()
+        protocol = watched()
+        content = self._reading.pop(protocol, None) if protocol is not None else None
+        if content is not None and not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError())
 
     def refused(self, error: Exception) -> Refused:
         """What a failure on the way to the upstream is to the client: 502, or 504 where time is over."""

@@ -25,7 +25,7 @@ class Message:
     raw: bytes
     whole: bool
     parts: list[bytes] = field(default_factory=list)
-    """The chunks of a chunked body."""
+    """The body as it was read: chunk by chunk where it was chunked."""
 
     @property
     def status(self) -> int:
@@ -76,23 +76,34 @@ class Reader:
         length, coding = message.one("content-length"), message.one("transfer-encoding")
         assert length is None or coding is None, "a message with two lengths"
         bare = answers == "HEAD" or (answers and message.status in (204, 304))
-        if coding is not None and not bare:
-            while size := int((await self._line()).split(b";")[0], 16):
-                message.parts.append(await self._some(size))
-                message.body += message.parts[-1]
-                assert await self._line() == b""
-            while await self._line():
-                pass
-        elif length is not None and not bare:
-            message.body = b""
-            while len(message.body) < int(length):
-                message.body += await self._some(int(length) - len(message.body), least=1)
-        elif answers and not bare:
-            with contextlib.suppress(_Ended):
-                while True:
-                    message.body += await self._some(1 << 16, least=1)
-            if self.was_reset:
-                raise _Ended
+        try:
+            if coding is not None and not bare:
+                await self._chunks(message.parts)
+            elif length is not None and not bare:
+                await self._counted(message.parts, int(length))
+            elif answers and not bare:
+                await self._endless(message.parts)
+        finally:
+            message.body = b"".join(message.parts)
+
+    async def _chunks(self, parts: list[bytes]) -> None:
+        while size := int((await self._line()).split(b";")[0], 16):
+            parts.append(await self._some(size))
+            assert await self._line() == b""
+        while await self._line():
+            pass
+
+    async def _counted(self, parts: list[bytes], left: int) -> None:
+        while left:
+            parts.append(await self._some(left, least=1))
+            left -= len(parts[-1])
+
+    async def _endless(self, parts: list[bytes]) -> None:
+        with contextlib.suppress(_Ended):
+            while True:
+                parts.append(await self._some(1 << 16, least=1))
+        if self.was_reset:
+            raise _Ended
 
     async def _line(self) -> bytes:
         return (await self._read(self.reader.readuntil(b"\r\n"))).removesuffix(b"\r\n")
@@ -116,7 +127,8 @@ class Reader:
 
 
 Step = bytes | float | str
-"""Bytes to write, seconds to wait, or what to do with the connection: ``close``, ``reset``, ``stall``."""
+"""Bytes to write, seconds to wait, ``go`` to wait for that event, or what becomes of the connection: ``close``,
+``reset``, or ``stall`` until the other side leaves."""
 
 
 @dataclass(kw_only=True)
@@ -130,6 +142,7 @@ class Scripted:
     connections: int = 0
     written: int = 0
     stalled: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open += 1
@@ -154,9 +167,11 @@ class Scripted:
             self.written += len(step)
         elif isinstance(step, float):
             await asyncio.sleep(step)
+        elif step == "go":
+            await asyncio.wait_for(self.go.wait(), 20)
         elif step == "stall":
             self.stalled.set()
-            await reader.read()  # until the other side leaves
+            await reader.read()
             return False
         elif step == "reset":
             sock = writer.get_extra_info("socket")
