@@ -1,0 +1,49 @@
+"""A proxy that a cell starts: it passes on, and it ends with the block."""
+
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from k2lab.errors import EngineError
+from k2lab.nano import agent
+from k2lab.notebook.proxied import proxied
+from k2lab.server.endpoint import Endpoint
+from tests.conftest import ROOT
+from tests.helpers.oracle import oracle
+
+
+def listening_for(port):
+    return [c for c in psutil.net_connections("tcp") if c.laddr.port == port and c.status == psutil.CONN_LISTEN]
+
+
+@pytest.mark.slow
+def test_an_agent_is_answered_through_it_and_it_ends_with_the_block_and_with_its_parent():
+    with oracle() as server:
+        with proxied(Endpoint(server.url)) as through:
+            assert through.base_url != server.url and through.model == "k2-nano"
+            sessions = agent.run_sessions(through, sessions=2, asks_each=2, stream=True)
+            port = int(through.base_url.split(":")[2].split("/")[0])
+            assert listening_for(port)
+        assert str(agent.answered(sessions)).startswith("4 of 4") and not listening_for(port)
+        code = (
+            "import os; from k2lab.server.endpoint import Endpoint; from k2lab.notebook.proxied import proxied\n"
+            f"with proxied(Endpoint({server.url!r})) as it: print(it.base_url, flush=True); os.kill(os.getpid(), 9)"
+        )
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        told = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    port = int(told.stdout.split(":")[2].split("/")[0])
+    end = time.monotonic() + 30
+    while listening_for(port) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not listening_for(port)
+
+
+@pytest.mark.slow
+def test_one_that_does_not_start_says_why():
+    with oracle() as server, pytest.raises(EngineError, match="No such option .--no-such"):  # noqa: SIM117
+        with proxied(Endpoint(server.url), "--no-such"):
+            pass
