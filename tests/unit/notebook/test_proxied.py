@@ -44,6 +44,6 @@ def test_an_agent_is_answered_through_it_and_it_ends_with_the_block_and_with_its
 
 @pytest.mark.slow
 def test_one_that_does_not_start_says_why():
-    with oracle() as server, pytest.raises(EngineError, match="No such option .--no-such"):  # noqa: SIM117
+    with oracle() as server, pytest.raises(EngineError, match=r"No such option .--no-such"):  # noqa: SIM117
         with proxied(Endpoint(server.url), "--no-such"):
             pass
