@@ -10,7 +10,7 @@ import pytest
 
 from k2lab.errors import EngineError
 from k2lab.nano import agent
-from k2lab.notebook.proxied import proxied
+from k2lab.notebook.proxying import proxied
 from k2lab.server.endpoint import Endpoint
 from tests.conftest import ROOT
 from tests.helpers.oracle import oracle
@@ -30,7 +30,7 @@ def test_an_agent_is_answered_through_it_and_it_ends_with_the_block_and_with_its
             assert listening_for(port)
         assert str(agent.answered(sessions)).startswith("4 of 4") and not listening_for(port)
         code = (
-            "import os; from k2lab.server.endpoint import Endpoint; from k2lab.notebook.proxied import proxied\n"
+            "import os; from k2lab.server.endpoint import Endpoint; from k2lab.notebook.proxying import proxied\n"
             f"with proxied(Endpoint({server.url!r})) as it: print(it.base_url, flush=True); os.kill(os.getpid(), 9)"
         )
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
