@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE # or each of the hundred processes that tests s
 MINUTES ?= 10
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: setup engines report report-full lab test test-long quick fuzz check bench-speed enforce-speed start-speed nano lock docs pages picture screens publish-reports clean
+.PHONY: setup engines report report-full lab test test-long quick fuzz check bench-speed enforce-speed proxy-speed start-speed nano lock docs pages picture screens publish-reports clean
 
 setup: $(VENV)/.done ## the notebook environment: no torch, no vllm
 
@@ -53,6 +53,9 @@ bench-speed: setup ## requests a second beside other clients; K2VV=PATH adds a c
 
 enforce-speed: engines ## the pinned tag against the same server without it, in turns
 	$(BIN)/python -m benchmarks.enforcer_speed
+
+proxy-speed: setup ## k2lab proxy beside nginx, a bare pass-through and LITELLM=PATH, before one stub
+	$(BIN)/python -m benchmarks.proxy_speed $(if $(LITELLM),--litellm $(LITELLM))
 
 start-speed: engines ## what a start of vLLM costs, alone and forked from a process that has imported it
 	$(BIN)/python -m benchmarks.start_speed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from k2lab.errors import InputError
 if TYPE_CHECKING:
     from k2lab.traffic.lifecycle import Running
     from k2lab.traffic.limits import Limits
+    from k2lab.traffic.turns import Guard
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 SECONDS = click.FloatRange(min=0, min_open=True)
@@ -36,6 +37,8 @@ class Size(click.ParamType[int]):
 
 
 SIZE = Size()
+PINNING = {"unheld": "pass", "form": "vllm", "reasoning": "parsed", "max_calls": None, "max_string": None}
+"""Options of ``--enforce pinned``, and what they are where they are not given."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +64,21 @@ class Bounds:
     max_recorded: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Guarding:
+    """What is changed of requests and answers."""
+
+    repair: str | None
+    enforce: str
+    unheld: str
+    form: str
+    reasoning: str
+    max_calls: int | None
+    max_string: int | None
+    salvage: bool
+    family: str | None
+
+
 @click.command(name="proxy")
 @click.option("--upstream", required=True, metavar="URL", help="The server, such as http://127.0.0.1:8000/v1.")
 @click.option("--listen", default="127.0.0.1:8001", show_default=True, metavar="HOST:PORT",
@@ -71,6 +89,23 @@ class Bounds:
               help="The proxy's own key: sent as x-k2lab-key beside the upstream's key, or in its place.")  # fmt: skip
 @click.option("--upstream-key-file", type=FILE, default=None,
               help="The upstream's key, for clients that send none of their own.")  # fmt: skip
+@click.option("--repair", type=click.Choice(["ids", "history"]), default=None,
+              help="Mend the history of each request: its ids alone, or all that `k2lab repair` mends.")  # fmt: skip
+@click.option("--enforce", type=click.Choice(["off", "pinned"]), default="off", show_default=True,
+              help="pinned: send k2lab's grammar along, which holds an answer to its tools.")  # fmt: skip
+@click.option("--unheld", type=click.Choice(["pass", "refuse", "loosen"]), default="pass", show_default=True,
+              help="What becomes of a request that no grammar can hold, when pinned.")  # fmt: skip
+@click.option("--form", type=click.Choice(["vllm", "vllm-0.11", "sglang", "tensorrt-llm"]), default="vllm",
+              show_default=True, help="The server that takes the grammar, when pinned.")  # fmt: skip
+@click.option("--reasoning", type=click.Choice(["parsed", "plain"]), default="parsed", show_default=True,
+              help="Whether the server runs a reasoning parser, when pinned.")  # fmt: skip
+@click.option("--max-calls", type=click.IntRange(min=1), default=None,
+              help="Calls that an answer may make, when pinned; by default 8.")  # fmt: skip
+@click.option("--max-string", type=click.IntRange(min=1), default=None,
+              help="Characters of a string without a bound in its schema, when pinned.")  # fmt: skip
+@click.option("--salvage", is_flag=True,
+              help="Make a call of one that leaked into the text, where it is closed, declared and valid.")  # fmt: skip
+@click.option("--family", default=None, help="K2, K2-Thinking, K2.5 ... where the model's name does not say it.")
 @click.option("--connect-timeout", type=SECONDS, default=5.0, show_default=True, help="Seconds for a connection.")
 @click.option("--first-timeout", type=SECONDS, default=600.0, show_default=True,
               help="Seconds until the upstream begins to answer.")  # fmt: skip
@@ -84,11 +119,14 @@ class Bounds:
 @click.option("--max-recorded", type=SIZE, default="8M", show_default=True,
               help="The most of a request or an answer that is recorded.")  # fmt: skip
 @as_record("places", Places)
+@as_record("guarding", Guarding)
 @as_record("bounds", Bounds)
-def proxy_command(upstream: str, places: Places, bounds: Bounds) -> None:
-    """Stand in front of a server: pass everything on as it is, and count it.
+def proxy_command(upstream: str, places: Places, guarding: Guarding, bounds: Bounds) -> None:
+    """Stand in front of a server: pass everything on, repair, hold, record and count it.
 
-    Without options no byte of a body is changed, streamed or not. Metrics for Prometheus are at /k2lab/metrics.
+    Without options no byte of a body is changed, streamed or not. What the guard changes of /v1/chat/completions,
+    /v1/responses and /v1/messages stands in headers of the answer, x-k2lab-..., and in the record. Metrics for
+    Prometheus are at /k2lab/metrics, the health at /k2lab/healthz.
 
     SIGTERM and Ctrl-C let open answers finish; a second one cuts them off.
     """
@@ -101,14 +139,28 @@ def proxy_command(upstream: str, places: Places, bounds: Bounds) -> None:
         key=_key(places.key_file),
         upstream_key=_key(places.upstream_key_file),
         limits=_limits(bounds),
+        fails_closed=guarding.unheld == "refuse",
     )
-    status = lifecycle.run(setting, told=_tell)
+    status = lifecycle.run(setting, guard=_guard(guarding), told=_tell)
     if status:
         raise click.exceptions.Exit(status)
 
 
 def _tell(running: Running) -> None:
     note(f"{running.url} passes on to {running.proxy.upstream.url}; metrics: {running.status_url}/metrics")
+
+
+def _guard(guarding: Guarding) -> Guard | None:
+    """The guard; ``None`` where it would change nothing. What belongs to an option that was not given is refused."""
+    from k2lab.traffic.guard import GuardOptions, guard_of
+
+    given = {name: value for name, value in asdict(guarding).items() if value is not None}
+    if guarding.enforce != "pinned":
+        for name, usual in PINNING.items():
+            if given.pop(name, usual) != usual:
+                raise InputError(f"--{name.replace('_', '-')} belongs to --enforce pinned")
+    options = GuardOptions(**given)
+    return guard_of(options) if options.changes else None
 
 
 def _key(path: Path | None) -> str:

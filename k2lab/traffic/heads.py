@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, AnyStr
 
 from k2lab.traffic.own_errors import Refused, reason_of
 
@@ -17,11 +17,12 @@ HOP = (
 )  # fmt: skip
 """Headers of one connection (RFC 9110, 7.6.1; RFC 9112, 9.6)."""
 
-HOP_BYTES = frozenset(name.encode() for name in HOP)
 ANEW = ("content-length", "host", "expect")
 """Of a request: made anew for the upstream, or answered here."""
 
 KEY_HEADER = "x-k2lab-key"
+DROPPED = frozenset((*HOP, *ANEW, KEY_HEADER))
+DROPPED_BACK = frozenset(name.encode() for name in (*HOP, "content-length"))
 VIA = "via"
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 EMPTY_STATUS = frozenset((204, 304))
@@ -34,15 +35,12 @@ def onward(headers: CIMultiDictProxy[str], via: str) -> CIMultiDict[str]:
     """
     from multidict import CIMultiDict
 
-    passed = CIMultiDict(headers)
-    named = headers.getall("connection", ())
-    for name in (*HOP, *ANEW, KEY_HEADER):
-        passed.popall(name, None)
-    for value in named:
-        for name in value.split(","):
-            passed.popall(name.strip(), None)
+    dropped = DROPPED
+    if "connection" in headers:
+        dropped = dropped.union(*map(_parts, headers.getall("connection")))
+    passed = CIMultiDict([pair for pair in headers.items() if pair[0].lower() not in dropped])
     _check_text(passed)
-    passed[VIA] = ", ".join([*passed.getall(VIA, ()), f"1.1 {via}"])
+    passed[VIA] = ", ".join([*passed.getall(VIA), f"1.1 {via}"]) if VIA in passed else f"1.1 {via}"
     return passed
 
 
@@ -55,10 +53,11 @@ def backward(
     """
     phrase = (reason_of(status) if reason is None else reason).encode("utf-8", "surrogateescape")
     yield b"HTTP/1.1 %d %b\r\n" % (status, b"" if CONTROL.search(phrase) else phrase)
-    raw = tuple(raw)
-    left_out = {*HOP_BYTES, b"content-length", *(name.encode() for name in ours), *_named(raw)}
-    for name, value in raw:
-        if name.lower() not in left_out:
+    lines = [(name.lower(), name, value) for name, value in raw]
+    left_out = DROPPED_BACK.union((name.encode() for name in ours), *(
+        _parts(value) for low, _, value in lines if low == b"connection"))  # fmt: skip
+    for low, name, value in lines:
+        if low not in left_out:
             if CONTROL.search(value) or CONTROL.search(name):
                 raise Refused(502, "upstream_garbage",
                               "the upstream answered with a header that is none: look into its log",
@@ -73,11 +72,10 @@ def loops(headers: CIMultiDictProxy[str], via: str) -> bool:
     return VIA in headers and any(via in value for value in headers.getall(VIA))
 
 
-def _named(raw: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
-    """The headers that ``Connection`` names as belonging to it."""
-    for name, value in raw:
-        if name.lower() == b"connection":
-            yield from (part.strip().lower() for part in value.split(b","))
+def _parts(value: AnyStr) -> list[AnyStr]:
+    """The headers that a value of ``Connection`` names as belonging to it, in small letters."""
+    comma = "," if isinstance(value, str) else b","
+    return [part.strip().lower() for part in value.split(comma)]
 
 
 def check_coding(headers: CIMultiDictProxy[str]) -> None:

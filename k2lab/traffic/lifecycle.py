@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import logging
 import signal
@@ -156,6 +157,8 @@ async def _run(
     setting: Setting, guard: Guard | None, recorder: Recorder | None, told: Callable[[Running], None]
 ) -> int:
     signals = _Signals()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)  # a request makes hundreds of objects and no cycles to speak of
     try:
         async with serving(setting, guard=guard, recorder=recorder, cut=signals.cut) as running:
             told(running)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from k2lab.traffic.proxy import Proxy
     from k2lab.traffic.turns import AnswerStream, Turn
 
-GUARD_HEADER = "x-k2lab-guard"
-"""What the proxy says where the guard could not look: ``failed``, or that it could not read an encoding."""
+UNREAD = "x-k2lab-unread"
+"""Why the guard did not look, where it should have."""
 
 GARBAGE = (aiohttp.ClientError, http_exceptions.HttpProcessingError, OSError)
 _numbers = iter(range(1 << 62))
@@ -105,7 +105,7 @@ class Passage:
         assert self._proxy.guard is not None
         encoding = headers.get("content-encoding", "identity")
         if encoding.strip().lower() != "identity":
-            self._unread = f"did not look: content-encoding {encoding}"[:80]
+            self._unread = f"content-encoding {encoding}"[:80]
             return
         given = (self._path, headers.get("content-type", ""), self._body)
         try:
@@ -126,7 +126,7 @@ class Passage:
         self._proxy.metrics.guard_failed()
         if self._proxy.fails_closed:
             raise Refused(500, "guard_fault", "the guard failed at this request: look into the proxy's log") from None
-        self._unread = "failed"
+        self._unread = "the guard failed"
 
     async def _forward(self, response: aiohttp.ClientResponse) -> web.StreamResponse:
         """Give the upstream's answer, however it comes."""
@@ -142,7 +142,7 @@ class Passage:
             return await self._plain(response, length)
         encoding = headers.get("content-encoding", "identity")
         if encoding.strip().lower() != "identity":
-            self._unread = f"did not look: content-encoding {encoding}"[:80]
+            self._unread = f"content-encoding {encoding}"[:80]
             return await self._plain(response, length)
         if headers.get("content-type", "").lower().startswith("text/event-stream"):
             return await self._streamed(response, self._turn)
@@ -157,7 +157,7 @@ class Passage:
         lost = broken(response)
         streams = length is None
         if streams:
-            self._proxy.metrics.open_streams.inc()
+            self._proxy.metrics.open_streams += 1
         try:
             while chunk := await self._read(content):
                 if kept is not None:
@@ -171,7 +171,7 @@ class Passage:
                     await client.drain()
         finally:
             if streams:
-                self._proxy.metrics.open_streams.dec()
+                self._proxy.metrics.open_streams -= 1
         if left or lost():
             raise _BrokenError("upstream_broke")
         return await self._end(b"")
@@ -184,7 +184,7 @@ class Passage:
         if self._answer is not None:
             self._given = Kept(self._proxy.limits.recorded_bytes)
         lost = broken(response)
-        self._proxy.metrics.open_streams.inc()
+        self._proxy.metrics.open_streams += 1
         try:
             while chunk := await self._read(response.content):
                 if self._answer is not None:
@@ -196,7 +196,7 @@ class Passage:
             await self._give(stream.end())
             raise
         finally:
-            self._proxy.metrics.open_streams.dec()
+            self._proxy.metrics.open_streams -= 1
         return await self._end_given(stream)
 
     async def _end_given(self, stream: AnswerStream) -> web.StreamResponse:
@@ -261,7 +261,7 @@ class Passage:
     async def _too_large(
         self, response: aiohttp.ClientResponse, length: int | None, parts: list[bytes]
     ) -> web.StreamResponse:
-        self._unread = f"did not look: more than {self._proxy.limits.answer_bytes} bytes"
+        self._unread = f"more than {self._proxy.limits.answer_bytes} bytes"
         self._client.begin(self._lines(response), length)
         self._client.write(b"".join(parts))
         parts.clear()
@@ -309,7 +309,7 @@ class Passage:
     def _lines(self, response: aiohttp.ClientResponse) -> list[bytes]:
         ours: Mapping[str, str] = {} if self._turn is None else self._turn.headers
         if self._unread:
-            ours = {**ours, GUARD_HEADER: self._unread}
+            ours = {**ours, UNREAD: self._unread}
         return [*backward(response.status, response.reason, response.raw_headers, ours)]
 
     async def _end(self, last: bytes) -> web.StreamResponse:

@@ -113,11 +113,11 @@ class Proxy:
 
     def _begin(self) -> None:
         self.open += 1
-        self.metrics.open_requests.inc()
+        self.metrics.open_requests += 1
 
     def _end(self) -> None:
         self.open -= 1
-        self.metrics.open_requests.dec()
+        self.metrics.open_requests -= 1
         if not self.open:
             self._idle.set()
 

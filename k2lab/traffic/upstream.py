@@ -8,7 +8,7 @@ import io
 import os
 import secrets
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from urllib.parse import urlsplit
 
@@ -29,8 +29,15 @@ READ_BYTES = 32 << 10
 LARGE_BYTES = 1 << 20
 """A body above that is sent in parts, so that the other exchanges go on."""
 
-AUTO = ("accept", "accept-encoding", "user-agent", "content-type")
-"""Headers that aiohttp would add where a client sent none."""
+AUTO = CIMultiDict[None]({"content-type": None})
+"""What aiohttp would add where a client sent none, besides those headers that :class:`_Asked` leaves out."""
+
+
+class _Asked(aiohttp.ClientRequest):
+    """A request with the headers of the client and none of the library's."""
+
+    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
+        self._skip_auto_headers = AUTO
 
 
 class Upstream:
@@ -55,7 +62,7 @@ class Upstream:
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            skip_auto_headers=AUTO,
+            request_class=_Asked,
             timeout=aiohttp.ClientTimeout(
                 total=None, connect=limits.connect_s, sock_connect=limits.connect_s, sock_read=limits.first_s
             ),
@@ -90,11 +97,8 @@ class Upstream:
             raise Refused(502, "upstream_garbage",
                           f"{self.url} answered in a way that was not asked for: look into its log",
                           ended="upstream_broke")  # fmt: skip
-        if (connection := response.connection) is not None and (protocol := connection.protocol) is not None:
-            protocol.read_timeout = self._limits.between_s
-            protocol.start_timeout()
-            if not response.content.is_eof():
-                self._watch(protocol, response.content)
+        if not response.content.is_eof():
+            self._await_rest(response)
         return response
 
     def leave(self, response: aiohttp.ClientResponse) -> None:
@@ -102,6 +106,14 @@ class Upstream:
         if self._reading and (connection := response.connection) is not None:
             self._reading.pop(connection.protocol, None)  # type: ignore[arg-type]
         response.close()
+
+    def _await_rest(self, response: aiohttp.ClientResponse) -> None:
+        connection = response.connection
+        protocol = connection.protocol if connection is not None else None
+        if protocol is not None:
+            protocol.read_timeout = self._limits.between_s
+            protocol.start_timeout()
+            self._watch(protocol, response.content)
 
     def _watch(self, protocol: ResponseHandler, content: aiohttp.StreamReader) -> None:
         """Have the reader of an answer told when its connection ends.

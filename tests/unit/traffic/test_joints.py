@@ -173,10 +173,10 @@ def test_an_encoding_that_the_guard_cannot_read_passes_and_says_so():
     ask = post("/v1/chat/completions", zipped, JSON, "content-encoding: gzip")
     (seen,), got, _ = through(answer(b"abc"), ask=ask, guard=UpperGuard(), recorder=recorder)
     assert seen.body == zipped and got.body == b"abc"
-    assert got.one("x-k2lab-guard") == b"did not look: content-encoding gzip"
+    assert got.one("x-k2lab-unread") == b"content-encoding gzip"
     assert recorder.passed[0].request == b'{"n": 1}' and recorder.passed[0].sent is None
     _, got, _ = through(answer(b"abc", "content-encoding: br"), guard=UpperGuard(), recorder=recorder)
-    assert got.body == b"abc" and got.one("x-k2lab-guard") == b"did not look: content-encoding br"
+    assert got.body == b"abc" and got.one("x-k2lab-unread") == b"content-encoding br"
     assert recorder.passed[1].answer == b"abc" and recorder.passed[1].answer_type == "; encoding=br"
 
 
@@ -191,10 +191,10 @@ def test_a_refusal_of_the_guard_is_the_clients_and_the_upstream_is_not_asked():
 def test_a_fault_of_the_guard_loses_no_request_and_says_so(caplog):
     ask = post("/v1/chat/completions", b"fault", JSON)
     (seen,), got, shown = through(answer(b"abc"), ask=ask, guard=UpperGuard())
-    assert seen.body == b"fault" and got.body == b"abc" and got.one("x-k2lab-guard") == b"failed"
+    assert seen.body == b"fault" and got.body == b"abc" and got.one("x-k2lab-unread") == b"the guard failed"
     assert "k2lab_proxy_guard_faults_total 1.0" in shown
     _, got, shown = through(answer(b"fault"), guard=UpperGuard())
-    assert got.body == b"fault" and got.one("x-k2lab-guard") == b"failed"
+    assert got.body == b"fault" and got.one("x-k2lab-unread") == b"the guard failed"
     seen, got, _ = through(answer(b"abc"), ask=ask, guard=UpperGuard(), fails_closed=True)
     assert seen == [] and got.status == 500 and got.one("x-k2lab-error") == b"guard_fault"
     _, got, _ = through(STREAM, chunk(b"abcd"), chunk(b"fault"), LAST, guard=UpperGuard())
@@ -206,7 +206,7 @@ def test_a_fault_of_the_guard_loses_no_request_and_says_so(caplog):
 def test_an_answer_too_large_for_the_guard_passes_as_it_is():
     limits = Limits(answer_bytes=1000)
     _, got, _ = through(answer(b"a" * 5000), guard=UpperGuard(), limits=limits)
-    assert got.body == b"a" * 5000 and got.one("x-k2lab-guard").startswith(b"did not look: more than 1000")
+    assert got.body == b"a" * 5000 and got.one("x-k2lab-unread").startswith(b"more than 1000")
 
 
 def test_others_go_on_while_the_guard_thinks():

@@ -173,3 +173,30 @@ def test_the_metrics_are_read_by_prometheus_own_parser():
         assert sample.labels == {"path": "chat", "status": "200", "ended": "whole"} and sample.value == 1
         assert "process_resident_memory_bytes" in families
     assert json.dumps(sorted(families))
+
+
+def test_what_belongs_to_an_option_that_was_not_given_is_refused(k2lab):
+    for options in (["--form", "sglang"], ["--unheld", "refuse"], ["--max-calls", 3, "--repair", "ids"]):
+        done = k2lab("proxy", "--upstream", "http://127.0.0.1:9", *options)
+        assert done.returncode == 1 and done.stderr == f"k2lab: {options[0]} belongs to --enforce pinned\n"
+
+
+def test_the_guard_of_the_options_mends_and_holds_and_says_so():
+    call = {"id": "call_9", "type": "function", "function": {"name": "now", "arguments": "{}"}}
+    tool = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
+    messages = [{"role": "user", "content": "Now?"}, {"role": "assistant", "content": None, "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "call_9", "content": "12:00"}]  # fmt: skip
+    body = json.dumps({"model": "kimi-k2", "messages": messages, "tools": [tool]}).encode()
+
+    async def run():
+        async with scripted(lambda seen: [answer(b'{"choices": []}', "content-type: application/json")]) as upstream:
+            with proxy_process(upstream.url, "--repair", "ids", "--enforce", "pinned") as ours:
+                async with client(ours.url) as one:
+                    got = await one.ask(post("/v1/chat/completions", body, "content-type: application/json"))
+            return upstream.seen[0], got
+
+    seen, got = uvloop.run(run())
+    sent = json.loads(seen.body)
+    assert sent["messages"][1]["tool_calls"][0]["id"] == sent["messages"][2]["tool_call_id"] == "functions.now:0"
+    assert set(sent) > {"model", "messages", "tools"} and int(got.one("x-k2lab-repaired")) > 0
+    assert got.one("x-k2lab-held") == b"pinned"
