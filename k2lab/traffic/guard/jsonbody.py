@@ -13,6 +13,7 @@ from k2lab.traffic.guard.splicing import (
     Decode,
     Edit,
     Part,
+    addition,
     blank,
     dumped,
     elements,
@@ -118,11 +119,8 @@ class Body:
         for name in changed.keys() & self.parts.keys():
             part = self.parts[name]
             edits.append(Edit(start=part.start, end=part.end, text=changed[name]))
-        added = [f"{dumped(name)}:{text}" for name, text in changed.items() if name not in self.parts]
-        if added:
-            left = any(part.name not in gone for part in self.ordered)
-            edits.append(Edit(start=self.end, end=self.end, text=("," if left else "") + ",".join(added)))
-        return edits
+        added = {name: text for name, text in changed.items() if name not in self.parts}
+        return [*edits, *addition(self.ordered, self.end, gone, added)]
 
     def written(self, edits: Iterable[Edit]) -> bytes:
         """The body with its edits."""

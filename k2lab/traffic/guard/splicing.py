@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -91,20 +91,44 @@ def spliced(text: str, edits: Iterable[Edit]) -> str:
 
 def rewritten(text: str, part: Part, after: object, decode: Decode) -> str:
     """The text of ``after``, a changed value of a part; what in it did not change keeps its text."""
+    moved = (
+        Edit(start=e.start - part.start, end=e.end - part.start, text=e.text)
+        for e in value_edits(text, part, after, decode)
+    )
+    return spliced(text[part.start : part.end], moved)
+
+
+def value_edits(text: str, part: Part, after: object, decode: Decode) -> list[Edit]:
+    """The edits that make a part ``after``: the smallest values that differ, members taken out, members added last."""
     before = part.value
     if after is before or (type(after) is type(before) and after == before):
-        return text[part.start : part.end]
+        return []
     if isinstance(after, dict) and isinstance(before, dict):
-        named = {member.name: member for member in members(text, part.start, lambda _: decode)[0]}
-        pairs = (
-            f"{dumped(name)}:{rewritten(text, named[name], value, decode) if name in named else dumped(value)}"
-            for name, value in after.items()
-        )
-        return f"{{{','.join(pairs)}}}"
+        ordered, end = members(text, part.start, lambda _: decode)
+        return _member_edits(text, (ordered, end), after, decode)
     if isinstance(after, list) and isinstance(before, list) and len(after) == len(before):
-        pieces = elements(text, part.start, decode)
-        return f"[{','.join(rewritten(text, *pair, decode) for pair in zip(pieces, after, strict=True))}]"
-    return dumped(after)
+        pairs = zip(elements(text, part.start, decode), after, strict=True)
+        return [edit for element, value in pairs for edit in value_edits(text, element, value, decode)]
+    return [Edit(start=part.start, end=part.end, text=dumped(after))]
+
+
+def _member_edits(text: str, found: tuple[list[Part], int], after: Mapping[str, object], decode: Decode) -> list[Edit]:
+    ordered, end = found
+    named = {part.name: part for part in ordered}
+    gone = named.keys() - after.keys()
+    inner = [
+        edit for name in named.keys() & after.keys() for edit in value_edits(text, named[name], after[name], decode)
+    ]
+    added = {name: dumped(value) for name, value in after.items() if name not in named}
+    return [*removals(ordered, gone), *inner, *addition(ordered, end, gone, added)]
+
+
+def addition(ordered: Sequence[Part], end: int, gone: Collection[str], added: Mapping[str, str]) -> list[Edit]:
+    """The edit that adds members, by the texts of their values, where the object closes, behind those that stay."""
+    if not added:
+        return []
+    comma = "," if any(part.name not in gone for part in ordered) else ""
+    return [Edit(start=end, end=end, text=comma + ",".join(f"{dumped(name)}:{value}" for name, value in added.items()))]
 
 
 def dumped(value: object) -> str:

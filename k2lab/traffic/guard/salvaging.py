@@ -1,0 +1,115 @@
+"""Whether what leaked into a text is calls for sure, and the calls that it then is.
+
+Each must be closed, name a declared tool in its id, hold arguments that are the
+strict JSON of an object valid under the tool's schema, and be asked for by
+``tool_choice``. Where one of them is not so, none is made a call, and the text
+stays what it was. Nothing is salvaged where the texts that the model was given
+hold a marker of calls themselves: it may be quoting them, and what a web page or
+a tool's result says is no call of the model's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from k2lab import wire
+from k2lab.chat import Request
+from k2lab.findings.schemas import schema_error
+from k2lab.traffic.guard.ids import Ids
+from k2lab.traffic.guard.splicing import dumped
+from k2lab.wire import arguments
+from k2lab.wire.records import MARKER
+
+ENDED = ("stop", "tool_calls")
+CLOSING = (wire.SECTION_END, "<|tool_call_section_end|>")
+MARK = "<|tool_call"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SalvagedCall:
+    """A call as an answer has it."""
+
+    id: str
+    name: str
+    arguments: str
+
+    def to_json(self) -> dict[str, object]:
+        """In the chat API's form."""
+        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """The calls that a text is, with the white space behind them, which is text; or why it is none."""
+
+    calls: tuple[SalvagedCall, ...] = ()
+    rest: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Salvage:
+    """What calls are held against: the request that was sent, and the ids that its client knows."""
+
+    request: Request
+    ids: Ids
+
+    @property
+    def may_be(self) -> bool:
+        """Whether any call can come of an answer to this request."""
+        return bool(self.request.tools) and self.request.choice.mode not in ("none", "unknown")
+
+    def verdict(self, held: str, finish_reason: object) -> Verdict:
+        """What a text is from its first marker on, for an answer that ended for that reason."""
+        markers = [*MARKER.finditer(held)]
+        closed = markers[-1][0] in CLOSING if finish_reason == "length" else finish_reason in ENDED
+        if not closed:
+            return Verdict(why=f"the answer ended by {finish_reason!r:.40}")
+        rest = held[markers[-1].end() :]
+        if rest.strip():
+            return Verdict(why="text follows it")
+        if self._is_quoting:
+            return Verdict(why="the request's own texts hold a marker of calls, which the model may be quoting")
+        found = wire.parse(held, self.request.tools, thinking=False)
+        faults = [fault for call in found.calls if (fault := self._fault(call))]
+        if faults or not found.calls or len(found.calls) != sum(m[0] == wire.CALL_END for m in markers):
+            return Verdict(why=faults[0] if faults else "it is no whole call")
+        if len(found.calls) > 1 and self.request.parameters.get("parallel_tool_calls") is False:
+            return Verdict(why="several calls despite parallel_tool_calls false")
+        made = tuple(self._made(call, place) for place, call in enumerate(found.calls))
+        return Verdict(calls=made, rest=rest)
+
+    @cached_property
+    def _is_quoting(self) -> bool:
+        """Whether a marker stands in what the model was given and did not write."""
+        given = [message for message in self.request.messages if message.get("role") != "assistant"]
+        return MARK in dumped([given, self.request.tools])
+
+    def _fault(self, call: wire.Call) -> str:
+        """Why something is not surely a call, in words without contents; empty where it is."""
+        tools, choice = self.request.functions, self.request.choice
+        name = call.name
+        if name is None or name not in tools or name not in "".join(call.id.split()):
+            return "it names no declared tool"
+        if choice.allowed is not None and name not in choice.allowed:
+            return f"tool_choice does not allow {name}"
+        if not (call.usable and call.raw.startswith(wire.CALL_BEGIN) and call.raw.endswith(wire.CALL_END)):
+            return "it is no whole call"
+        return _argument_fault(name, call.arguments_raw.strip(), tools[name].get("parameters"))
+
+    def _made(self, call: wire.Call, place: int) -> SalvagedCall:
+        name = str(call.name)
+        made = self.ids.fresh(wire.call_id(name, self.request.first_index + place))
+        return SalvagedCall(id=made, name=name, arguments=call.arguments_raw.strip())
+
+
+def _argument_fault(name: str, text: str, schema: object) -> str:
+    read = arguments.decode(text)
+    if not isinstance(read.value, Mapping) or read.stop != len(text) or read.repaired:
+        return f"the arguments of {name} are not the JSON of an object"
+    judged, error = (True, "") if schema is None else schema_error(schema, read.value)
+    if not judged:
+        return f"the schema of {name} is broken"
+    return f"the arguments of {name} are not valid" if error else ""
