@@ -28,6 +28,7 @@ ORDER = (
         "jsonable",
         "jsonread",
         "files",
+        "sqlitefile",
         "stats",
         "chat",
         "families",

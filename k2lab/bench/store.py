@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,12 +20,10 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import filelock
-
-from k2lab import files, jsonread, kept
-from k2lab.bench import database, tables
+from k2lab import jsonread, sqlitefile
+from k2lab.bench import tables
 from k2lab.bench.arm import Prepared, digest_of
 from k2lab.bench.records import Done, Result, Run, count_of
 from k2lab.bench.tables import INSERT_ATTEMPT, INSERT_RESULT, RESULT_COLUMNS
@@ -67,7 +64,9 @@ class Store:
         """Every run, in the order in which they were begun or last gone on with."""
         rows = self._db.execute(f"SELECT {', '.join(RUN_FIELDS)} FROM runs ORDER BY {self._turn}")
         named = (dict(zip(RUN_FIELDS, row, strict=True)) for row in rows)
-        return [Run(**_checked({**values, "config": _decoded(values["config"])}, RUN_KINDS)) for values in named]
+        return [
+            Run(**sqlitefile.checked({**values, "config": _decoded(values["config"])}, RUN_KINDS)) for values in named
+        ]
 
     def arms(self) -> list[Run]:
         """The latest run of each arm, in the order in which the arms were first seen."""
@@ -107,7 +106,7 @@ class Store:
             decoded = {name: _decoded(values[name]) for name in DECODED}
             if decoded["asked"] is None:  # it was sent as it was asked
                 decoded["asked"] = decoded["request"]
-            yield Result(**_checked({**values, **decoded}, RESULT_KINDS))
+            yield Result(**sqlitefile.checked({**values, **decoded}, RESULT_KINDS))
 
     def has_results(self, run: Run) -> bool:
         """Whether anything was got in a run; one that was killed at its beginning has nothing."""
@@ -144,7 +143,7 @@ class Store:
             self._db.execute(
                 "INSERT INTO runs (arm, digest, config, samples, samples_sha256, started_at, turn)"
                 f" VALUES (?, ?, ?, ?, ?, ?, {NEXT_TURN})",
-                (arm, digest, json.dumps(config), _storable(samples), samples_sha256, _now()),
+                (arm, digest, json.dumps(config), sqlitefile.storable(samples), samples_sha256, _now()),
             )
         elif found[0] != self.run_of(arm).run_id:
             self._db.execute(f"UPDATE runs SET turn = {NEXT_TURN} WHERE run_id = ?", found)
@@ -242,19 +241,11 @@ def _decoded(text: object) -> object:
     if text is None or text == "":
         return None
     if not isinstance(text, str):
-        raise database.DamageError(f"{str(text)[:40]!r} stands where JSON should")
+        raise sqlitefile.DamageError(f"{str(text)[:40]!r} stands where JSON should")
     try:
         return jsonread.read_json(text, constants=True)
     except jsonread.NotJSON as error:
-        raise database.DamageError(f"{text[:40]!r} stands where JSON should: {error}") from None
-
-
-def _checked(values: dict[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
-    """The values of a row; raises where one is not of its kind."""
-    for name, kind in kinds.items():
-        if not isinstance(values[name], kind):
-            raise database.DamageError(f"a {name} is {str(values[name])[:40]!r}")
-    return values
+        raise sqlitefile.DamageError(f"{text[:40]!r} stands where JSON should: {error}") from None
 
 
 def _result_row(run: Run, done: Done) -> tuple[object, ...]:
@@ -282,22 +273,17 @@ def _words(failure: Failure | None) -> str | None:
     return f"{failure.kind}: {failure.detail}" if failure else None
 
 
-def _storable(value: object) -> object:
-    """A column's value, a text without lone surrogates: SQLite's is UTF-8."""
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
-
-
 def _loaded_row(run: Run, result: Result) -> tuple[object, ...]:
     """That of a result that was got elsewhere."""
     same = ("data_index", "trial", "status", "finish_reason", "failure", "duration_ms", "first_ms",
             "prompt_tokens", "completion_tokens")  # fmt: skip
     values = {
-        **{name: _storable(getattr(result, name)) for name in same},
+        **{name: sqlitefile.storable(getattr(result, name)) for name in same},
         "run_id": run.run_id,
         "response": json.dumps(result.response),
         "http_status": None,
         "attempts": 1,
-        "last_run_at": _storable(result.started_at),
+        "last_run_at": sqlitefile.storable(result.started_at),
         "line": json.dumps(result.line) if result.line else None,
     }
     return tuple(values[name] for name in RESULT_COLUMNS)
@@ -306,43 +292,15 @@ def _loaded_row(run: Run, result: Result) -> tuple[object, ...]:
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[Store]:
     """The file for reading, also while a run writes to it; raises :class:`InputError` for what is no such file."""
-    if not os.path.lexists(path):
-        raise InputError(f"there is no benchmark file {path}: create one with k2lab bench run")
-    with files.opened(path, "benchmark file"):
-        pass
-    with contextlib.closing(tables.connect(path, make=False)) as connection, database.told(path):
+    with sqlitefile.reading(path, tables.FORM) as connection:
         yield Store(connection)
-
-
-def _put_away_log(connection: sqlite3.Connection) -> None:
-    """What stands in SQLite's log goes into the file, after a fault too: on a full disk its room is all there is."""
-    with contextlib.suppress(sqlite3.Error):  # what was stored is safe where it is
-        connection.execute("PRAGMA busy_timeout = 0")  # a reader in the middle of the file is not waited for
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Store]:
     """The file for writing, made where there is none; raises :class:`InputError` while somebody else writes."""
-    if os.path.lexists(path):
-        with files.opened(path, "benchmark file"):
-            pass
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(f"{path}.lock", timeout=0, mode=kept.PRIVATE_FILE)
-        lock.acquire()
-    except filelock.Timeout:
-        raise InputError(f"{path} is being written by another run: wait for it, or choose another file") from None
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-    try:
-        with contextlib.closing(tables.connect(path, make=True)) as connection, database.told(path):
-            try:
-                yield Store(connection)
-            finally:
-                _put_away_log(connection)
-    finally:
-        lock.release()
+    with sqlitefile.writing(path, tables.FORM) as connection:
+        yield Store(connection)
 
 
 def _now() -> str:

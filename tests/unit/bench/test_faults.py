@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from k2lab.bench import database, store
+from k2lab import sqlitefile
+from k2lab.bench import store
 from k2lab.errors import InputError
 from tests.conftest import ROOT
 from tests.fuzz import _material
@@ -77,7 +78,7 @@ def test_a_full_disk_and_a_read_only_one_are_called_so_and_what_is_stored_can_be
 
 
 def test_a_file_that_somebody_else_holds_is_not_waited_for_for_ever(tmp_path, monkeypatch):
-    monkeypatch.setattr("k2lab.bench.tables.WAIT_S", 0.05)
+    monkeypatch.setattr("k2lab.sqlitefile.WAIT_S", 0.05)
     with store.writing(tmp_path / "run.db"):
         pass
     holder = sqlite3.connect(tmp_path / "run.db")
@@ -92,5 +93,5 @@ def test_a_file_that_somebody_else_holds_is_not_waited_for_for_ever(tmp_path, mo
 
 
 def test_a_mistake_of_k2labs_own_is_not_called_a_fault_of_the_file(tmp_path):
-    with pytest.raises(sqlite3.ProgrammingError), database.told(tmp_path):
+    with pytest.raises(sqlite3.ProgrammingError), sqlitefile.told(tmp_path, "benchmark file"):
         sqlite3.connect(":memory:").execute("SELECT ?", ())
