@@ -16,14 +16,14 @@ from pathlib import Path
 
 from k2lab import sqlitefile
 from k2lab.errors import InputError
-from k2lab.traffic import rows
-from k2lab.traffic.rows import Entry, Looked, Noted
+from k2lab.traffic import recordrows
+from k2lab.traffic.recordrows import Entry, Looked, Noted
 
 PAGE = 64
 """Exchanges that are read at a time."""
 
-SELECT = f"SELECT id, {', '.join(rows.STORED)} FROM exchanges"
-FINDINGS = f"SELECT exchange_id, {', '.join(rows.NOTED)} FROM findings WHERE exchange_id IN"
+SELECT = f"SELECT id, {', '.join(recordrows.STORED)} FROM exchanges"
+FINDINGS = f"SELECT exchange_id, {', '.join(recordrows.NOTED)} FROM findings WHERE exchange_id IN"
 
 
 class Record:
@@ -59,8 +59,8 @@ class Record:
 
     def counts(self) -> dict[str, int]:
         """How many exchanges are in the record, and the findings among them by code, ``A101`` and so on."""
-        rows_of_codes = self._db.execute("SELECT code, count(*) FROM findings GROUP BY code ORDER BY code")
-        return {"exchanges": self._count("exchanges"), **dict(rows_of_codes.fetchall())}
+        codes = self._db.execute("SELECT code, count(*) FROM findings GROUP BY code ORDER BY code")
+        return {"exchanges": self._count("exchanges"), **dict(codes.fetchall())}
 
     def looked(self) -> dict[Looked, int]:
         """How many exchanges were looked at, or weren't."""
@@ -78,7 +78,7 @@ class Record:
 
     def add(self, entries: Iterable[Entry], tallies: Mapping[str, int]) -> None:
         """Store exchanges and add to the counts, in one transaction: all of it or nothing."""
-        self.store([(rows.row_of(entry), entry.findings) for entry in entries], tallies)
+        self.store([(recordrows.row_of(entry), entry.findings) for entry in entries], tallies)
 
     def store(
         self, made: Iterable[tuple[tuple[object, ...], tuple[Noted, ...]]], tallies: Mapping[str, int]
@@ -87,13 +87,13 @@ class Record:
         numbers = []
         with self._db:
             for row, findings in made:
-                number = self._db.execute(rows.INSERT_EXCHANGE, row).lastrowid
+                number = self._db.execute(recordrows.INSERT_EXCHANGE, row).lastrowid
                 assert number is not None
                 numbers.append(number)
                 if findings:
-                    self._db.executemany(rows.INSERT_FINDING, rows.finding_rows(number, findings))
+                    self._db.executemany(recordrows.INSERT_FINDING, recordrows.finding_rows(number, findings))
             if tallies:
-                self._db.executemany(rows.ADD_TALLY, list(tallies.items()))
+                self._db.executemany(recordrows.ADD_TALLY, list(tallies.items()))
         return numbers
 
     def note(self, found: Iterable[tuple[int, Looked, tuple[Noted, ...]]]) -> None:
@@ -102,7 +102,7 @@ class Record:
             for number, looked, findings in found:
                 there = self._db.execute("UPDATE exchanges SET looked = ? WHERE id = ?", (looked, number))
                 if there.rowcount and findings:
-                    self._db.executemany(rows.INSERT_FINDING, rows.finding_rows(number, findings))
+                    self._db.executemany(recordrows.INSERT_FINDING, recordrows.finding_rows(number, findings))
 
     def _pages(self, since: float | None, until: float | None, code: str | None) -> Iterator[list[Entry]]:
         after = (float("-inf") if since is None else since, -1)
@@ -120,14 +120,14 @@ class Record:
         """What a query finds, with the findings of each, of one state of the file."""
         found = self._db.execute(query, values).fetchall()
         noted = self._noted([row[0] for row in found])
-        named = (dict(zip(("id", *rows.STORED), row, strict=True)) for row in found)
-        return [(values["id"], rows.entry_of(values, tuple(noted[values["id"]]))) for values in named]
+        named = (dict(zip(("id", *recordrows.STORED), row, strict=True)) for row in found)
+        return [(values["id"], recordrows.entry_of(values, tuple(noted[values["id"]]))) for values in named]
 
     def _noted(self, numbers: list[int]) -> defaultdict[int, list[Noted]]:
         noted: defaultdict[int, list[Noted]] = defaultdict(list)
         marks = ", ".join("?" * len(numbers))
         for number, *row in self._db.execute(f"{FINDINGS} ({marks}) ORDER BY rowid", numbers):
-            noted[number].append(rows.noted_of(row))
+            noted[number].append(recordrows.noted_of(row))
         return noted
 
     def _count(self, table: str) -> int:
@@ -147,14 +147,14 @@ def reading(path: str | Path) -> Iterator[Record]:
     ...     [(entry.passed.path, entry.looked) for entry in record.exchanges()]
     [('/v1/models', 'no')]
     """
-    with sqlitefile.reading(Path(path), rows.FORM) as connection:
+    with sqlitefile.reading(Path(path), recordrows.FORM) as connection:
         yield Record(connection)
 
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[Record]:
     """The record for writing, made where there is none; raises :class:`InputError` while somebody else writes."""
-    with sqlitefile.writing(Path(path), rows.FORM) as connection:
+    with sqlitefile.writing(Path(path), recordrows.FORM) as connection:
         yield Record(connection)
 
 
@@ -162,5 +162,5 @@ def is_record(path: str | Path) -> bool:
     """Whether a file's head is that of a record of traffic."""
     with contextlib.suppress(OSError), open(path, "rb") as file:
         head = file.read(72)
-        return head[:16] == b"SQLite format 3\0" and int.from_bytes(head[68:72]) == rows.APPLICATION_ID
+        return head[:16] == b"SQLite format 3\0" and int.from_bytes(head[68:72]) == recordrows.APPLICATION_ID
     return False

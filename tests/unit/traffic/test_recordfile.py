@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2lab.errors import InputError
-from k2lab.traffic import record, rows
+from k2lab.traffic import recordfile, recordrows
 from k2lab.traffic.exchanges import Changed, Passed
-from k2lab.traffic.rows import Entry, Noted
+from k2lab.traffic.recordrows import Entry, Noted
 from tests.helpers.effort import examples
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -63,10 +63,10 @@ def by_time(entries):
 @given(entries=st.lists(ENTRY, max_size=6))
 def test_what_is_stored_is_read_back_equal(tmp_path_factory, entries):
     path = tmp_path_factory.mktemp("record") / "traffic.db"
-    with record.writing(path) as file:
+    with recordfile.writing(path) as file:
         file.add(entries, {"dropped": 1})
         file.add([], {"dropped": 2})
-    with record.reading(path) as file:
+    with recordfile.reading(path) as file:
         assert list(file.exchanges()) == by_time(entries)
         assert file.counts()["exchanges"] == len(entries) and file.tallies() == {"dropped": 3}
         assert sum(file.looked().values()) == len(entries)
@@ -78,7 +78,7 @@ def test_what_is_stored_is_read_back_equal(tmp_path_factory, entries):
 @given(entries=st.lists(ENTRY, max_size=8), since=st.floats(0, 4e9), until=st.floats(0, 4e9), limit=st.integers(0, 9))
 def test_time_finding_and_number_choose(tmp_path_factory, entries, since, until, limit):
     path = tmp_path_factory.mktemp("record") / "traffic.db"
-    with record.writing(path) as file:
+    with recordfile.writing(path) as file:
         file.add(entries, {})
         wanted = [entry for entry in by_time(entries) if since <= entry.passed.started_at < until]
         assert list(file.exchanges(since=since, until=until)) == wanted
@@ -87,16 +87,16 @@ def test_time_finding_and_number_choose(tmp_path_factory, entries, since, until,
 
 
 def test_pages_are_joined_without_a_gap_where_many_began_at_once(tmp_path):
-    many = [Entry(passed=passed(f"{n:04}", at=float(n // 100))) for n in range(3 * record.PAGE + 5)]
-    with record.writing(tmp_path / "traffic.db") as file:
+    many = [Entry(passed=passed(f"{n:04}", at=float(n // 100))) for n in range(3 * recordfile.PAGE + 5)]
+    with recordfile.writing(tmp_path / "traffic.db") as file:
         file.add(many, {})
         assert [entry.passed.key for entry in file.exchanges()] == [entry.passed.key for entry in many]
 
 
 def test_a_finding_that_comes_later_is_stored_with_its_exchange_and_one_of_what_is_gone_is_not(tmp_path):
     noted = Noted(code="A101", name="n", layer="parse", place="", evidence="")
-    with record.writing(tmp_path / "traffic.db") as file:
-        (number,) = file.store([(rows.row_of(Entry(passed=passed())), ())], {})
+    with recordfile.writing(tmp_path / "traffic.db") as file:
+        (number,) = file.store([(recordrows.row_of(Entry(passed=passed())), ())], {})
         file.note([(number, "yes", (noted,)), (number + 1, "yes", (noted,))])
         (entry,) = file.exchanges(code="A101")
         assert (entry.looked, entry.findings) == ("yes", (noted,)) and file.counts() == {"exchanges": 1, "A101": 1}
@@ -104,28 +104,28 @@ def test_a_finding_that_comes_later_is_stored_with_its_exchange_and_one_of_what_
 
 def test_a_reader_sees_what_is_committed_while_another_writes_and_a_second_writer_is_refused(tmp_path):
     path = tmp_path / "traffic.db"
-    with record.writing(path) as file:
+    with recordfile.writing(path) as file:
         file.add([Entry(passed=passed())], {})
-        with record.reading(path) as other:
+        with recordfile.reading(path) as other:
             assert len(list(other.exchanges())) == 1
             file.add([Entry(passed=passed("l", 2.0))], {})
             assert len(list(other.exchanges())) == 2
-        with pytest.raises(InputError, match=r"is being written by another recorder: wait"), record.writing(path):
+        with pytest.raises(InputError, match=r"is being written by another recorder: wait"), recordfile.writing(path):
             pass
 
 
 def test_no_exchange_of_a_key_is_said_in_one_line(tmp_path):
-    with record.writing(tmp_path / "traffic.db") as file, pytest.raises(InputError, match="no exchange 'a"):
+    with recordfile.writing(tmp_path / "traffic.db") as file, pytest.raises(InputError, match="no exchange 'a"):
         file.exchange("a\ud800")
 
 
-@pytest.mark.parametrize("opening", [record.reading, record.writing])
+@pytest.mark.parametrize("opening", [recordfile.reading, recordfile.writing])
 def test_a_file_that_is_no_record_is_refused_as_it_is(tmp_path, opening):
     text, other, later, empty = (tmp_path / name for name in ("text", "other", "later", "empty"))
     text.write_text("no database " * 100)
     with contextlib.closing(sqlite3.connect(other)) as file:
         file.execute("CREATE TABLE things (a)")
-    with record.writing(later), contextlib.closing(sqlite3.connect(later)) as file:
+    with recordfile.writing(later), contextlib.closing(sqlite3.connect(later)) as file:
         file.execute("PRAGMA user_version = 99")
     said = {text: "is not a record of traffic", other: "but not a record of traffic", later: "has format 99"}
     for path, why in {**said, tmp_path: "it is a folder", text / "in" / "run.db": "no record|cannot write"}.items():
@@ -134,12 +134,12 @@ def test_a_file_that_is_no_record_is_refused_as_it_is(tmp_path, opening):
             pass
         assert "\n" not in str(no.value) and before == (before and path.read_bytes())
     empty.touch()
-    with pytest.raises(InputError, match="is empty: k2lab proxy --record writes into it"), record.reading(empty):
+    with pytest.raises(InputError, match="is empty: k2lab proxy --record writes into it"), recordfile.reading(empty):
         pass
 
 
 def whole(path):
-    with record.writing(path) as file:
+    with recordfile.writing(path) as file:
         file.add([Entry(passed=passed(str(n), n, request=bytes([n]) * 900), redacted={"key": 1}) for n in range(9)], {})
     return path.read_bytes()
 
@@ -170,7 +170,7 @@ def test_a_row_of_another_form_is_called_damaged_in_one_line(tmp_path, damage):
     whole(path)
     with contextlib.closing(sqlite3.connect(path)) as file, file:
         file.execute(damage)
-    with pytest.raises(InputError, match=r"is damaged: ") as said, record.reading(path) as file:
+    with pytest.raises(InputError, match=r"is damaged: ") as said, recordfile.reading(path) as file:
         list(file.exchanges())
     assert "\n" not in str(said.value)
 
@@ -181,7 +181,7 @@ def test_bytes_turned_over_anywhere_end_in_one_line_at_most(tmp_path):
     for at in range(0, len(data), 97):
         path.write_bytes(data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :])
         try:
-            with record.reading(path) as file:
+            with recordfile.reading(path) as file:
                 list(file.exchanges())
         except InputError as said:
             assert "\n" not in str(said)
@@ -190,4 +190,4 @@ def test_bytes_turned_over_anywhere_end_in_one_line_at_most(tmp_path):
 def test_a_record_is_known_by_its_head(tmp_path):
     whole(tmp_path / "traffic.db")
     (tmp_path / "text").write_text("SQLite format 3")
-    assert [record.is_record(tmp_path / name) for name in ("traffic.db", "text", "none")] == [True, False, False]
+    assert [recordfile.is_record(tmp_path / name) for name in ("traffic.db", "text", "none")] == [True, False, False]
