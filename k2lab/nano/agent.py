@@ -200,6 +200,12 @@ def answered(sessions: Iterable[Session]) -> Share:
     return share(sum(found), len(found))
 
 
+def answered_first(sessions: Iterable[Session]) -> Share:
+    """The same of each session's first ask, whose history is empty."""
+    found = [one.outcome == "answered" for session in sessions for one in session.answered[:1]]
+    return share(sum(found), len(found))
+
+
 def answered_later(sessions: Iterable[Session]) -> Share:
     """The same of the asks after a session's first, whose history has calls."""
     found = [one.outcome == "answered" for session in sessions for one in session.answered[1:]]

@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from k2lab.enforcer import ask
     from k2lab.findings.exchanges import of_exchange
     from k2lab.findings.histories import of_history
-    from k2lab.nano import benchmark, evaluate, folders, histories, synth
+    from k2lab.nano import agent, benchmark, evaluate, folders, histories, synth
     from k2lab.notebook import ladder, published
     from k2lab.notebook.examples import conversation, exchange
     from k2lab.notebook.outcome import record
     from k2lab.notebook.provenance import origins
+    from k2lab.notebook.proxying import proxied
     from k2lab.notebook.questions import Questions
     from k2lab.notebook.servers import connect, log_lines
+    from k2lab.paths import results_dir
     from k2lab.prompt import templates
     from k2lab.prompt.alignment import diff
     from k2lab.prompt.rendering import render
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from k2lab.shrink import Live, issue_text, shrunk
     from k2lab.widgets.benchrun import run_bench
     from k2lab.widgets.explorer import explore
+    from k2lab.widgets.passing import browse_traffic
     from k2lab.widgets.playground import play
     from k2lab.widgets.runs import browse
 
@@ -39,10 +42,12 @@ __all__ = [
     "Live",
     "Questions",
     "Request",
+    "agent",
     "as_served",
     "ask",
     "benchmark",
     "browse",
+    "browse_traffic",
     "connect",
     "conversation",
     "diff",
@@ -65,10 +70,12 @@ __all__ = [
     "plots",
     "probe",
     "probes",
+    "proxied",
     "published",
     "record",
     "render",
     "repairs",
+    "results_dir",
     "run_bench",
     "shrunk",
     "synth",
@@ -83,10 +90,12 @@ _PLACES = {
     "Live": "k2lab.shrink:Live",
     "Questions": "k2lab.notebook.questions:Questions",
     "Request": "k2lab.chat:Request",
+    "agent": "k2lab.nano.agent",
     "as_served": "k2lab.prompt.served:as_served",
     "ask": "k2lab.enforcer.ask",
     "benchmark": "k2lab.nano.benchmark",
     "browse": "k2lab.widgets.runs:browse",
+    "browse_traffic": "k2lab.widgets.passing:browse_traffic",
     "connect": "k2lab.notebook.servers:connect",
     "conversation": "k2lab.notebook.examples:conversation",
     "diff": "k2lab.prompt.alignment:diff",
@@ -109,10 +118,12 @@ _PLACES = {
     "plots": "k2lab.show.plots",
     "probe": "k2lab.server.probes:probe",
     "probes": "k2lab.server.probes",
+    "proxied": "k2lab.notebook.proxying:proxied",
     "published": "k2lab.notebook.published",
     "record": "k2lab.notebook.outcome:record",
     "render": "k2lab.prompt.rendering:render",
     "repairs": "k2lab.repairs",
+    "results_dir": "k2lab.paths:results_dir",
     "run_bench": "k2lab.widgets.benchrun:run_bench",
     "shrunk": "k2lab.shrink:shrunk",
     "synth": "k2lab.nano.synth",

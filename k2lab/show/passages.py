@@ -35,19 +35,28 @@ ENDINGS: Mapping[str, str] = {
 """How an exchange ended, in words."""
 
 
-def passage_view(passed: Passed, findings: Sequence[Finding] = ()) -> View:
-    """One exchange: its findings, its request and answer, and, where it was changed, how."""
+def passage_view(passed: Passed, findings: Sequence[Finding] | None = None) -> View:
+    """One exchange: its findings, its request and answer, and, where it was changed, how.
+
+    Without ``findings`` nothing is said of what is wrong with it.
+    """
     return joined(
         _heading(one_line(headline(passed), 300)),
         line(_times(passed)),
         *_cut(passed),
-        finding_cards([one for one in findings if one.state == "present"])
-        if any(one.state == "present" for one in findings)
-        else line("✓ Nothing is wrong with it."),
+        *_found(findings),
         *_changes(passed),
         _asked(passed),
         _came(passed),
     )
+
+
+def _found(findings: Sequence[Finding] | None) -> Iterator[View]:
+    present = [one for one in findings or () if one.state == "present"]
+    if present:
+        yield finding_cards(present)
+    elif findings is not None:
+        yield line("✓ Nothing is wrong with it.")
 
 
 def headline(passed: Passed) -> str:

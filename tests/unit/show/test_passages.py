@@ -40,7 +40,7 @@ def passed(**fields):
 def test_a_chat_is_a_transcript_whether_its_answer_came_whole_or_as_a_stream():
     streamed = passed(answer=STREAM.encode(), answer_type="text/event-stream; charset=utf-8", first_ms=3.0)
     for one in (passed(), streamed):
-        shown = passage_view(one)
+        shown = passage_view(one, [])
         for said in (shown.text, shown.html):
             assert "What was asked" in said and "result of now" in said and "It is noon." in said
         assert "Nothing is wrong with it" in shown.text and "It went through unchanged." in shown.text

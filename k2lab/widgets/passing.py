@@ -1,0 +1,369 @@
+"""The traffic browser: a record's exchanges, filtered and paged; one opened, checked, shrunk and sent again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+
+from k2lab.bench.again import Answered, request_again
+from k2lab.chat import Answer, Request
+from k2lab.check import Checked, Look, look_at_bytes
+from k2lab.errors import InputError, K2LabError
+from k2lab.findings import CATALOGUE, Finding
+from k2lab.legible import one_line
+from k2lab.show import views
+from k2lab.show.checks import checked_view
+from k2lab.show.parts import View, joined, line, note
+from k2lab.show.passages import passage_view, request_of, response_of
+from k2lab.shrink import Shrunk
+from k2lab.traffic.exchanges import Passed
+from k2lab.traffic.record import Noted, Row, Tally, Where, reading
+from k2lab.widgets import caseviews, trafficviews
+from k2lab.widgets.later import Later
+from k2lab.widgets.liveline import LiveLine
+from k2lab.widgets.resend import Resend
+from k2lab.widgets.shrinker import Shrinker
+from k2lab.widgets.twin import Workbench
+
+PAGE = 50
+"""Exchanges that are sent to the page at a time."""
+
+WIDE = {"description_width": "6.5em"}
+
+
+class TrafficBrowser(Workbench):
+    """A record of the proxy: choose a finding, a status, an ending, and open an exchange.
+
+    A page is read at a time, however long the record is. Nothing is sent
+    anywhere but by the buttons that say so.
+    """
+
+    def __init__(self, path: str | Path = "") -> None:
+        self.path: Path | None = None
+        self.tally: Tally | None = None
+        self.rows: Sequence[Row] = ()
+        self.passed: Passed | None = None
+        self.findings: Sequence[Finding] | None = None
+        self.unknown: Sequence[str] = ()
+        self.checked: Checked | None = None
+        self.shrunk: Shrunk | None = None
+        self.answered: Answered | None = None
+        self._count, self._page, self._quiet, self._later = 0, 0, False, Later()
+        self._make_controls(str(path))
+        self.resend = Resend(self._send, self._cancel)
+        self.shrinker = Shrinker(self._shrink)
+        self._sending: Future[Answered] | None = None
+        super().__init__(self._children())
+        self._listen()
+        if path:
+            self.open_file()
+        else:
+            self._draw_list("Write the path of a record, and open it.")
+
+    def open_file(self) -> None:
+        """Read the record that is named, anew where it is open."""
+        kept = self.wanted
+        with self._told():
+            path = Path(self.file.value.strip())
+            with reading(path) as record:
+                self.tally = record.tally()
+            self.path, self._page = path, 0
+            with self._quietly():
+                self._offer(kept, self.tally)
+            self._choose()
+
+    @property
+    def wanted(self) -> Where:
+        """What the filters say."""
+        return Where(
+            code=self.finding.value or None,
+            status=int(self.status.value) if self.status.value else None,
+            ended=self.ended.value or None,
+            changed=self.changed.value == "changed" if self.changed.value else None,
+        )
+
+    @property
+    def request(self) -> Request:
+        """The chat request of the open exchange; raises :class:`InputError` where none is open, or it is none."""
+        return self._open_chat()[1]
+
+    @property
+    def pages(self) -> int:
+        """How many there are of what is chosen, at least one."""
+        return max(1, -(-self._count // PAGE))
+
+    def turn_to(self, page: int) -> None:
+        """Another page, the first is 0."""
+        self._page = min(max(page, 0), self.pages - 1)
+        with self._told():
+            self._draw_list()
+
+    def view(self) -> View:
+        """The filters, the page of exchanges, the open one and what became of it."""
+        if self.path is None:
+            return line(self.live.said)
+        count = trafficviews.counted(self._count, self._page, self.pages)
+        return joined(
+            line(f"{one_line(self.path)}: {trafficviews.told(self.wanted)}"),
+            *(line(said) for said in dict.fromkeys((count, self.live.said))),
+            trafficviews.page_table(self.rows),
+            *self._views(),
+        )
+
+    # what it is made of
+
+    def _make_controls(self, path: str) -> None:
+        self.file = ipywidgets.Text(value=path, description="Record", style=WIDE, layout={"width": "36em"})
+        self.open_button = ipywidgets.Button(description="Open", tooltip="Read the record, anew where it is open")
+        self.finding, self.status, self.ended = (
+            ipywidgets.Dropdown(description=name, style=WIDE, layout={"width": width}, options=[("any", "")], value="")
+            for name, width in (("Finding", "34em"), ("Status", "18em"), ("Ended", "24em"))
+        )
+        self.changed = ipywidgets.Dropdown(
+            description="Guard", style=WIDE, layout={"width": "24em"}, options=trafficviews.CHANGE_WORDS, value=""
+        )
+        self.list = ipywidgets.Select(
+            description="Exchanges", style=WIDE, rows=12, options=[], layout={"width": "72em", "max_width": "100%"}
+        )
+        self.list.add_class("k2-cases")
+        self.before = ipywidgets.Button(description="Page before", icon="arrow-left")
+        self.after = ipywidgets.Button(description="Next page", icon="arrow-right")
+        self.number = ipywidgets.BoundedIntText(
+            value=1, min=1, max=1, description="Page", style=WIDE, layout={"width": "12em"}
+        )
+        self.check = ipywidgets.Button(
+            description="Check",
+            icon="search",
+            disabled=True,
+            tooltip="Look at its request and answer under the catalogue",
+        )
+        self.live, self.shown = LiveLine(), ipywidgets.HTML()
+
+    def _children(self) -> list[Any]:
+        wrapped = {"flex_flow": "row wrap"}
+        return [
+            ipywidgets.HTML(caseviews.STYLE),
+            ipywidgets.HBox([self.file, self.open_button], layout=wrapped),
+            ipywidgets.HBox([self.finding, self.status, self.ended, self.changed], layout=wrapped),
+            self.live,
+            self.list,
+            ipywidgets.HBox([self.before, self.after, self.number, self.check], layout=wrapped),
+            self.shown,
+            self.shrinker,
+            self.resend,
+        ]
+
+    def _listen(self) -> None:
+        self.open_button.on_click(lambda button: self.open_file())
+        self.before.on_click(lambda button: self.turn_to(self._page - 1))
+        self.after.on_click(lambda button: self.turn_to(self._page + 1))
+        self.check.on_click(lambda button: self.check_open())
+        for control in (self.finding, self.status, self.ended, self.changed):
+            control.observe(self._on_filter, "value")
+        self.number.observe(self._on_number, "value")
+        self.list.observe(self._on_row, "index")
+
+    # what happens
+
+    def _on_filter(self, change: Any) -> None:
+        if not self._quiet:
+            with self._told():
+                self._page = 0
+                self._choose()
+
+    def _on_number(self, change: Any) -> None:
+        if not self._quiet:
+            self.turn_to(self.number.value - 1)
+
+    def _on_row(self, change: Any) -> None:
+        if not self._quiet and self.list.index is not None and self.list.index < len(self.rows):
+            self.open_row(self.rows[self.list.index])
+
+    def open_row(self, row: Row) -> None:
+        """Show one exchange whole."""
+        assert self.path is not None
+        self._cancel()
+        self.shrinker.cancel()
+        with self._told():
+            with reading(self.path) as record:
+                kept = record.exchange(row.key)
+            self.passed, self.findings, self.unknown = kept.passed, *_as_findings(kept.findings)
+            self.checked = self.shrunk = self.answered = None
+            request = request_of(self.passed)
+            self.check.disabled = False
+            self.shrinker.offer(self.findings or ())
+            self.resend.offer_model(str(request.model or "") if request else "")
+            self._draw()
+            count = "not looked at" if self.findings is None else f"findings: {len(self.findings)}"
+            self.live.say(f"Open: {row.path}, {row.status or 'no answer'}, {count}")
+
+    def check_open(self) -> None:
+        """Look at the open exchange once more, as `k2lab check` does."""
+        with self._told():
+            passed, request = self._open_chat()
+            exchange = {"request": request.to_json(), "response": response_of(passed, passed.answer)}
+            data = json.dumps(exchange, ensure_ascii=True).encode()
+            self.checked = look_at_bytes("the open exchange", data, Look())
+            self._draw()
+            self.live.say(f"Checked: {len(self.checked.present)} findings")
+
+    def _open_chat(self) -> tuple[Passed, Request]:
+        """The open exchange and its chat request; raises for another."""
+        if self.passed is None:
+            raise InputError("open an exchange first")
+        request = request_of(self.passed)
+        if request is None:
+            raise InputError(f"{self.passed.path} is no chat completion, or its request cannot be read")
+        return self.passed, request
+
+    def _shrink(self) -> None:
+        with self._told():
+            passed, request = self._open_chat()
+            told, came = self.live.say, self._shrunk
+            self.shrinker.run(request, response_of(passed, passed.answer), self._later, told, came)
+
+    def _shrunk(self, made: Shrunk | Exception) -> None:
+        with self._told():
+            if isinstance(made, Exception):
+                raise made
+            self.shrunk = made
+            self._draw()
+            self.live.say(f"Shrunk: {made.after}; looked {made.asked:,} times")
+
+    def _send(self) -> None:
+        """Send the open request again; the answer comes when it comes."""
+        self._cancel()
+        with self._told():
+            _, request = self._open_chat()
+            again = self.resend.again()
+            self._sending = sending = request_again(request.to_json(), again)
+            self.resend.set_busy(True)
+            self.live.say(f"Asking {again.model} …")
+            sending.add_done_callback(self._came)
+
+    def _came(self, sending: Future[Answered]) -> None:
+        """In the thread of requests: what was cancelled, or is another exchange's by now, is not shown."""
+        if sending is not self._sending:
+            return
+        self._sending = None
+        self.resend.set_busy(False)
+        if sending.cancelled():
+            self.live.say("Stopped: the request was not waited for.")
+            return
+        with self._told():
+            self.answered = sending.result()
+            self._draw()
+            self.live.say(f"Sent again: {caseviews.came(self.answered)}")
+
+    def _cancel(self) -> None:
+        if self._sending:
+            self._sending.cancel()
+
+    def _offer(self, kept: Where, tally: Tally) -> None:
+        """Fill the filters with what there is, and keep what was chosen where it is still there."""
+        findings = [(f"{trafficviews.title_of(code)} ({count:,})", code) for code, count in _most(tally.codes)]
+        _fill(self.finding, [("with or without findings", ""), *findings], kept.code or "")
+        statuses = [(f"{status or 'no answer'} ({count:,})", str(status)) for status, count in _most(tally.statuses)]
+        _fill(self.status, [("any status", ""), *statuses], "" if kept.status is None else str(kept.status))
+        endings = [(f"{trafficviews.ending_words(ended)} ({count:,})", ended) for ended, count in _most(tally.endings)]
+        _fill(self.ended, [("any ending", ""), *endings], kept.ended or "")
+
+    def _choose(self) -> None:
+        assert self.path is not None
+        with reading(self.path) as record:
+            self._count = record.count(self.wanted)
+        self._draw_list()
+
+    def _draw_list(self, words: str = "") -> None:
+        self.rows = self._rows()
+        with self._quietly():
+            self.list.options = trafficviews.list_options(self.rows)
+            self.list.index = None
+            self.number.max, self.number.value = self.pages, self._page + 1
+            self.before.disabled, self.after.disabled = self._page == 0, self._page + 1 >= self.pages
+        self.live.say(words or trafficviews.counted(self._count, self._page, self.pages))
+
+    def _rows(self) -> Sequence[Row]:
+        if self.path is None:
+            return ()
+        with reading(self.path) as record:
+            return record.page(self.wanted, offset=self._page * PAGE, limit=PAGE)
+
+    def _draw(self) -> None:
+        self.shown.value = joined(*self._views())._repr_html_()
+
+    def _views(self) -> Iterable[View]:
+        if self.passed is None:
+            return
+        yield passage_view(self.passed, self.findings)
+        yield from (note(one_line(said, 300)) for said in self.unknown)
+        if self.checked is not None:
+            yield joined(line("Checked again"), checked_view([self.checked]))
+        if self.shrunk is not None:
+            yield _shrunk_view(self.shrunk)
+        if self.answered is not None:
+            response = response_of(self.passed, self.passed.answer) or {}
+            yield caseviews.sent_again_beside(views.answer(Answer.of(response)), self.answered)
+
+    @contextlib.contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """What is set in the block is not taken for a wish of the reader."""
+        earlier, self._quiet = self._quiet, True
+        try:
+            yield
+        finally:
+            self._quiet = earlier
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """A user's mistake, a damaged file and a server's failure are a line."""
+        try:
+            yield
+        except K2LabError as error:
+            self.live.say(error)
+
+
+def browse_traffic(path: str | Path = "") -> TrafficBrowser:
+    """A record of `k2lab proxy --record` to look through: its exchanges by finding, status and what was changed.
+
+    An open one can be checked, shrunk and sent again. What is no record is a line in the widget.
+
+    >>> print(browse_traffic("missing.db").view().text)
+    there is no record missing.db: `k2lab proxy --record missing.db` makes one
+    """
+    return TrafficBrowser(path)
+
+
+def _as_findings(noted: Sequence[Noted] | None) -> tuple[list[Finding] | None, list[str]]:
+    """What was noted, with the words of the catalogue; and what is to be said of the rest."""
+    if noted is None:
+        return None, ["Nobody has looked at it yet: Check does."]
+    known = {entry.code for entry in CATALOGUE.values()}
+    others = [f"this k2lab does not know {one.code}: {one.evidence}" for one in noted if one.code not in known]
+    found = [Finding.of(one.code, "present", one.evidence, place=one.place) for one in noted if one.code in known]
+    return found, others
+
+
+def _shrunk_view(made: Shrunk) -> View:
+    shows = f"shows in {made.shows.count} of {made.shows.total} last looks"
+    spent = "; the budget ended it: more could perhaps be left out" if made.spent else ""
+    return joined(
+        line(f"Shrunk to what shows {made.fault}: {made.evidence}"),
+        line(f"{made.before}, now {made.after}; {shows}{spent}"),
+        views.request(made.request, "What is left"),
+    )
+
+
+def _fill(control: Any, options: list[tuple[str, str]], value: str) -> None:
+    control.options = options
+    control.value = value if value in [known for _, known in options] else ""
+
+
+def _most(counts: Mapping[Any, int]) -> list[tuple[Any, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
