@@ -23,7 +23,8 @@ from k2lab.show.parts import View, joined, line, note
 from k2lab.show.passages import passage_view, request_of, response_of
 from k2lab.shrink import Shrunk
 from k2lab.traffic.exchanges import Passed
-from k2lab.traffic.record import Noted, Row, Tally, Where, reading
+from k2lab.traffic.recordpages import Row, Tally, Where, paged
+from k2lab.traffic.recordrows import Entry
 from k2lab.widgets import caseviews, trafficviews
 from k2lab.widgets.later import Later
 from k2lab.widgets.liveline import LiveLine
@@ -35,6 +36,8 @@ PAGE = 50
 """Exchanges that are sent to the page at a time."""
 
 WIDE = {"description_width": "6.5em"}
+
+UNLOOKED = {"no": " yet", "late": " in time", "cannot": ", since it could not be read", "yes": ""}
 
 
 class TrafficBrowser(Workbench):
@@ -71,7 +74,7 @@ class TrafficBrowser(Workbench):
         kept = self.wanted
         with self._told():
             path = Path(self.file.value.strip())
-            with reading(path) as record:
+            with paged(path) as record:
                 self.tally = record.tally()
             self.path, self._page = path, 0
             with self._quietly():
@@ -191,9 +194,9 @@ class TrafficBrowser(Workbench):
         self._cancel()
         self.shrinker.cancel()
         with self._told():
-            with reading(self.path) as record:
+            with paged(self.path) as record:
                 kept = record.exchange(row.key)
-            self.passed, self.findings, self.unknown = kept.passed, *_as_findings(kept.findings)
+            self.passed, self.findings, self.unknown = kept.passed, *_as_findings(kept)
             self.checked = self.shrunk = self.answered = None
             request = request_of(self.passed)
             self.check.disabled = False
@@ -276,7 +279,7 @@ class TrafficBrowser(Workbench):
 
     def _choose(self) -> None:
         assert self.path is not None
-        with reading(self.path) as record:
+        with paged(self.path) as record:
             self._count = record.count(self.wanted)
         self._draw_list()
 
@@ -292,7 +295,7 @@ class TrafficBrowser(Workbench):
     def _rows(self) -> Sequence[Row]:
         if self.path is None:
             return ()
-        with reading(self.path) as record:
+        with paged(self.path) as record:
             return record.page(self.wanted, offset=self._page * PAGE, limit=PAGE)
 
     def _draw(self) -> None:
@@ -335,15 +338,16 @@ def browse_traffic(path: str | Path = "") -> TrafficBrowser:
     An open one can be checked, shrunk and sent again. What is no record is a line in the widget.
 
     >>> print(browse_traffic("missing.db").view().text)
-    there is no record missing.db: `k2lab proxy --record missing.db` makes one
+    there is no record of traffic missing.db: create one with k2lab proxy --record
     """
     return TrafficBrowser(path)
 
 
-def _as_findings(noted: Sequence[Noted] | None) -> tuple[list[Finding] | None, list[str]]:
+def _as_findings(entry: Entry) -> tuple[list[Finding] | None, list[str]]:
     """What was noted, with the words of the catalogue; and what is to be said of the rest."""
-    if noted is None:
-        return None, ["Nobody has looked at it yet: Check does."]
+    if entry.looked != "yes" and not entry.findings:
+        return None, [f"Nobody has looked at it{UNLOOKED[entry.looked]}: Check does."]
+    noted = entry.findings
     known = {entry.code for entry in CATALOGUE.values()}
     others = [f"this k2lab does not know {one.code}: {one.evidence}" for one in noted if one.code not in known]
     found = [Finding.of(one.code, "present", one.evidence, place=one.place) for one in noted if one.code in known]

@@ -39,7 +39,7 @@ class Shrinker(ipywidgets.VBox):
         self.button = ipywidgets.Button(
             description="Shrink", icon="compress", disabled=True, tooltip="Leave out all that the fault does not need"
         )
-        self.stop = ipywidgets.Button(description="Stop shrinking", icon="stop", disabled=True)
+        self.stop = ipywidgets.Button(description="Stop looking", icon="stop", disabled=True)
         wrapped = {"flex_flow": "row wrap"}
         head = "<b>Shrink the open exchange</b>"
         words = "A server is sent requests, at most as many as stand here; without one nothing is sent."

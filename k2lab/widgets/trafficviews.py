@@ -8,7 +8,7 @@ from k2lab.findings import CATALOGUE
 from k2lab.legible import one_line
 from k2lab.show.parts import View, table
 from k2lab.show.passages import ENDINGS, began
-from k2lab.traffic.record import Row, Where
+from k2lab.traffic.recordpages import Row, Where
 from k2lab.widgets.caseviews import SPACE
 
 CHANGE_WORDS: tuple[tuple[str, str], ...] = (

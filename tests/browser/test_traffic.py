@@ -34,7 +34,7 @@ def test_traffic_is_looked_through_from_a_finding_to_its_smallest_request(
     shown.get_by_label("Ended").select_option(label="the upstream's answer came too late (1)")
     status.filter(has_text="1 exchange,").wait_for()
     shown.get_by_label("Ended").select_option(index=0)
-    shown.get_by_label("Finding").select_option(label="A113 Call leaked into content (1)")
+    shown.get_by_label("Finding").select_option(label="A113 a call that stands in the content as text (1)")
     status.filter(has_text="1 exchange,").wait_for()
 
     shown.get_by_label("Exchanges").focus()
@@ -44,7 +44,7 @@ def test_traffic_is_looked_through_from_a_finding_to_its_smallest_request(
     shown.get_by_role("button", name="Check").focus()
     page.keyboard.press("Enter")
     status.filter(has_text="Checked: ").wait_for()
-    shown.get_by_label("Keep").select_option(label="A113 call leaked into content")
+    shown.get_by_label("Keep").select_option(label="A113 a call that stands in the content as text")
     shown.get_by_role("button", name="Shrink").focus()
     page.keyboard.press("Space")
     shown.get_by_text("What is left").wait_for()

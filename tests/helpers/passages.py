@@ -7,7 +7,8 @@ from k2lab.chat import Exchange
 from k2lab.findings.exchanges import of_exchange
 from k2lab.findings.histories import of_history
 from k2lab.traffic.exchanges import Changed, Passed
-from k2lab.traffic.record import Kept, Noted, writing
+from k2lab.traffic.recordfile import writing
+from k2lab.traffic.recordrows import Entry, Noted
 
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]
 CALL = {"id": "call_abc", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
@@ -46,7 +47,13 @@ def looked_at(one):
         found = [*of_exchange(exchange), *of_history(exchange.request)]
     except ValueError:
         found = []
-    return Kept(passed=one, findings=tuple(Noted.of(each) for each in found if each.state == "present"))
+    return Entry(passed=one, findings=tuple(noted(each) for each in found if each.state == "present"), looked="yes")
+
+
+def noted(finding):
+    """A finding as a record keeps it."""
+    names = ("code", "name", "layer", "place", "evidence")
+    return Noted(**{name: getattr(finding, name) for name in names})
 
 
 def mended(**fields):
@@ -60,5 +67,5 @@ def mended(**fields):
 def recorded(path, exchanges, *, look=True):
     """A record of these."""
     with writing(path) as record:
-        record.write([looked_at(one) if look else Kept(passed=one, findings=None) for one in exchanges])
+        record.add([looked_at(one) if look else Entry(passed=one) for one in exchanges], {})
     return path

@@ -1,12 +1,16 @@
 """The traffic browser, on records that were written by the proxy's own writer."""
 
+import contextlib
+import dataclasses
 import json
 import os
+import sqlite3
 import time
 
 import pytest
 
-from k2lab.traffic.record import Kept, Noted, writing
+from k2lab.traffic.recordfile import writing
+from k2lab.traffic.recordrows import Entry, Noted
 from k2lab.widgets.passing import PAGE, browse_traffic
 from tests.helpers import passages
 from tests.helpers.effort import within
@@ -39,7 +43,7 @@ def path(tmp_path_factory):
 def test_exchanges_are_filtered_by_finding_status_ending_and_change(path):
     browser = browse_traffic(path)
     assert "130 exchanges, page 1 of 3" in browser.live.said and len(browser.list.options) == PAGE
-    assert "A113 Call leaked into content (13)" in [label for label, _ in browser.finding.options]
+    assert "A113 a call that stands in the content as text (13)" in [label for label, _ in browser.finding.options]
     browser.finding.value = "A113"
     assert "13 exchanges, page 1 of 1" in browser.live.said and all("A113" in row.codes for row in browser.rows)
     browser.finding.value = ""
@@ -138,15 +142,15 @@ def test_an_exchange_that_nobody_looked_at_is_not_called_clean(tmp_path):
     assert "not looked at" in browser.view().text
     browser.list.index = 0
     shown = browser.view().text
-    assert "Nobody has looked at it yet" in shown and "Nothing is wrong" not in shown
+    assert "Nobody has looked at it yet: Check does" in shown and "Nothing is wrong" not in shown
     browser.check.click()
     assert "A113" in browser.view().text
 
 
 def test_a_finding_of_a_later_k2lab_is_named(tmp_path):
-    noted = Noted(code="Z999", layer="model", level="error", place="x", evidence="of tomorrow")
+    noted = Noted(code="Z999", name="other", layer="model", place="x", evidence="of tomorrow")
     with writing(tmp_path / "t.db") as record:
-        record.write([Kept(passed=passed(), findings=(noted,))])
+        record.add([Entry(passed=passed(), findings=(noted,), looked="yes")], {})
     browser = browse_traffic(tmp_path / "t.db")
     browser.list.index = 0
     assert "does not know Z999: of tomorrow" in browser.view().text
@@ -171,10 +175,10 @@ def test_what_is_no_record_is_one_line(path, tmp_path, damage):
 def test_an_exchange_that_is_gone_when_it_is_opened_is_a_line(tmp_path):
     kept = recorded(tmp_path / "t.db", [passed(), passed()])
     browser = browse_traffic(kept)
-    with writing(kept) as record:
-        record.forget([browser.rows[0].key])
+    with contextlib.closing(sqlite3.connect(kept)) as file, file:
+        file.execute("DELETE FROM exchanges WHERE key = ?", (browser.rows[0].key,))
     browser.list.index = 0
-    assert "may have been removed" in browser.live.said and browser.passed is None
+    assert "may have been too old" in browser.live.said and browser.passed is None
 
 
 @pytest.mark.slow
@@ -208,7 +212,9 @@ def test_a_hundred_thousand_exchanges_are_paged_and_filtered_without_being_read(
         for begin in range(0, 100_000, 5000):
             numbers = range(begin, begin + 5000)
             batch = [(leaked if number % 50 == 0 else one, f"k{number:08d}") for number in numbers]
-            record.write([Kept(passed=replaced(kind.passed, key), findings=kind.findings) for kind, key in batch])
+            record.add(
+                [dataclasses.replace(kind, passed=dataclasses.replace(kind.passed, key=key)) for kind, key in batch], {}
+            )
     with within(3.0):
         browser = browse_traffic(kept)
     assert "100,000 exchanges, page 1 of 2,000" in browser.live.said
@@ -219,8 +225,3 @@ def test_a_hundred_thousand_exchanges_are_paged_and_filtered_without_being_read(
     began = time.process_time()
     browser.list.index = 0
     assert time.process_time() - began < 2.0 and "A113" in browser.view().text
-
-
-def replaced(one, key):
-    values = {name: getattr(one, name) for name in one.__slots__}
-    return type(one)(**{**values, "key": key})
