@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from k2lab.shrink import Live, issue_text, shrunk
     from k2lab.widgets.benchrun import run_bench
     from k2lab.widgets.explorer import explore
-    from k2lab.widgets.passing import browse_traffic
     from k2lab.widgets.playground import play
     from k2lab.widgets.runs import browse
+    from k2lab.widgets.trafficbrowser import browse_traffic
 
 __all__ = [
     "Endpoint",
@@ -95,7 +95,7 @@ _PLACES = {
     "ask": "k2lab.enforcer.ask",
     "benchmark": "k2lab.nano.benchmark",
     "browse": "k2lab.widgets.runs:browse",
-    "browse_traffic": "k2lab.widgets.passing:browse_traffic",
+    "browse_traffic": "k2lab.widgets.trafficbrowser:browse_traffic",
     "connect": "k2lab.notebook.servers:connect",
     "conversation": "k2lab.notebook.examples:conversation",
     "diff": "k2lab.prompt.alignment:diff",

@@ -42,7 +42,10 @@ class Shrinker(ipywidgets.VBox):
         self.stop = ipywidgets.Button(description="Stop looking", icon="stop", disabled=True)
         wrapped = {"flex_flow": "row wrap"}
         head = "<b>Shrink the open exchange</b>"
-        words = "A server is sent requests, at most as many as stand here; without one nothing is sent."
+        words = (
+            "A server is sent requests, at most as many as stand here; without one nothing is sent. A fault of the answer"
+            " needs a server: the stored answer shows it, whatever is left of the request."
+        )
         super().__init__(
             [
                 ipywidgets.HTML(f'<div class="k2">{head}<p class="quiet">{words}</p></div>'),

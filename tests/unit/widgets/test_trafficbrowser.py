@@ -11,7 +11,7 @@ import pytest
 
 from k2lab.traffic.recordfile import writing
 from k2lab.traffic.recordrows import Entry, Noted
-from k2lab.widgets.passing import PAGE, browse_traffic
+from k2lab.widgets.trafficbrowser import PAGE, browse_traffic
 from tests.helpers import passages
 from tests.helpers.effort import within
 from tests.helpers.hostile import TEXTS, skeleton
