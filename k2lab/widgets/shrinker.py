@@ -43,8 +43,8 @@ class Shrinker(ipywidgets.VBox):
         wrapped = {"flex_flow": "row wrap"}
         head = "<b>Shrink the open exchange</b>"
         words = (
-            "A server is sent requests, at most as many as stand here; without one nothing is sent. A fault of the answer"
-            " needs a server: the stored answer shows it, whatever is left of the request."
+            "A server is sent requests, at most as many as stand here; without one nothing is sent. A fault of an"
+            " answer needs a server: the stored one shows it, whatever is left of the request."
         )
         super().__init__(
             [
