@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE # or each of the hundred processes that tests s
 MINUTES ?= 10
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: setup engines report report-full lab test test-long quick fuzz check bench-speed enforce-speed proxy-speed start-speed nano lock docs pages picture screens publish-reports clean
+.PHONY: setup engines report report-full lab test test-long quick fuzz check bench-speed enforce-speed guard-proof proxy-speed start-speed nano lock docs pages picture screens publish-reports clean
 
 setup: $(VENV)/.done ## the notebook environment: no torch, no vllm
 
@@ -50,6 +50,11 @@ check: setup ## formatting, lint, types
 
 bench-speed: setup ## requests a second beside other clients; K2VV=PATH adds a checkout of K2-Vendor-Verifier
 	$(BIN)/python -m benchmarks.bench_speed --long 100000 $(if $(K2VV),--k2vv $(K2VV)) $(if $(K2VV_PYTHON),--k2vv-python $(K2VV_PYTHON))
+
+guard-proof: engines ## the guard on live servers, beside the same requests sent to them directly
+	$(BIN)/python -m benchmarks.guard_proof lost
+	$(BIN)/python -m benchmarks.guard_proof cache --count 40
+	$(BIN)/python -m benchmarks.guard_proof pinned --count 4000
 
 enforce-speed: engines ## the pinned tag against the same server without it, in turns
 	$(BIN)/python -m benchmarks.enforcer_speed

@@ -28,8 +28,16 @@ from k2lab.server.endpoint import Endpoint
 from k2lab.stats import share
 
 SEED = 14
-KINDS = {"NAME:IDX": lambda request: with_foreign_ids(request, 9), "call_N": lambda request: opaque(request)}
-GUARDS = {"direct": None, "repair ids": ("--repair", "ids"), "repair history, salvage": ("--repair", "history", "--salvage")}
+KINDS = {
+    "NAME:IDX": lambda request: with_foreign_ids(request, 9),
+    "call_N": lambda request: opaque(request),
+    "standard": lambda request: request,
+}
+GUARDS = {
+    "direct": None,
+    "repair ids": ("--repair", "ids"),
+    "repair history, salvage": ("--repair", "history", "--salvage"),
+}
 
 
 def opaque(request):
@@ -71,6 +79,8 @@ def lost(server, count):
     for kind, change in KINDS.items():
         cases = evaluate.changed(plain, change)
         for name, options in GUARDS.items():
+            if kind == "standard" and options is not None:
+                continue
             for stream in (False, True):
                 if options is None:
                     answers = each(server.base_url, cases, stream=stream)

@@ -63,3 +63,115 @@ def plain(answer):
         }
         for choice in answer["choices"]
     }
+
+
+def message_events(answer, cuts=()):
+    """The bytes of a Messages stream of a whole answer, as vLLM 0.32.0 writes them."""
+    begin = {**answer, "content": [], "stop_reason": None}
+    out = [{"type": "message_start", "message": begin}, {"type": "ping"}]
+    for index, block in enumerate(answer["content"]):
+        kind = block["type"]
+        name = {"text": "text", "thinking": "thinking"}.get(kind)
+        empty = {**block, name: ""} if name else {**block, "input": {}}
+        out.append({"type": "content_block_start", "index": index, "content_block": empty})
+        if name:
+            deltas = [{"type": f"{kind}_delta", name: part} for part in pieces(block[name], cuts)]
+        else:
+            deltas = [{"type": "input_json_delta", "partial_json": json.dumps(block["input"])}]
+        out += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
+        out.append({"type": "content_block_stop", "index": index})
+    out.append(
+        {"type": "message_delta", "delta": {"stop_reason": answer["stop_reason"]}, "usage": {"output_tokens": 3}}
+    )
+    return named_events([*out, {"type": "message_stop"}])
+
+
+def response_events(answer, cuts=()):
+    """The bytes of a Responses stream of a whole answer, as vLLM 0.32.0 writes them."""
+    begin = {**answer, "output": [], "status": "in_progress"}
+    out = [{"type": "response.created", "response": begin}, {"type": "response.in_progress", "response": begin}]
+    for index, item in enumerate(answer["output"]):
+        at = {"output_index": index, "item_id": item["id"]}
+        if item["type"] == "function_call":
+            out.append({"type": "response.output_item.added", **at, "item": {**item, "arguments": ""}})
+            out.append({"type": "response.function_call_arguments.delta", **at, "delta": item["arguments"]})
+            out.append({"type": "response.function_call_arguments.done", **at, "arguments": item["arguments"]})
+            out.append({"type": "response.output_item.done", **at, "item": item})
+            continue
+        part = item["content"][0]
+        kind, at = part["type"], {**at, "content_index": 0}
+        out.append({"type": "response.output_item.added", **at, "item": {**item, "content": []}})
+        out.append({"type": "response.content_part.added", **at, "part": {**part, "text": ""}})
+        out += [{"type": f"response.{kind}.delta", **at, "delta": text} for text in pieces(part["text"], cuts)]
+        out.append({"type": f"response.{kind}.done", **at, "text": part["text"]})
+        out.append({"type": "response.content_part.done", **at, "part": part})
+        out.append({"type": "response.output_item.done", **at, "item": item})
+    last = {"type": f"response.{answer['status']}", "response": answer}
+    return named_events([{**value, "sequence_number": number} for number, value in enumerate([*out, last])])
+
+
+def named_events(values):
+    return "".join(f"event: {value['type']}\ndata: {json.dumps(value)}\n\n" for value in values).encode()
+
+
+def values_of(stream):
+    """The JSON of each event, and the comments; each event has its type as its name."""
+    values, comments = [], []
+    for event in filter(None, stream.decode().split("\n\n")):
+        if event.startswith(":"):
+            comments.append(event)
+            continue
+        name, data = event.split("\n")
+        values.append(json.loads(data.removeprefix("data: ")))
+        assert name == f"event: {values[-1]['type']}"
+    return values, comments
+
+
+def message_of(stream):
+    """A Messages stream put together, blocks without a text left out."""
+    values, comments = values_of(stream)
+    blocks, reason = [], None
+    for value in values:
+        if value["type"] == "content_block_start":
+            assert value["index"] == len(blocks)
+            blocks.append({**value["content_block"], "json": ""})
+        elif value["type"] == "content_block_delta":
+            delta, block = value["delta"], blocks[value["index"]]
+            for name, field in (("text", "text"), ("thinking", "thinking"), ("partial_json", "json")):
+                block[field] = block.get(field, "") + delta.get(name, "") if name in delta else block.get(field)
+        elif value["type"] == "message_delta":
+            reason = value["delta"]["stop_reason"]
+    made = []
+    for block in blocks:
+        text = block.pop("json")
+        block = {name: item for name, item in block.items() if item is not None}
+        if block["type"] == "tool_use":
+            block["input"] = json.loads(text)
+        if block["type"] == "tool_use" or block[block["type"]]:
+            made.append(block)
+    return made, reason, comments
+
+
+def response_of(stream):
+    """The output of a Responses stream, from its deltas, and from its last event; its counting is checked."""
+    values, comments = values_of(stream)
+    assert [value["sequence_number"] for value in values] == list(range(len(values)))
+    items = {}
+    for value in values:
+        index, kind = value.get("output_index"), value["type"]
+        if kind == "response.output_item.added":
+            assert index == len(items)
+            items[index] = {"said": "", "item": value["item"]}
+        elif kind.endswith(".delta"):
+            items[index]["said"] += value["delta"]
+        elif kind in ("response.output_text.done", "response.reasoning_text.done"):
+            assert value["text"] == items[index]["said"]
+        elif kind == "response.function_call_arguments.done":
+            assert value["arguments"] == items[index]["said"]
+        elif kind == "response.content_part.done":
+            assert value["part"]["text"] == items[index]["said"]
+        elif kind == "response.output_item.done":
+            done = value["item"]
+            assert items[index]["said"] == (done.get("arguments") or done.get("content", [{"text": ""}])[0]["text"])
+            items[index]["done"] = done
+    return [item["done"] for item in items.values()], values[-1]["response"], comments

@@ -6,8 +6,12 @@ import json
 import logging
 from abc import ABC, abstractmethod
 
+from k2lab.traffic.exchanges import Changed
+from k2lab.traffic.guard.ids import Ids
+from k2lab.traffic.guard.leaks import Channel, LeakWatch, salvaged
+from k2lab.traffic.guard.salvaging import Salvage, Verdict
 from k2lab.traffic.guard.splicing import Decode, Part, blank, rewritten
-from k2lab.traffic.guard.sse import Cutter
+from k2lab.traffic.guard.sse import Cutter, comment
 
 DECODE: Decode = json.JSONDecoder(
     parse_int=lambda digits: int(digits) if len(digits) < 4300 else float("inf")
@@ -57,6 +61,31 @@ class EventStream(ABC):
     def _last(self) -> list[bytes]:
         """What is said behind the last event."""
         return []
+
+
+class SalvagingStream(EventStream):
+    """One that makes calls of what leaked; what it changes is added to ``changes``, and said in comments at its end."""
+
+    def __init__(self, salvage: Salvage | None, ids: Ids, most: int, changes: list[Changed]) -> None:
+        super().__init__()
+        self._salvage, self._ids, self._most, self._changes = salvage, ids, most, changes
+        self._salvaged = 0
+        self._why = ""
+
+    def _verdict(self, watch: LeakWatch, finish_reason: object, place: str) -> tuple[Channel, Verdict]:
+        """What comes of an answer's texts now that it has ended."""
+        channel, verdict = watch.end(finish_reason, self._salvage)
+        self._changes += salvaged(verdict.calls, channel, place)
+        self._salvaged += len(verdict.calls)
+        self._why = self._why or verdict.why
+        return channel, verdict
+
+    def _last(self) -> list[bytes]:
+        """What happened, once."""
+        calls, self._salvaged = self._salvaged, 0
+        why, self._why = self._why, ""
+        out = [comment(f"k2lab salvaged {calls} call{'s' if calls > 1 else ''}")] if calls else []
+        return [*out, *([comment(f"k2lab left a leaked call as text: {why}")] if why else [])]
 
 
 def decoded(data: str) -> object:

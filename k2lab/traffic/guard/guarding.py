@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from k2lab.traffic.guard.chat import chat_turn
+from k2lab.traffic.guard.messages import message_turn
 from k2lab.traffic.guard.options import GuardOptions
+from k2lab.traffic.guard.responses import responses_turn
 from k2lab.traffic.turns import Guard, Turn
 
-CHAT = "/chat/completions"
+TURNS: Mapping[str, Callable[[bytes, GuardOptions], Turn]] = {
+    "/chat/completions": chat_turn,
+    "/responses": responses_turn,
+    "/messages": message_turn,
+}
+"""How a request is taken in hand, by the end of its path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +26,11 @@ class _Guard:
     options: GuardOptions
 
     def turn(self, path: str, content_type: str, body: bytes) -> Turn | None:
-        """The turn of a chat request; ``None`` for what is none, or where nothing is asked for."""
-        if not self.options.changes or not path.endswith(CHAT):
+        """The turn of a request; ``None`` for other paths, or where nothing is asked for."""
+        if not self.options.changes:
             return None
-        return chat_turn(body, self.options)
+        take = next((take for end, take in TURNS.items() if path.endswith(end)), None)
+        return None if take is None else take(body, self.options)
 
 
 def guard_of(options: GuardOptions) -> Guard:

@@ -15,6 +15,7 @@ from typing import cast
 
 from k2lab import wire
 from k2lab.chat import Request
+from k2lab.traffic.exchanges import Changed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +38,12 @@ class Ids:
         """The id under which the client gets a new call."""
         match = wire.ID.fullmatch(made) if made in self.known else None
         return made if match is None else wire.call_id(match["name"], int(match["index"]) + self.shift)
+
+
+def renaming(place: str) -> Changed:
+    """What is said of an id that a client knows as another call's."""
+    detail = "the client's history has this id for another call: the next one beyond its ids"
+    return Changed(kind="id", place=place, code="repeated_call_id", detail=detail)
 
 
 def _ids(messages: Iterable[Mapping[str, object]]) -> Iterable[str]:

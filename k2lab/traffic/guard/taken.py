@@ -52,10 +52,3 @@ class Taken:
         """Not to be sent, since it would go unheld."""
         line = one_line(reason, LONGEST_SAID)
         self.refusal = Refusal(status=422, message=f"the answer cannot be held to the tools' schemas: {line}")
-
-    def unread(self, reason: str, *, refuse: bool = False) -> Taken:
-        """Itself, going on as it came; the upstream says what it makes of it."""
-        self.say("unread", reason)
-        if refuse:
-            self.refuse(f"the request is not read: {reason}")
-        return self

@@ -85,8 +85,12 @@ class Watch:
         """Take the text for a text, whatever comes; ``why`` is said where it was held."""
         if self.state == "held":
             self.why = why
-        self.state, self._held, self._tail, self._open = "off", [], "", ""
+        self.close()
         self.settled = self.length
+
+    def close(self) -> None:
+        """Look at nothing that comes from here on; what was told stays told."""
+        self.state, self._held, self._tail, self._open = "off", [], "", ""
 
     def _look(self, text: str) -> None:
         whole = self._tail + text

@@ -1,0 +1,187 @@
+"""The turn of ``/v1/messages``: ids of calls and results, and leaked calls as ``tool_use`` blocks.
+
+vLLM 0.32.0 takes no grammar there: its request has no field for one
+(``entrypoints/anthropic/protocol.py``), so that nothing is held and each answer says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from k2lab.chat import Request
+from k2lab.errors import RequestError
+from k2lab.jsonread import NotJSON
+from k2lab.traffic.guard.answering import Answering
+from k2lab.traffic.guard.ids import renaming
+from k2lab.traffic.guard.jsonbody import Body, UnreadError, read
+from k2lab.traffic.guard.leaks import Channel, LeakWatch, Said, salvaged
+from k2lab.traffic.guard.messagestream import MessageStream
+from k2lab.traffic.guard.options import GuardOptions
+from k2lab.traffic.guard.salvaging import Verdict
+from k2lab.traffic.guard.spoken import Renumbered, Spoken, renumbered, unchanged, with_ids
+from k2lab.traffic.turns import AnswerStream
+
+WORKED_ON = frozenset({"messages", "system", "tools", "tool_choice", "model"})
+REASONS: Mapping[object, str] = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
+"""What an answer's reasons are called in the chat API."""
+TEXTS: Mapping[str, tuple[Channel, str]] = {"text": ("content", "text"), "thinking": ("reasoning", "thinking")}
+"""For each kind of block its channel, and the field that holds its text."""
+
+Json = dict[str, Any]
+
+
+@dataclass(kw_only=True, slots=True)
+class MessageTurn(Answering):
+    """A Messages request."""
+
+    def changed(self, answer: Json) -> Json:
+        """An answer, its leaked calls as blocks, its ids apart from those that the client knows."""
+        content = answer.get("content")
+        if not isinstance(content, list):
+            return answer
+        blocks = [self._with_fresh_id(place, block) for place, block in enumerate(content)]
+        watch = LeakWatch(self.most)
+        watch.feed(said_of(blocks))
+        channel, verdict = watch.end(REASONS.get(answer.get("stop_reason")), self.salvage)
+        self.say("unsalvaged", verdict.why)
+        if not verdict.calls:
+            same = all(one is other for one, other in zip(blocks, content, strict=True))
+            return answer if same else {**answer, "content": blocks}
+        self.changes += salvaged(verdict.calls, channel, "content")
+        reason = answer.get("stop_reason")
+        made = with_calls(blocks, channel, watch.of(channel).settled, verdict)
+        return {**answer, "content": made, "stop_reason": "tool_use" if reason == "end_turn" else reason}
+
+    def stream(self) -> AnswerStream:
+        """The answer event by event."""
+        return MessageStream(self.salvage, self.ids, self.most, self.changes)
+
+    def _with_fresh_id(self, place: int, block: Any) -> Any:
+        known = block.get("id") if isinstance(block, dict) and block.get("type") == "tool_use" else None
+        if not isinstance(known, str) or known not in self.ids.known:
+            return block
+        self.changes.append(renaming(f"content[{place}].id"))
+        return {**block, "id": self.ids.fresh(known)}
+
+
+def message_turn(body: bytes, options: GuardOptions) -> MessageTurn:
+    """A Messages request taken in hand."""
+    taken = MessageTurn(body=body, most=options.most_held)
+    try:
+        found = read(body, WORKED_ON, options.most_read)
+        spoken, request = _request(found)
+    except UnreadError as error:
+        return taken.unread(str(error), refuse=options.enforce == "pinned" and options.unheld == "refuse")
+    except (NotJSON, RequestError) as error:
+        return taken.unread(str(error))
+    ids = renumbered(spoken, request, options.family, "messages") if options.repair else unchanged(request)
+    if options.enforce == "pinned" and request.tools:
+        taken.unheld("the Messages API takes no grammar", refuse=options.unheld == "refuse")
+    _take(taken, found, ids, salvage=options.salvage)
+    return taken
+
+
+def _take(taken: MessageTurn, body: Body, made: Renumbered, *, salvage: bool) -> None:
+    taken.changes += made.changes
+    taken.say("repaired", len(made.changes))
+    taken.say("left", ", ".join(made.left))
+    if made.ids and taken.refusal is None:
+        after = with_ids(body.value("messages"), made.ids)  # type: ignore[arg-type]
+        taken.body = body.written(body.with_list("messages", after, range(len(after))))
+    taken.hold(made.request, made.known, salvage=salvage)
+
+
+def _request(body: Body) -> tuple[Spoken, Request]:
+    """The history of a Messages request, and the chat request that it comes to."""
+    messages = body.value("messages")
+    if not isinstance(messages, list):
+        raise RequestError("messages must be a list")
+    spoken = Spoken()
+    if body.value("system"):
+        spoken.other("system", body.value("system"))
+    for place, message in enumerate(messages):
+        if not isinstance(message, dict) or message.get("role") not in ("user", "assistant", "system"):
+            raise RequestError(f"messages[{place}] is no message")
+        _add(spoken, place, message)
+    request = Request.of(spoken.messages, _tools(body.value("tools")), {"model": body.value("model")})
+    return spoken, _with_choice(request, body.value("tool_choice"))
+
+
+def _add(spoken: Spoken, place: int, message: Json) -> None:
+    role, content = message["role"], message.get("content")
+    blocks = content if isinstance(content, list) else []
+    merges = False
+    for number, block in enumerate(blocks):
+        kind = block.get("type") if isinstance(block, dict) else None
+        if role == "assistant" and kind == "tool_use":
+            spoken.call(block.get("name"), block.get("id"), (place, "content", number, "id"), merges=merges)
+            merges = True
+        elif role == "user" and kind == "tool_result":
+            steps = (place, "content", number, "tool_use_id")
+            spoken.result(block.get("tool_use_id"), block.get("content"), steps)
+    if role == "assistant" and not merges:
+        spoken.assistant(merges=False)
+    rest = [block for block in blocks if not (isinstance(block, dict) and block.get("type") == "tool_result")]
+    if role != "assistant" and (rest or not blocks):
+        spoken.other(role, rest or content)
+
+
+def _tools(tools: object) -> list[Json]:
+    """The tools in the chat API's form; those that a server runs by itself have no schema."""
+    return [
+        {"type": "function", "function": {"name": tool["name"], "parameters": tool["input_schema"],
+                                          "description": tool.get("description")}}
+        for tool in (tools if isinstance(tools, list) else ())
+        if isinstance(tool, dict) and isinstance(tool.get("name"), str) and isinstance(tool.get("input_schema"), dict)
+    ]  # fmt: skip
+
+
+def _with_choice(request: Request, choice: object) -> Request:
+    given = choice if isinstance(choice, dict) else {}
+    kind = given.get("type")
+    named = {"type": "function", "function": {"name": given.get("name")}}
+    made = {"auto": "auto", "any": "required", "none": "none", "tool": named}.get(str(kind)) if kind else None
+    fields = {"tool_choice": made, "parallel_tool_calls": False if given.get("disable_parallel_tool_use") else None}
+    return Request(messages=request.messages, tools=request.tools, parameters={**request.parameters, **fields})
+
+
+def kind_of(block: Any) -> str:
+    """The type of a block, empty where it has none."""
+    return str(block.get("type") or "") if isinstance(block, dict) else ""
+
+
+def said_of(blocks: list[Any]) -> Said:
+    """What an answer's blocks say."""
+    texts: dict[Channel, str] = {"content": "", "reasoning": ""}
+    calls = False
+    for block in blocks:
+        kind = kind_of(block)
+        calls |= kind == "tool_use"
+        if kind in TEXTS and isinstance(block.get(TEXTS[kind][1]), str):
+            texts[TEXTS[kind][0]] += block[TEXTS[kind][1]]
+    return Said(content=texts["content"], reasoning=texts["reasoning"], calls=calls)
+
+
+def with_calls(blocks: list[Any], channel: Channel, settled: int, verdict: Verdict) -> list[Any]:
+    """Blocks with calls behind them, and the text that these were cut out; a block that is empty then goes."""
+    made, place, rest = list[Any](), 0, verdict.rest
+    for block in blocks:
+        kind = kind_of(block)
+        name = TEXTS[kind][1] if kind in TEXTS and TEXTS[kind][0] == channel else ""
+        if not name or not isinstance(block.get(name), str):
+            made.append(block)
+            continue
+        text = block[name]
+        kept = text[: max(0, settled - place)]
+        if len(kept) < len(text):
+            kept, rest = kept + rest, ""
+        place += len(text)
+        made += [block if kept == text else {**block, name: kept}] if kept else []
+    calls = [
+        {"type": "tool_use", "id": call.id, "name": call.name, "input": json.loads(call.arguments)}
+        for call in verdict.calls
+    ]
+    return [*made, *calls]
