@@ -189,14 +189,18 @@ class TrafficBrowser(Workbench):
             self.open_row(self.rows[self.list.index])
 
     def open_row(self, row: Row) -> None:
-        """Show one exchange whole."""
+        """Show one exchange of the page whole."""
+        self.open_key(row.key)
+
+    def open_key(self, key: str) -> None:
+        """Show the exchange of a key, whether the filters want it or not."""
         assert self.path is not None
         self._cancel()
         self.shrinker.cancel()
         with self._told():
             with paged(self.path) as record:
-                kept = record.exchange(row.key)
-            self.passed, self.findings, self.unknown = kept.passed, *_as_findings(kept)
+                entry = record.exchange(key)
+            self.passed, self.findings, self.unknown = entry.passed, *_as_findings(entry)
             self.checked = self.shrunk = self.answered = None
             request = request_of(self.passed)
             self.check.disabled = False
@@ -204,7 +208,7 @@ class TrafficBrowser(Workbench):
             self.resend.offer_model(str(request.model or "") if request else "")
             self._draw()
             count = "not looked at" if self.findings is None else f"findings: {len(self.findings)}"
-            self.live.say(f"Open: {row.path}, {row.status or 'no answer'}, {count}")
+            self.live.say(f"Open: {self.passed.path}, {self.passed.status or 'no answer'}, {count}")
 
     def check_open(self) -> None:
         """Look at the open exchange once more, as `k2lab check` does."""
