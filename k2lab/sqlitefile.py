@@ -82,7 +82,7 @@ def writing(path: Path, form: Form) -> Iterator[sqlite3.Connection]:
         try:
             yield connection
         finally:
-            _put_away_log(connection)
+            put_away_log(connection)
 
 
 @contextlib.contextmanager
@@ -175,7 +175,7 @@ def _make(connection: sqlite3.Connection, form: Form) -> None:
     connection.executescript(f"{form.pragmas} BEGIN; {form.schema} {marks} COMMIT;")
 
 
-def _put_away_log(connection: sqlite3.Connection) -> None:
+def put_away_log(connection: sqlite3.Connection) -> None:
     """What stands in SQLite's log goes into the file, after a fault too: on a full disk its room is all there is."""
     with contextlib.suppress(sqlite3.Error):  # what was stored is safe where it is
         connection.execute("PRAGMA busy_timeout = 0")  # a reader in the middle of the file is not waited for

@@ -30,7 +30,7 @@ class Record:
     """The file, open with :func:`reading`, or with :func:`writing`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
+        self.connection = connection
 
     def exchanges(
         self,
@@ -59,21 +59,21 @@ class Record:
 
     def counts(self) -> dict[str, int]:
         """How many exchanges are in the record, and the findings among them by code, ``A101`` and so on."""
-        codes = self._db.execute("SELECT code, count(*) FROM findings GROUP BY code ORDER BY code")
+        codes = self.connection.execute("SELECT code, count(*) FROM findings GROUP BY code ORDER BY code")
         return {"exchanges": self._count("exchanges"), **dict(codes.fetchall())}
 
     def looked(self) -> dict[Looked, int]:
         """How many exchanges were looked at, or weren't."""
-        found = self._db.execute("SELECT looked, count(*) FROM exchanges GROUP BY looked")
+        found = self.connection.execute("SELECT looked, count(*) FROM exchanges GROUP BY looked")
         return dict(found.fetchall())
 
     def tallies(self) -> dict[str, int]:
         """What was counted over the life of the file: ``left_out:clean``, ``dropped``, ``redacted:key`` and so on."""
-        return dict(self._db.execute("SELECT name, count FROM tallies ORDER BY name").fetchall())
+        return dict(self.connection.execute("SELECT name, count FROM tallies ORDER BY name").fetchall())
 
     def span(self) -> tuple[float, float] | None:
         """When the first and the last exchange began; ``None`` for an empty record."""
-        first, last = self._db.execute("SELECT min(started_at), max(started_at) FROM exchanges").fetchone()
+        first, last = self.connection.execute("SELECT min(started_at), max(started_at) FROM exchanges").fetchone()
         return None if first is None else (first, last)
 
     def add(self, entries: Iterable[Entry], tallies: Mapping[str, int]) -> None:
@@ -85,24 +85,24 @@ class Record:
     ) -> list[int]:
         """Store rows with their findings, in one transaction; their numbers."""
         numbers = []
-        with self._db:
+        with self.connection:
             for row, findings in made:
-                number = self._db.execute(recordrows.INSERT_EXCHANGE, row).lastrowid
+                number = self.connection.execute(recordrows.INSERT_EXCHANGE, row).lastrowid
                 assert number is not None
                 numbers.append(number)
                 if findings:
-                    self._db.executemany(recordrows.INSERT_FINDING, recordrows.finding_rows(number, findings))
+                    self.connection.executemany(recordrows.INSERT_FINDING, recordrows.finding_rows(number, findings))
             if tallies:
-                self._db.executemany(recordrows.ADD_TALLY, list(tallies.items()))
+                self.connection.executemany(recordrows.ADD_TALLY, list(tallies.items()))
         return numbers
 
     def note(self, found: Iterable[tuple[int, Looked, tuple[Noted, ...]]]) -> None:
         """Store what was found in exchanges of these numbers, where they are still there."""
-        with self._db:
+        with self.connection:
             for number, looked, findings in found:
-                there = self._db.execute("UPDATE exchanges SET looked = ? WHERE id = ?", (looked, number))
+                there = self.connection.execute("UPDATE exchanges SET looked = ? WHERE id = ?", (looked, number))
                 if there.rowcount and findings:
-                    self._db.executemany(recordrows.INSERT_FINDING, recordrows.finding_rows(number, findings))
+                    self.connection.executemany(recordrows.INSERT_FINDING, recordrows.finding_rows(number, findings))
 
     def _pages(self, since: float | None, until: float | None, code: str | None) -> Iterator[list[Entry]]:
         after = (float("-inf") if since is None else since, -1)
@@ -118,7 +118,7 @@ class Record:
 
     def _entries(self, query: str, values: tuple[object, ...]) -> list[tuple[int, Entry]]:
         """What a query finds, with the findings of each, of one state of the file."""
-        found = self._db.execute(query, values).fetchall()
+        found = self.connection.execute(query, values).fetchall()
         noted = self._noted([row[0] for row in found])
         named = (dict(zip(("id", *recordrows.STORED), row, strict=True)) for row in found)
         return [(values["id"], recordrows.entry_of(values, tuple(noted[values["id"]]))) for values in named]
@@ -126,12 +126,12 @@ class Record:
     def _noted(self, numbers: list[int]) -> defaultdict[int, list[Noted]]:
         noted: defaultdict[int, list[Noted]] = defaultdict(list)
         marks = ", ".join("?" * len(numbers))
-        for number, *row in self._db.execute(f"{FINDINGS} ({marks}) ORDER BY rowid", numbers):
+        for number, *row in self.connection.execute(f"{FINDINGS} ({marks}) ORDER BY rowid", numbers):
             noted[number].append(recordrows.noted_of(row))
         return noted
 
     def _count(self, table: str) -> int:
-        return int(self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+        return int(self.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
 @contextlib.contextmanager

@@ -17,10 +17,11 @@ APPLICATION_ID = 0x6B326C74  # "k2lt"
 
 SCHEMA = """
 CREATE TABLE exchanges (
-    id INTEGER PRIMARY KEY, key TEXT NOT NULL, started_at REAL NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL,
-    status INTEGER NOT NULL, ended TEXT NOT NULL, request_type TEXT NOT NULL, answer_type TEXT NOT NULL,
-    upstream_ms REAL NOT NULL, first_ms REAL, added_ms REAL NOT NULL, request_cut INTEGER NOT NULL,
-    answer_cut INTEGER NOT NULL, changes TEXT, redacted TEXT, kept_for TEXT NOT NULL, looked TEXT NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, started_at REAL NOT NULL, method TEXT NOT NULL,
+    path TEXT NOT NULL, status INTEGER NOT NULL, ended TEXT NOT NULL, request_type TEXT NOT NULL,
+    answer_type TEXT NOT NULL, upstream_ms REAL NOT NULL, first_ms REAL, added_ms REAL NOT NULL,
+    request_cut INTEGER NOT NULL, answer_cut INTEGER NOT NULL, changes TEXT, redacted TEXT,
+    kept_for TEXT NOT NULL, looked TEXT NOT NULL,
     request BLOB NOT NULL, answer BLOB NOT NULL, sent BLOB, given BLOB);
 CREATE INDEX exchanges_by_key ON exchanges (key);
 CREATE INDEX exchanges_by_time ON exchanges (started_at);

@@ -1,0 +1,196 @@
+"""A look at an exchange as it passed: what ``k2lab check`` says of it; run in a process of its own, beside the proxy.
+
+Chat completions and completions are read, whole or streamed. Of the Responses and the
+Messages API nothing is said, and of no other path: such an exchange is never called clean.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import signal
+import struct
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import FrameType
+from typing import BinaryIO
+
+from k2lab import jsonread
+from k2lab.chat import Request
+from k2lab.check.answers import of_answer
+from k2lab.check.captures import of_capture
+from k2lab.check.looking import Look
+from k2lab.check.requests import as_sent, of_request
+from k2lab.errors import K2LabError
+from k2lab.families import Family
+from k2lab.findings import Finding
+from k2lab.legible import one_line
+from k2lab.traffic.exchanges import Passed
+from k2lab.traffic.recordrows import Looked, Noted
+
+READ = ("/chat/completions", "/completions")
+CUT_BY_OTHERS = ("client_left", "stopped")
+"""How an exchange ended whose answer is not the upstream's whole one."""
+
+OF_ENDS = frozenset({"stream_without_an_end", "no_finish_reason"})
+LONGEST_EVIDENCE, LONGEST_PLACE = 300, 200
+MOST_NOTED = 100
+"""Findings of one exchange that are kept."""
+
+MOST_S = 20.0
+"""Seconds for one exchange; a hostile one is given up."""
+
+HEAD = struct.Struct(">Q")
+SET_DEATH_SIGNAL = 1
+"""``PR_SET_PDEATHSIG`` of Linux."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """An exchange to look at, and as it is written where something was kept out of it."""
+
+    passed: Passed
+    redacted: Passed | None = None
+
+
+def of_job(job: Job) -> tuple[Looked, tuple[Noted, ...]]:
+    """Whether an exchange was looked at, and what was found: judged as it came, told as it is written."""
+    looked, found = of_passed(job.passed)
+    if job.redacted is None or not found:
+        return looked, found
+    known = {(one.name, one.place): one.evidence for one in of_passed(job.redacted)[1]}
+    hidden = "not shown: the exchange held what is kept out of the record"
+    return looked, tuple(replace(one, evidence=known.get((one.name, one.place), hidden)) for one in found)
+
+
+def of_passed(passed: Passed) -> tuple[Looked, tuple[Noted, ...]]:
+    """What is wrong with an exchange; ``cannot`` where not all of it could be looked at.
+
+    >>> passed = Passed(key="1", started_at=1.0, method="POST", path="/v1/chat/completions", status=200,
+    ...     ended="whole", request=b'{"messages": [{"role": "user", "content": "Hi"}]}',
+    ...     answer=b'{"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": ""}}]}')
+    >>> looked, found = of_passed(passed)
+    >>> looked, [one.code for one in found]
+    ('yes', ['A111'])
+    """
+    found: list[Noted] = []
+    try:
+        for finding in _of_exchange(passed):
+            if finding.state == "present" and len(found) < MOST_NOTED:
+                found.append(_noted(finding))
+    except (K2LabError, jsonread.NotJSON):
+        return "cannot", tuple(found)
+    return "yes", tuple(found)
+
+
+def _of_exchange(passed: Passed) -> Iterator[Finding]:
+    if passed.method != "POST" or not passed.path.endswith(READ) or "; encoding=" in passed.request_type:
+        raise K2LabError("nothing that is read")
+    if passed.request_cut:
+        raise K2LabError("a part of the request is not there")
+    asked, sent = _object(passed.request), passed.sent
+    family = Look().family(asked)
+    request = Request.unchecked(as_sent(asked))
+    yield from of_request(as_sent(asked), request, None, family)
+    if passed.ended in ("refused", "unreachable") or (not passed.answer and passed.ended != "whole"):
+        return
+    if sent is not None:
+        request = Request.unchecked(as_sent(_object(sent)))
+    without = OF_ENDS if passed.ended in CUT_BY_OTHERS or passed.answer_cut else frozenset()
+    for finding in _of_answer(passed, request, family):
+        if finding.name not in without:
+            yield finding
+    if passed.answer_cut:
+        raise K2LabError("a part of the answer is not there")
+
+
+def _of_answer(passed: Passed, request: Request, family: Family | None) -> Iterator[Finding]:
+    if "event-stream" not in passed.answer_type:
+        yield from of_answer(_object(passed.answer), request, None, family, None)
+        return
+    made = of_capture(passed.answer.decode("utf-8", "replace"))
+    yield from (finding for finding, _ in made.found)
+    if made.response is None:
+        if not made.found:
+            raise K2LabError("no event of a stream is in it")
+        return
+    ended = all(finding.name != "stream_without_an_end" for finding, _ in made.found)
+    for finding in of_answer(made.response, request, None, family, None):
+        if ended or finding.name != "no_finish_reason":
+            yield finding
+
+
+def _object(body: bytes) -> Mapping[str, object]:
+    value = jsonread.read_json(body, constants=True)
+    if not isinstance(value, Mapping) or jsonread.lone_surrogate(value) is not None:
+        raise K2LabError("no object of JSON")
+    return value
+
+
+def _noted(finding: Finding) -> Noted:
+    return Noted(
+        code=finding.code,
+        name=finding.name,
+        layer=finding.layer,
+        place=one_line(finding.place, LONGEST_PLACE),
+        evidence=one_line(finding.evidence, LONGEST_EVIDENCE),
+    )
+
+
+def send(file: BinaryIO, value: object) -> None:
+    """Write a value, its length before it."""
+    data = pickle.dumps(value, protocol=5)
+    file.write(HEAD.pack(len(data)))
+    file.write(data)
+    file.flush()
+
+
+def received(file: BinaryIO) -> object:
+    """The next value; raises :class:`EOFError` where nothing more comes."""
+    head = file.read(HEAD.size)
+    if len(head) < HEAD.size:
+        raise EOFError
+    return pickle.loads(file.read(HEAD.unpack(head)[0]))
+
+
+class _TooLongError(Exception):
+    """An exchange took more than its time."""
+
+
+def _too_long(number: int, frame: FrameType | None) -> None:
+    raise _TooLongError
+
+
+def _within(job: Job) -> tuple[Looked, tuple[Noted, ...]]:
+    signal.setitimer(signal.ITIMER_REAL, MOST_S)
+    try:
+        return of_job(job)
+    except (_TooLongError, Exception):  # whatever stands in it: the next is looked at
+        return "cannot", ()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def main() -> None:
+    """Take jobs from standard input, a list at a time, and answer each list; ends with the other end of the pipe."""
+    parent = int(sys.argv[1])
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:
+        return
+    os.nice(10)
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's goes to all; the proxy says when it is over
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    jobs, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    send(answers, "ready")
+    while True:
+        try:
+            asked = received(jobs)
+        except EOFError:
+            return
+        assert isinstance(asked, list)
+        send(answers, [_within(job) for job in asked])
