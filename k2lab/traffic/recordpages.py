@@ -71,12 +71,12 @@ class Pages(Record):
     def count(self, where: Where = Where()) -> int:
         """How many exchanges are wanted."""
         condition, values = where.sql()
-        return int(self._db.execute(f"SELECT count(*) FROM exchanges WHERE {condition}", values).fetchone()[0])
+        return int(self.connection.execute(f"SELECT count(*) FROM exchanges WHERE {condition}", values).fetchone()[0])
 
     def page(self, where: Where = Where(), *, offset: int = 0, limit: int) -> list[Row]:
         """Some of them, the newest first."""
         condition, values = where.sql()
-        found = self._db.execute(
+        found = self.connection.execute(
             f"SELECT {', '.join(LISTED)}, {CHANGED} FROM exchanges WHERE {condition}"
             " ORDER BY started_at DESC, id DESC LIMIT ? OFFSET ?",
             (*values, limit, offset),
@@ -89,17 +89,17 @@ class Pages(Record):
         """What there is."""
         endings = self._grouped("SELECT ended, count(*) FROM exchanges GROUP BY ended")
         codes = self._grouped("SELECT code, count(DISTINCT exchange_id) FROM findings GROUP BY code ORDER BY code")
-        statuses = self._db.execute("SELECT status, count(*) FROM exchanges GROUP BY status").fetchall()
+        statuses = self.connection.execute("SELECT status, count(*) FROM exchanges GROUP BY status").fetchall()
         return Tally(exchanges=sum(endings.values()), endings=endings, statuses=dict(statuses), codes=codes)
 
     def _grouped(self, sql: str) -> dict[str, int]:
-        return {str(name): int(count) for name, count in self._db.execute(sql)}
+        return {str(name): int(count) for name, count in self.connection.execute(sql)}
 
     def _codes(self, numbers: list[int]) -> dict[int, tuple[str, ...]]:
         """The codes of each, once and sorted."""
         marks = ", ".join("?" * len(numbers))
         found: dict[int, tuple[str, ...]] = {}
-        for number, code in self._db.execute(
+        for number, code in self.connection.execute(
             f"SELECT DISTINCT exchange_id, code FROM findings WHERE exchange_id IN ({marks}) ORDER BY code", numbers
         ):
             found[number] = (*found.get(number, ()), str(code))
