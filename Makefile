@@ -55,6 +55,7 @@ guard-proof: engines ## the guard on live servers, beside the same requests sent
 	$(BIN)/python -m benchmarks.guard_proof lost
 	$(BIN)/python -m benchmarks.guard_proof cache --count 40
 	$(BIN)/python -m benchmarks.guard_proof pinned --count 4000
+	$(BIN)/python -m benchmarks.guard_proof salvage --count 100
 
 enforce-speed: engines ## the pinned tag against the same server without it, in turns
 	$(BIN)/python -m benchmarks.enforcer_speed

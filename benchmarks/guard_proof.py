@@ -3,13 +3,17 @@
 ``lost``: vLLM 0.11.0, histories with one to four earlier calls under ids of another system (``NAME:IDX``, ``call_N``),
 whole and streamed, by the openai client: answers that come as the right call. ``cache``: vLLM 0.32.0, conversations
 that grow turn by turn: prompt tokens that the server had cached. ``pinned``: vLLM 0.32.0, k2-nano's benchmark set with
-``--enforce pinned``: answers whose calls are invalid. Each starts its own server and `k2lab proxy` as a process.
+``--enforce pinned``: answers whose calls are invalid. ``salvage``: vLLM 0.32.0 that was started with another model's
+tool parser, so that each call leaks, by all three APIs, whole and streamed. Each starts its own server and `k2lab
+proxy` as a process.
 """
 
 import argparse
+import contextlib
 import json
 import re
 import tempfile
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -165,10 +169,125 @@ def judged(name, url, path, folder):
     )
 
 
+def salvage(server, count):
+    upstream = Endpoint(server.base_url, "k2-nano")
+    cases = deep_cases("held-out", SEED, count, 1)
+    for name, options in (("direct", None), ("salvage", ("--salvage",))):
+        with proxied(upstream, *options) if options else contextlib.nullcontext(upstream) as asked_at:
+            for stream in (False, True):
+                for api, ask in APIS.items():
+                    with openai.OpenAI(base_url=asked_at.base_url, api_key="none", max_retries=0) as client:
+                        answers = [ask(client, case, stream=stream) for case in cases]
+                    came = share(sum(bool(answer.calls) for answer in answers), count)
+                    how = "streamed" if stream else "whole"
+                    print(
+                        f"{name:8} {api:16} {how:9} calls came {came}, right {evaluate.exact(cases, answers)}",
+                        flush=True,
+                    )
+
+
+def by_responses(client, case, *, stream):
+    """The answer of the openai client's Responses API."""
+    data = case.request.to_json()
+    items = [item for message in data["messages"] for item in items_of(message)]
+    tools = [{"type": "function", "strict": False, **tool["function"]} for tool in data["tools"]]
+    fields = {"model": "k2-nano", "input": items, "tools": tools, "temperature": 0, "max_output_tokens": 200}
+    if stream:
+        with client.responses.stream(**fields) as events:
+            response = events.get_final_response()
+    else:
+        response = client.responses.create(**fields)
+    calls = [
+        {"id": item.call_id, "function": {"name": item.name, "arguments": item.arguments}}
+        for item in response.output
+        if item.type == "function_call"
+    ]
+    return answer_of(response.output_text, calls)
+
+
+def items_of(message):
+    """A chat message as items of the Responses API."""
+    if message["role"] == "tool":
+        return [{"type": "function_call_output", "call_id": message["tool_call_id"], "output": message["content"]}]
+    calls = [
+        {"type": "function_call", "call_id": call["id"], **call["function"]} for call in message.get("tool_calls") or ()
+    ]
+    said = [{"role": message["role"], "content": message["content"]}] if message.get("content") else []
+    return [*said, *calls]
+
+
+def by_messages(client, case, *, stream):
+    """The answer of the Messages API, read as its clients read it."""
+    data = case.request.to_json()
+    system = [message["content"] for message in data["messages"] if message["role"] == "system"]
+    fields = {
+        "model": "k2-nano", "max_tokens": 200, "temperature": 0, "stream": stream,
+        "messages": [blocks_of(message) for message in data["messages"] if message["role"] != "system"],
+        "tools": [{"name": f["name"], "input_schema": f["parameters"], "description": f.get("description", "")}
+                  for f in (tool["function"] for tool in data["tools"])],
+    }  # fmt: skip
+    if system:
+        fields["system"] = system[0]
+    text = posted(f"{str(client.base_url).rstrip('/')}/messages", fields)
+    blocks = streamed_blocks(text) if stream else json.loads(text)["content"]
+    text = "".join(block["text"] for block in blocks if block["type"] == "text")
+    calls = [
+        {"id": block["id"], "function": {"name": block["name"], "arguments": json.dumps(block["input"])}}
+        for block in blocks
+        if block["type"] == "tool_use"
+    ]
+    return answer_of(text, calls)
+
+
+def posted(url, fields):
+    request = urllib.request.Request(url, json.dumps(fields).encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=600) as response:
+        return response.read().decode()
+
+
+def blocks_of(message):
+    """A chat message as one of the Messages API."""
+    if message["role"] == "tool":
+        block = {"type": "tool_result", "tool_use_id": message["tool_call_id"], "content": message["content"]}
+        return {"role": "user", "content": [block]}
+    said = [{"type": "text", "text": message["content"]}] if message.get("content") else []
+    calls = [
+        {"type": "tool_use", "id": call["id"], "name": call["function"]["name"],
+         "input": json.loads(call["function"]["arguments"])}
+        for call in message.get("tool_calls") or ()
+    ]  # fmt: skip
+    return {"role": message["role"], "content": [*said, *calls]}
+
+
+def streamed_blocks(text):
+    """The blocks of a stream, put together."""
+    blocks = {}
+    for line in text.splitlines():
+        value = json.loads(line.removeprefix("data: ")) if line.startswith("data: {") else {}
+        if value.get("type") == "content_block_start":
+            blocks[value["index"]] = {**value["content_block"], "json": ""}
+        elif value.get("type") == "content_block_delta":
+            delta, block = value["delta"], blocks[value["index"]]
+            block["json"] += delta.get("partial_json") or ""
+            block["text"] = block.get("text", "") + (delta.get("text") or "")
+    return [
+        {**block, "input": json.loads(block["json"])} if block["type"] == "tool_use" else block
+        for block in blocks.values()
+    ]
+
+
+def answer_of(text, calls):
+    finish = "tool_calls" if calls else "stop"
+    return Answer.of({"choices": [{"finish_reason": finish, "message": {"content": text, "tool_calls": calls}}]})
+
+
+APIS = {"chat/completions": asked, "responses": by_responses, "messages": by_messages}
+
 PARTS = {
     "lost": (lost, "0.11.0", ()),
     "cache": (cache, "0.32.0", ("--enable-prompt-tokens-details",)),
     "pinned": (pinned, "0.32.0", ()),
+    "salvage": (salvage, "0.32.0", ("--tool-call-parser", "hermes")),
 }
 
 

@@ -226,7 +226,8 @@ def message(content, reason="end_turn"):
 
 def spoken(stream):
     """A stream without its counting, all its deltas as one text: what an event that is given in two does not change."""
-    deltas = b"".join(re.findall(rb'"(?:delta|text|thinking)": "((?:[^"\\]|\\.)*+)"', stream))
+    texts = re.findall(rb'"(?:delta|text|thinking)": ("(?:[^"\\]|\\.)*+")', stream)
+    deltas = "".join(map(json.loads, texts))
     others = [event for event in stream.split(b"\n\n") if b"delta" not in event]
     return deltas, [re.sub(rb'"sequence_number": \d+', b"", event) for event in others]
 
