@@ -64,7 +64,7 @@ def _json(line: bytes) -> tuple[object] | None:
     if line.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"[") or len(line) > files.MAX_LINE_BYTES:
         return None
     try:
-        return (_value(line),)
+        return (value_of(line),)
     except jsonread.NotJSON:
         return None
 
@@ -80,8 +80,8 @@ def _json_file(file: BinaryIO, first: bytes, value: object, kind: Kind | None) -
     return Contents(items=iter([*forms.items(value, kind)]), text=first.decode("utf-8-sig", "replace"))
 
 
-def _value(line: bytes) -> object:
-    """The value of a line; raises :class:`~k2lab.jsonread.NotJSON`."""
+def value_of(line: bytes) -> object:
+    """The value of a JSON text of others, such as a line; raises :class:`~k2lab.jsonread.NotJSON`."""
     containers = line.count(b"[") + line.count(b"{")
     if containers + line.count(b",") < jsonread.MOST_PARTS:
         try:
@@ -195,6 +195,6 @@ def _broken(text: str, why: jsonread.NotJSON, kind: Kind | None) -> Contents:
 def _rest(lines: Iterator[tuple[int, bytes]], kind: Kind | None) -> Iterator[Item | Unread]:
     for at, line in lines:
         try:
-            yield from _of_line(_value(line), kind, at)
+            yield from _of_line(value_of(line), kind, at)
         except jsonread.NotJSON as why:
             yield Unread(line=at, why=f"not JSON: {why}")

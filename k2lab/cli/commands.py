@@ -11,6 +11,7 @@ from importlib import import_module
 import click
 
 COMMANDS = {
+    "audit": ("auditing:audit_command", "Say what is wrong in recorded traffic, in bulk."),
     "bench": ("benchmark:bench_group", "Measure how well a server calls tools, and compare two runs."),
     "bisect": ("sweeping:bisect_command", "Say which release first reads a raw output, or first loses it."),
     "chat": ("prompts:chat_command", "Send a conversation to /chat/completions."),

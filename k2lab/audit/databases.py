@@ -1,0 +1,118 @@
+"""k2lab's own SQLite files as exchanges: a benchmark's, and a record of traffic."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from k2lab.audit.forms.base import decoded, encoded, moment, text_of
+from k2lab.audit.looking import SAMPLE
+from k2lab.audit.tables import LEFT_OUT, Row
+from k2lab.bench import store, tables
+from k2lab.bench.records import Result, Run
+from k2lab.errors import InputError
+from k2lab.traffic import recordfile, recordrows
+
+SLICE = 10_000
+"""Exchanges of a slice of a record of traffic, if they came evenly."""
+
+CHAT, COMPLETION = "/chat/completions", "/completions"
+OTHERS = ("/responses", "/messages")
+"""Ends of paths: what is looked at, and what k2lab does not read the answers of."""
+
+NO_EXCHANGE = "of another path than those of chats and completions"
+CUT_SHORT = frozenset({"client_left", "stopped"})
+"""Ends of an answer that are not the upstream's doing."""
+
+
+def kind_of(path: str, head: bytes) -> Literal["benchmark", "traffic"]:
+    """Which of k2lab's files it is, by the number in its head; raises :class:`InputError` for another's."""
+    number = int.from_bytes(head[68:72])
+    if number == tables.APPLICATION_ID:
+        return "benchmark"
+    if number == recordrows.APPLICATION_ID:
+        return "traffic"
+    raise InputError(f"{path} is an SQLite file, and neither k2lab's benchmark nor its record of traffic")
+
+
+def of_benchmark(path: str) -> Iterator[tuple[int, Row]]:
+    """Every result of every run, with its ``data_index``."""
+    with store.reading(Path(path)) as file:
+        for run in file.runs():
+            for result in file.results(run):
+                yield result.data_index, _of_result(run, result)
+
+
+def _of_result(run: Run, result: Result) -> Row:
+    answer = result.response if result.response is not None else {"error": {"message": result.failure or "failed"}}
+    stored = (result.line or {}).get("tool_calls_valid")
+    return Row(
+        request=encoded(result.request if "messages" in result.request else result.asked),
+        answer=encoded(answer),
+        model=text_of(run.config.get("model")) or text_of(result.request.get("model")),
+        vendor=vendor_of(run.config.get("endpoint") or run.config.get("base_url")),
+        at_us=moment(result.started_at),
+        item=f"{run.arm} run {run.run_id} trial {result.trial}",
+        lacks="tools" if stored is True and not result.request.get("tools") else "",
+    )
+
+
+def vendor_of(url: object) -> str | None:
+    """The host that was asked."""
+    try:
+        return urlsplit(url).hostname if isinstance(url, str) else None
+    except ValueError:
+        return None
+
+
+def slices(path: str) -> list[tuple[int, int]]:
+    """Half-open ranges of microseconds since 1970 that hold a record of traffic, none of them much too large."""
+    with recordfile.reading(path) as record:
+        span, count = record.span(), record.counts()["exchanges"]
+    if span is None:
+        return []
+    first, last = int(span[0] * 1e6), int(span[1] * 1e6) + 2
+    number = max(1, count // SLICE)
+    ends = [first + (last - first) * step // number for step in range(number + 1)]
+    return [(low, high) for low, high in itertools.pairwise(ends) if low < high]
+
+
+def of_traffic(path: str, since_us: int, until_us: int) -> Iterator[tuple[int, Row]]:
+    """The exchanges of a slice: what the client sent and what the upstream answered, before any repair."""
+    with recordfile.reading(path) as record:
+        for entry in record.exchanges(since=since_us / 1e6, until=until_us / 1e6):
+            yield 0, _of_entry(entry)
+
+
+def _of_entry(entry: recordrows.Entry) -> Row:
+    passed = entry.passed
+    row = Row(item=passed.key, at_us=moment(passed.started_at))
+    if passed.method != "POST" or not passed.path.endswith((COMPLETION, *OTHERS)):
+        row.unknown = f"{LEFT_OUT}{NO_EXCHANGE}"
+    elif not passed.path.endswith(COMPLETION):
+        row.unknown = f"another API than that of chats and completions: {passed.path}"
+    elif passed.request_cut or passed.answer_cut:
+        row.unknown = f"cut by the recorder: {passed.request_cut:,} and {passed.answer_cut:,} bytes are not there"
+    elif "encoding=" in f"{passed.request_type}{passed.answer_type}":
+        row.unknown = "packed in a way that the recorder could not undo"
+    elif not passed.answer:
+        row.unknown = f"no answer: {passed.ended}"
+    else:
+        row.request, row.answer = passed.request, passed.answer
+        row.streamed = passed.answer_type.startswith("text/event-stream")
+        lacks = ["end"] if passed.ended in CUT_SHORT else []
+        lacks += [SAMPLE] if entry.kept_for in ("finding", "unlooked") else []
+        row.lacks = ",".join(lacks)
+    row.model = _model_of(passed.request)
+    return row
+
+
+def _model_of(request: bytes) -> str | None:
+    try:
+        value = decoded(request)
+    except ValueError:
+        return None
+    return text_of(value.get("model")) if isinstance(value, dict) else None

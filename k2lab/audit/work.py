@@ -1,0 +1,84 @@
+"""A unit worked off: read, looked at, written; what every engine does, and what is done where a process dies of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from k2lab import kept
+from k2lab.audit.conditions import expression
+from k2lab.audit.looking import findings_of
+from k2lab.audit.parts import PartWriter
+from k2lab.audit.tables import EXCHANGES, LEFT_OUT
+from k2lab.audit.units import Unit, tables_of
+from k2lab.check.looking import Look
+
+CAREFUL_ROWS = 32
+"""Exchanges of a batch where a process died before: so many are lost with one that kills it again."""
+
+
+BY_WHERE = "by --where"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """What is the same for every unit. ``where`` is a condition (:mod:`k2lab.audit.conditions`)."""
+
+    folder: Path
+    look: Look = field(default_factory=Look)
+    vendor: str | None = None
+    where: str = ""
+
+
+def taken(work: Work, unit: Unit, **sizes: int) -> Iterator[pa.Table]:
+    """The exchanges of a unit; those that the condition does not take are left out, and said to be.
+
+    A row that could not be read has no model that a condition could ask for: it stays.
+    """
+    wanted = expression(work.where) if work.where else None
+    for table in tables_of(unit, work.vendor, **sizes):
+        if wanted is None:
+            yield table
+        else:
+            kept_rows = table.filter(wanted | pc.is_valid(pc.field("unknown")))
+            yield kept_rows
+            if kept_rows.num_rows < table.num_rows:
+                taken = set(zip(kept_rows["row"].to_pylist(), kept_rows["item"].to_pylist(), strict=True))
+                named = zip(table["row"].to_pylist(), table["item"].to_pylist(), strict=True)
+                yield given_up(table.filter(pa.array([one not in taken for one in named])), f"{LEFT_OUT}{BY_WHERE}")
+
+
+def worked(work: Work, unit: Unit) -> int:
+    """Work a unit off, and leave its part; how many rows were read."""
+    writer, rows = PartWriter(work.folder, [unit.number]), 0
+    for table in taken(work, unit):
+        writer.take(findings_of(table, work.look))
+        rows += table.num_rows
+    writer.finish()
+    return rows
+
+
+def carefully(work: Work, unit: Unit, deadly: frozenset[int], said: Path) -> int:
+    """The same in small batches, each named in a file before it is begun; ``deadly`` ones are not looked at."""
+    writer, rows = PartWriter(work.folder, [unit.number]), 0
+    for number, table in enumerate(taken(work, unit, batch_rows=CAREFUL_ROWS)):
+        kept.write_whole(said, str(number), private=True)
+        writer.take(findings_of(given_up(table) if number in deadly else table, work.look))
+        rows += table.num_rows
+    writer.finish()
+    return rows
+
+
+def given_up(table: pa.Table, why: str = "a process died of it") -> pa.Table:
+    """Exchanges that are not looked at, each with the reason."""
+    rows = table.num_rows
+    columns = {
+        "request": pa.nulls(rows, pa.large_binary()),
+        "answer": pa.nulls(rows, pa.large_binary()),
+        "unknown": pa.array([why] * rows, pa.string()),
+    }
+    return pa.Table.from_arrays([columns.get(name, table[name]) for name in EXCHANGES.names], schema=EXCHANGES)
