@@ -16,7 +16,7 @@ import pyarrow as pa
 from k2lab.audit.looking import findings_of
 from k2lab.audit.parts import PartWriter
 from k2lab.audit.units import BATCH_ROWS, Unit
-from k2lab.audit.work import Work, taken
+from k2lab.audit.work import Work, exchanges_of
 from k2lab.bench.vendor_actors import connected
 from k2lab.errors import EngineError, first_line
 
@@ -65,4 +65,4 @@ def _wave(data: Any, wave: Sequence[Unit], work: Work) -> None:
 def _read(work: Work, units: dict[int, Unit], batch: pa.Table) -> Iterator[pa.Table]:
     """The exchanges of the units that a batch names."""
     for number in batch["unit"].to_pylist():
-        yield from taken(work, units[number])
+        yield from exchanges_of(work, units[number])

@@ -81,7 +81,7 @@ def slices(path: str) -> list[tuple[int, int]]:
 
 
 def of_traffic(path: str, since_us: int, until_us: int) -> Iterator[tuple[int, Row]]:
-    """The exchanges of a slice: what the client sent and what the upstream answered, before any repair."""
+    """The exchanges of a slice: what the client sent, what the upstream got of it, and what it answered."""
     with recordfile.reading(path) as record:
         for entry in record.exchanges(since=since_us / 1e6, until=until_us / 1e6):
             yield 0, _of_entry(entry)
@@ -101,7 +101,7 @@ def _of_entry(entry: recordrows.Entry) -> Row:
     elif not passed.answer:
         row.unknown = f"no answer: {passed.ended}"
     else:
-        row.request, row.answer = passed.request, passed.answer
+        row.request, row.answer, row.sent = passed.request, passed.answer, passed.sent
         row.streamed = passed.answer_type.startswith("text/event-stream")
         lacks = ["end"] if passed.ended in CUT_SHORT else []
         lacks += [SAMPLE] if entry.kept_for in ("finding", "unlooked") else []

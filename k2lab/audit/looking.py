@@ -9,11 +9,14 @@ import pyarrow as pa
 
 from k2lab import jsonread
 from k2lab.audit.tables import CODE, EXCHANGE, FINDINGS, LAYER, LEFT_OUT, LEVEL, OUTSIDE, completed
+from k2lab.chat import Request
+from k2lab.check.answers import of_answer
 from k2lab.check.captures import of_capture
-from k2lab.check.looking import Look, of_parts
+from k2lab.check.looking import Look
 from k2lab.check.opening import value_of
-from k2lab.check.records import Item
-from k2lab.errors import K2LabError
+from k2lab.check.requests import as_sent, of_request
+from k2lab.errors import InputError, K2LabError
+from k2lab.families import Family
 from k2lab.findings import Finding
 from k2lab.legible import one_line
 
@@ -63,13 +66,13 @@ def findings_of(table: pa.Table, look: Look = LOOK) -> pa.Table:
     """
     table = completed(table)
     made = _Columns()
-    names = ("request", "answer", "streamed", "lacks", "unknown")
+    names = ("request", "answer", "sent", "streamed", "lacks", "unknown")
     for index, values in enumerate(zip(*(table[name].to_pylist() for name in names), strict=True)):
-        request, answer, streamed, lacks, unknown = values
+        request, answer, sent, streamed, lacks, unknown = values
         if unknown is not None:
             made.untold(index, unknown)
         else:
-            found, why = _looked(request, answer, bool(streamed), lacks or "", look)
+            found, why = _looked((request, answer, sent), bool(streamed), lacks or "", look)
             made.exchange(index, found, why, outside=SAMPLE in (lacks or ""))
     return made.table(table)
 
@@ -125,15 +128,17 @@ class _Columns:
         )
 
 
-def _looked(
-    request: bytes | None, answer: bytes | None, streamed: bool, lacks: str, look: Look
-) -> tuple[list[Finding], str | None]:
+Texts = tuple[bytes | None, bytes | None, bytes | None]
+"""A request, its answer, and the request as the server got it."""
+
+
+def _looked(texts: Texts, streamed: bool, lacks: str, look: Look) -> tuple[list[Finding], str | None]:
     """What is wrong with an exchange, and why it could not be looked at in full."""
     missing = lacks.split(",") if lacks else []
     dropped = frozenset[str]().union(*(LACKS[name] for name in missing)) if missing else frozenset()
     found: list[Finding] = []
     try:
-        for finding in _found(request, answer, streamed, missing, look):
+        for finding in _found(texts, streamed, missing, look):
             if finding.state == "present" and finding.name in look.names and finding.name not in dropped:
                 found.append(finding)
     except jsonread.NotJSON as why:
@@ -143,28 +148,38 @@ def _looked(
     return found, None
 
 
-def _found(
-    request: bytes | None, answer: bytes | None, streamed: bool, lacks: list[str], look: Look
-) -> Iterator[Finding]:
-    asked = None if request is None or "request" in lacks else value_of(request)
-    said: object = None
-    if streamed and answer is not None:
-        capture = of_capture(str(answer, "utf-8", "replace"))
-        yield from (finding for finding, _ in capture.found)
-        said = capture.response
-        if said is None:
-            if not capture.found:
-                raise K2LabError("no event of a stream is in it")
-            answer = None
-        elif any(finding.name == "stream_without_an_end" for finding, _ in capture.found):
-            lacks = [*lacks, "end"]
-    elif answer is not None:
-        said = value_of(answer)
-    if asked is None and answer is None:
+def _found(texts: Texts, streamed: bool, lacks: list[str], look: Look) -> Iterator[Finding]:
+    text, answer, sent = texts
+    asked = None if text is None or "request" in lacks else value_of(text)
+    family, request = look.family(asked), None
+    if asked is not None:
+        if not isinstance(asked, Mapping):
+            raise InputError("the request is no object")
+        value = as_sent(asked)
+        request = Request.unchecked(value)
+        yield from of_request(value, request, look.model, family)
+    if answer is None:
         return
-    kind: Any = "request" if answer is None else "answer" if asked is None else "exchange"
-    item = Item(kind=kind, request=asked, answer=said, stored=True if "tools" in lacks else None)
-    ended = "end" not in lacks
-    for finding in of_parts(item, look, look.family(asked)):
+    if sent is not None:
+        got = value_of(sent)
+        request = Request.unchecked(as_sent(got)) if isinstance(got, Mapping) else request
+    tools = True if "tools" in lacks else None
+    if not streamed:
+        yield from of_answer(value_of(answer), request, look.tools, family, tools)
+        return
+    yield from _of_stream(answer, request, tools, look, family)
+
+
+def _of_stream(
+    answer: bytes, request: Request | None, tools: bool | None, look: Look, family: Family | None
+) -> Iterator[Finding]:
+    capture = of_capture(str(answer, "utf-8", "replace"))
+    yield from (finding for finding, _ in capture.found)
+    if capture.response is None:
+        if not capture.found:
+            raise InputError("no event of a stream is in it")
+        return
+    ended = all(finding.name != "stream_without_an_end" for finding, _ in capture.found)
+    for finding in of_answer(capture.response, request, look.tools, family, tools):
         if ended or finding.name != "no_finish_reason":
             yield finding

@@ -26,13 +26,15 @@ EXCHANGES = pa.schema(
         ("vendor", pa.string()),
         ("request", pa.large_binary()),
         ("answer", pa.large_binary()),
+        ("sent", pa.large_binary()),
         ("streamed", pa.bool_()),
         ("lacks", pa.string()),
         ("unknown", pa.string()),
     ]
 )
 """An exchange a row. ``request`` and ``answer`` are JSON texts in the form of the chat API, or with ``streamed`` the
-answer is a stream as it was captured; ``request`` is null where nobody kept it. ``row`` counts from 1 in ``source``,
+answer is a stream as it was captured; ``request`` is null where nobody kept it, and ``sent`` is
+what the server got where that is another request: the answer is judged by it. ``row`` counts from 1 in ``source``,
 ``item`` tells exchanges of one row apart. ``lacks`` names what the form did not keep, by comma
 (:data:`k2lab.audit.looking.LACKS`), ``unknown`` says why there is nothing to look at, and then both texts are null.
 ``key`` is 32 hexadecimal digits of the contents and the time: the same wherever the exchange lies."""
@@ -75,6 +77,7 @@ class Row:
 
     request: bytes | None = None
     answer: bytes | None = None
+    sent: bytes | None = None
     streamed: bool = False
     model: str | None = None
     vendor: str | None = None
@@ -116,6 +119,7 @@ class Builder:
             "vendor": [named(row.vendor or self._vendor) for row in rows],
             "request": [row.request for row in rows],
             "answer": [row.answer for row in rows],
+            "sent": [row.sent for row in rows],
             "streamed": [row.streamed for row in rows],
             "lacks": [row.lacks for row in rows],
             "unknown": [row.unknown for row in rows],

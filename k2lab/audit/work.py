@@ -34,7 +34,7 @@ class Work:
     where: str = ""
 
 
-def taken(work: Work, unit: Unit, **sizes: int) -> Iterator[pa.Table]:
+def exchanges_of(work: Work, unit: Unit, **sizes: int) -> Iterator[pa.Table]:
     """The exchanges of a unit; those that the condition does not take are left out, and said to be.
 
     A row that could not be read has no model that a condition could ask for: it stays.
@@ -55,7 +55,7 @@ def taken(work: Work, unit: Unit, **sizes: int) -> Iterator[pa.Table]:
 def worked(work: Work, unit: Unit) -> int:
     """Work a unit off, and leave its part; how many rows were read."""
     writer, rows = PartWriter(work.folder, [unit.number]), 0
-    for table in taken(work, unit):
+    for table in exchanges_of(work, unit):
         writer.take(findings_of(table, work.look))
         rows += table.num_rows
     writer.finish()
@@ -65,7 +65,7 @@ def worked(work: Work, unit: Unit) -> int:
 def carefully(work: Work, unit: Unit, deadly: frozenset[int], said: Path) -> int:
     """The same in small batches, each named in a file before it is begun; ``deadly`` ones are not looked at."""
     writer, rows = PartWriter(work.folder, [unit.number]), 0
-    for number, table in enumerate(taken(work, unit, batch_rows=CAREFUL_ROWS)):
+    for number, table in enumerate(exchanges_of(work, unit, batch_rows=CAREFUL_ROWS)):
         kept.write_whole(said, str(number), private=True)
         writer.take(findings_of(given_up(table) if number in deadly else table, work.look))
         rows += table.num_rows
@@ -79,6 +79,7 @@ def given_up(table: pa.Table, why: str = "a process died of it") -> pa.Table:
     columns = {
         "request": pa.nulls(rows, pa.large_binary()),
         "answer": pa.nulls(rows, pa.large_binary()),
+        "sent": pa.nulls(rows, pa.large_binary()),
         "unknown": pa.array([why] * rows, pa.string()),
     }
     return pa.Table.from_arrays([columns.get(name, table[name]) for name in EXCHANGES.names], schema=EXCHANGES)

@@ -137,15 +137,11 @@ def _of_item(item: Item, look: Look) -> Iterator[Pair]:
     elif item.kind == "stream":
         yield from _of_stream(item, look)
     else:
-        for finding in of_parts(item, look, family):
+        for finding in _of_parts(item, look, family):
             yield replace(finding, place=item.place(finding.place)), item.line
 
 
-def of_parts(item: Item, look: Look, family: Family | None) -> Iterator[Finding]:
-    """The findings of a conversation, a request, an answer, an exchange or tools, at their places in that.
-
-    Raises :class:`~k2lab.errors.InputError` for what cannot be looked at.
-    """
+def _of_parts(item: Item, look: Look, family: Family | None) -> Iterator[Finding]:
     if item.kind == "tools":
         yield from of_tools(item.tools, family)
         return
