@@ -37,6 +37,14 @@ class Recorded(Protocol):
         """Exchanges that were left out, since the recorder was behind."""
 
     @property
+    def left_out(self) -> int:
+        """Exchanges that the sample left out."""
+
+    @property
+    def unlooked(self) -> int:
+        """Exchanges that there was no time to look at."""
+
+    @property
     def bytes(self) -> int:
         """Bytes that were written."""
 
@@ -166,6 +174,8 @@ class _Record:
             ("written", recorder.written, "Exchanges that are safe in the record"),
             ("failed", recorder.failed, "Exchanges that could not be written into the record"),
             ("dropped", recorder.dropped, "Exchanges that were left out of the record, since it was behind"),
+            ("left_out", recorder.left_out, "Exchanges that the sample left out of the record"),
+            ("unlooked", recorder.unlooked, "Exchanges that there was no time to look at for findings"),
             ("bytes", recorder.bytes, "Bytes that were written into the record"),
         ):
             yield CounterMetricFamily(f"k2lab_proxy_record_{name}", about, value=value)

@@ -9,7 +9,7 @@ from k2lab.traffic.exchanges import Changed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
+class TurnRefusal:
     """Why a request is not sent: the status and the one line for the client."""
 
     status: int
@@ -31,7 +31,7 @@ class Turn(Protocol):
 
     body: bytes
     """What the upstream is sent."""
-    refusal: Refusal | None
+    refusal: TurnRefusal | None
     holds_answer: bool
     """Whether the answer has to come through :meth:`whole` or :meth:`stream`; else its bytes pass."""
     changes: list[Changed]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from k2lab.legible import one_line
 from k2lab.traffic.exchanges import Changed
-from k2lab.traffic.turns import AnswerStream, Refusal
+from k2lab.traffic.turns import AnswerStream, TurnRefusal
 
 PREFIX = "x-k2lab-"
 LONGEST_SAID = 400
@@ -30,7 +30,7 @@ class Taken:
     """A :class:`k2lab.traffic.turns.Turn` whose answer passes as it is."""
 
     body: bytes
-    refusal: Refusal | None = None
+    refusal: TurnRefusal | None = None
     holds_answer: bool = False
     changes: list[Changed] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
@@ -51,4 +51,4 @@ class Taken:
     def refuse(self, reason: str) -> None:
         """Not to be sent, since it would go unheld."""
         line = one_line(reason, LONGEST_SAID)
-        self.refusal = Refusal(status=422, message=f"the answer cannot be held to the tools' schemas: {line}")
+        self.refusal = TurnRefusal(status=422, message=f"the answer cannot be held to the tools' schemas: {line}")

@@ -11,7 +11,7 @@ import uvloop
 
 from k2lab.traffic.exchanges import Changed
 from k2lab.traffic.limits import Limits
-from k2lab.traffic.turns import Refusal
+from k2lab.traffic.turns import TurnRefusal
 from tests.helpers.proxying import proxy
 from tests.helpers.scripted import LAST, STREAM, answer, becomes, chunk, client, get, post, scripted
 
@@ -41,7 +41,7 @@ class Upper:
 class UpperTurn:
     """A real guard in small: it puts the request and the answer in capitals."""
 
-    def __init__(self, body: bytes, *, holds: bool = True, refusal: Refusal | None = None) -> None:
+    def __init__(self, body: bytes, *, holds: bool = True, refusal: TurnRefusal | None = None) -> None:
         self.body, self.holds_answer, self.refusal = body.upper(), holds, refusal
         self.changes = [Changed(kind="repair", place="$", code="R001", detail="capitals")]
         self.headers = {"x-k2lab-repaired": "1\r\nset-cookie: evil=1 é"}
@@ -75,7 +75,7 @@ class Notes:
 
     def __init__(self, *, safe: bool = True, fails: bool = False) -> None:
         self.passed, self.waiting, self.safe, self.fails = [], [], safe, fails
-        self.written = self.failed = self.dropped = self.bytes = 0
+        self.written = self.failed = self.dropped = self.left_out = self.unlooked = self.bytes = 0
         self.findings = Counter({("A001", "model"): 3})
 
     def take(self, passed):
@@ -182,7 +182,7 @@ def test_an_encoding_that_the_guard_cannot_read_passes_and_says_so():
 
 def test_a_refusal_of_the_guard_is_the_clients_and_the_upstream_is_not_asked():
     recorder = Notes()
-    refusal = Refusal(status=422, message="the schema of get_weather cannot be held: oneOf")
+    refusal = TurnRefusal(status=422, message="the schema of get_weather cannot be held: oneOf")
     seen, got, _ = through(answer(b"abc"), guard=UpperGuard(refusal=refusal), recorder=recorder)
     assert seen == [] and got.status == 422 and "oneOf" in json.loads(got.body)["error"]["message"]
     assert recorder.passed[0].ended == "refused" and recorder.passed[0].status == 422
