@@ -17,7 +17,9 @@ MOST_PARTS = 4_000_000
 """Values in a text, counted by their commas and brackets: each takes up to twenty times its text in memory."""
 
 
+PLAIN = frozenset({dict, list})
 SCALARS = frozenset({str, int, float, bool, type(None)})
+"""The containers and the rest of what a decoder makes; for other types one has to ask."""
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a pair that stands for one character in UTF-16: JSON can escape it, and no UTF-8 holds it."""
@@ -66,7 +68,7 @@ def is_deep(value: object, levels: int = MOST_LEVELS) -> bool:
     """Whether a value is nested deeper than so many levels."""
     level: list[object] = [value]
     for _ in range(levels):
-        level = [inner for item in level for inner in _inside(item)]
+        level = [inner for item in level for inner in _items(item) if type(inner) in PLAIN or _is_container(inner)]
         if not level:
             return False
     return True
@@ -86,10 +88,13 @@ def lone_surrogate(value: object) -> str | None:
     return None
 
 
-def _inside(value: object) -> Iterable[object]:
-    """The containers in a container."""
-    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return [item for item in items if type(item) not in SCALARS and isinstance(item, Mapping | list | tuple)]
+def _items(value: object) -> Iterable[object]:
+    """What is in a container."""
+    return value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+
+
+def _is_container(value: object) -> bool:
+    return type(value) not in SCALARS and isinstance(value, Mapping | list | tuple)
 
 
 def _refused(name: str) -> NoReturn:

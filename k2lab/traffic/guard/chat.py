@@ -11,10 +11,10 @@ from k2lab.traffic.guard.chatanswers import whole_choices
 from k2lab.traffic.guard.chatstream import ChatStream
 from k2lab.traffic.guard.enforcing import Held, held
 from k2lab.traffic.guard.ids import Ids
-from k2lab.traffic.guard.jsonbody import Body, UnreadError, read
+from k2lab.traffic.guard.jsonbody import JSONBody, UnreadError, read
 from k2lab.traffic.guard.options import GuardOptions
 from k2lab.traffic.guard.repairing import Mended, chat_request, history_mended
-from k2lab.traffic.guard.splicing import Edit
+from k2lab.traffic.guard.splicing import Splice
 from k2lab.traffic.turns import AnswerStream
 
 WORKED_ON = frozenset(
@@ -59,7 +59,7 @@ def chat_turn(body: bytes, options: GuardOptions) -> ChatTurn:
     return taken
 
 
-def _take(taken: ChatTurn, body: Body, mend: Mended, hold: Held) -> None:
+def _take(taken: ChatTurn, body: JSONBody, mend: Mended, hold: Held) -> None:
     taken.changes += [*mend.changes, *hold.changes]
     taken.say("repaired", len(mend.changes))
     taken.say("left", ", ".join(mend.left))
@@ -73,7 +73,7 @@ def _take(taken: ChatTurn, body: Body, mend: Mended, hold: Held) -> None:
         taken.body = body.written(edits)
 
 
-def _held_edits(body: Body, hold: Held) -> list[Edit]:
+def _held_edits(body: JSONBody, hold: Held) -> list[Splice]:
     edits = body.with_members(dict(hold.members)) if hold.members else []
     if hold.tools is not None:
         edits += body.with_list("tools", hold.tools, range(len(hold.tools)))

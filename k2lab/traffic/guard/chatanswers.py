@@ -8,20 +8,20 @@ from typing import Any
 from k2lab.chat.answers import REASONING_FIELDS
 from k2lab.traffic.exchanges import Changed
 from k2lab.traffic.guard.ids import Ids, renaming
-from k2lab.traffic.guard.leaks import Channel, LeakWatch, Said, salvaged
-from k2lab.traffic.guard.salvaging import Salvage, Verdict
+from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch, salvaged
+from k2lab.traffic.guard.salvaging import Salvage, SalvageVerdict
 
 FIELDS: Mapping[Channel, tuple[str, ...]] = {"content": ("content",), "reasoning": REASONING_FIELDS}
 
 Json = dict[str, Any]
 
 
-def said_of(message: object) -> Said:
+def said_of(message: object) -> AnswerTexts:
     """What a message or a delta says; what is no text is none."""
     fields = message if isinstance(message, dict) else {}
     content = fields.get("content")
     texts = [value for name in REASONING_FIELDS if isinstance(value := fields.get(name), str) and value]
-    return Said(
+    return AnswerTexts(
         content=content if isinstance(content, str) else "",
         reasoning=texts[0] if texts else "",
         calls=bool(fields.get("tool_calls") or fields.get("function_call")),
@@ -82,7 +82,7 @@ def whole_choices(
     return made, why
 
 
-def _with_calls(choice: Json, channel: Channel, said: Said, settled: int, verdict: Verdict) -> Json:
+def _with_calls(choice: Json, channel: Channel, said: AnswerTexts, settled: int, verdict: SalvageVerdict) -> Json:
     text = said.text(channel)
     message = with_text(choice["message"], channel, text, text[:settled] + verdict.rest or None)
     calls = [call.to_json() for call in verdict.calls]

@@ -10,8 +10,8 @@ from k2lab.traffic.exchanges import Changed
 from k2lab.traffic.guard.chatanswers import FIELDS, Json, ended, said_of, with_fresh_ids, with_text
 from k2lab.traffic.guard.eventstream import SalvagingStream, data_with, decoded
 from k2lab.traffic.guard.ids import Ids
-from k2lab.traffic.guard.leaks import Channel, LeakWatch, Said
-from k2lab.traffic.guard.salvaging import Salvage, Verdict
+from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch
+from k2lab.traffic.guard.salvaging import Salvage, SalvageVerdict
 from k2lab.traffic.guard.splicing import dumped
 from k2lab.traffic.guard.sse import data_of, with_data
 from k2lab.traffic.guard.waiting import Waiting
@@ -28,7 +28,7 @@ class _Item:
     event: bytes
     data: str
     value: Json
-    said: Said
+    said: AnswerTexts
     ends: Mapping[Channel, int] = field(default_factory=dict)
 
     @classmethod
@@ -141,7 +141,7 @@ def _is_choice(choice: object) -> bool:
     return isinstance(choice, dict) and isinstance(choice.get("index", 0), int)
 
 
-def _with_calls(waiting: Waiting[_Item], channel: Channel, verdict: Verdict) -> list[bytes]:
+def _with_calls(waiting: Waiting[_Item], channel: Channel, verdict: SalvageVerdict) -> list[bytes]:
     """What waits, with calls in place of the text that they were."""
     *items, last = waiting.take()
     rest, out = verdict.rest, list[bytes]()

@@ -11,7 +11,7 @@ from k2lab.chat import Request
 from k2lab.errors import InputError, UnsupportedError
 from k2lab.families import Family
 from k2lab.traffic.exchanges import Changed
-from k2lab.traffic.guard.jsonbody import Written
+from k2lab.traffic.guard.jsonbody import RawJSON
 from k2lab.traffic.guard.options import GuardOptions
 from k2lab.traffic.guard.splicing import dumped
 
@@ -52,7 +52,7 @@ class Held:
 class _Tag:
     """A grammar as a request's members, and what it does not hold."""
 
-    fields: tuple[tuple[str, Written], ...]
+    fields: tuple[tuple[str, RawJSON], ...]
     first_index: int
     max_calls: int
     limits: str
@@ -113,7 +113,7 @@ def _tag(tools: str, choice: str, parallel: str, first_index: int, options: enfo
     request = Request(messages=(), tools=tuple(json.loads(tools)), parameters=parameters)
     made = enforcer.enforce(request, options=replace(options, first_index=first_index))
     return _Tag(
-        fields=tuple((name, Written(dumped(value))) for name, value in made.fields.items()),
+        fields=tuple((name, RawJSON(dumped(value))) for name, value in made.fields.items()),
         first_index=first_index,
         max_calls=made.max_calls,
         limits="; ".join(str(limit) for limit in made.limits if limit.limit.asserted),

@@ -9,8 +9,8 @@ from abc import ABC, abstractmethod
 from k2lab.traffic.exchanges import Changed
 from k2lab.traffic.guard.ids import Ids
 from k2lab.traffic.guard.leaks import Channel, LeakWatch, salvaged
-from k2lab.traffic.guard.salvaging import Salvage, Verdict
-from k2lab.traffic.guard.splicing import Decode, Part, blank, rewritten
+from k2lab.traffic.guard.salvaging import Salvage, SalvageVerdict
+from k2lab.traffic.guard.splicing import Decode, JSONPart, blank, rewritten
 from k2lab.traffic.guard.sse import Cutter, comment
 
 DECODE: Decode = json.JSONDecoder(
@@ -72,7 +72,7 @@ class SalvagingStream(EventStream):
         self._salvaged = 0
         self._why = ""
 
-    def _verdict(self, watch: LeakWatch, finish_reason: object, place: str) -> tuple[Channel, Verdict]:
+    def _verdict(self, watch: LeakWatch, finish_reason: object, place: str) -> tuple[Channel, SalvageVerdict]:
         """What comes of an answer's texts now that it has ended."""
         channel, verdict = watch.end(finish_reason, self._salvage)
         self._changes += salvaged(verdict.calls, channel, place)
@@ -99,4 +99,4 @@ def decoded(data: str) -> object:
 
 def data_with(data: str, before: object, after: object) -> str:
     """The text of a changed value; what in it did not change is as it was."""
-    return rewritten(data, Part(value=before, start=blank(data, 0), end=len(data.rstrip())), after, DECODE)
+    return rewritten(data, JSONPart(value=before, start=blank(data, 0), end=len(data.rstrip())), after, DECODE)

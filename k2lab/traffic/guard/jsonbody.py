@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from k2lab.jsonread import MOST_LEVELS, MOST_PARTS, NotJSON, is_deep
 from k2lab.traffic.guard.splicing import (
     Decode,
-    Edit,
-    Part,
+    JSONPart,
+    Splice,
     addition,
     blank,
     dumped,
@@ -58,14 +58,14 @@ EXACT: Decode = json.JSONDecoder(parse_int=_finite_integer, parse_float=_finite,
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class RawJSON:
     """JSON that is text already."""
 
     text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Body:
+class JSONBody:
     """A JSON object: its text, its members in order, those that are looked at by name, and where it ends.
 
     Of a name that stands twice the last counts, as servers have it; a name that
@@ -73,8 +73,8 @@ class Body:
     """
 
     text: str
-    ordered: tuple[Part, ...]
-    parts: Mapping[str, Part]
+    ordered: tuple[JSONPart, ...]
+    parts: Mapping[str, JSONPart]
     end: int
     """Where its closing brace stands."""
 
@@ -92,7 +92,7 @@ class Body:
         part = self.parts.get(name)
         return "" if part is None else self.text[part.start : part.end]
 
-    def with_list(self, name: str, after: Sequence[object], origins: Sequence[int | None]) -> list[Edit]:
+    def with_list(self, name: str, after: Sequence[object], origins: Sequence[int | None]) -> list[Splice]:
         """The edits that make a member's list ``after``; ``origins`` says from which element each was made."""
         part = self.parts[name]
         before = elements(self.text, part.start, EXACT)
@@ -101,33 +101,33 @@ class Body:
             for value, origin in zip(after, origins, strict=True)
         ]
         if list(origins) != list(range(len(before))):
-            return [Edit(start=part.start, end=part.end, text=f"[{','.join(texts)}]")]
+            return [Splice(start=part.start, end=part.end, text=f"[{','.join(texts)}]")]
         return [
-            Edit(start=element.start, end=element.end, text=text)
+            Splice(start=element.start, end=element.end, text=text)
             for element, text in zip(before, texts, strict=True)
             if text != self.text[element.start : element.end]
         ]
 
-    def with_members(self, after: Mapping[str, object | None]) -> list[Edit]:
+    def with_members(self, after: Mapping[str, object | None]) -> list[Splice]:
         """The edits that give members a value, add those that are not there, and take out those that are ``None``.
 
-        A :class:`Written` is put in as it is.
+        A :class:`RawJSON` is put in as it is.
         """
         gone = {name for name, value in after.items() if value is None}
         changed = {name: _text(value) for name, value in after.items() if value is not None}
         edits = removals(self.ordered, gone) if gone & self.parts.keys() else []
         for name in changed.keys() & self.parts.keys():
             part = self.parts[name]
-            edits.append(Edit(start=part.start, end=part.end, text=changed[name]))
+            edits.append(Splice(start=part.start, end=part.end, text=changed[name]))
         added = {name: text for name, text in changed.items() if name not in self.parts}
         return [*edits, *addition(self.ordered, self.end, gone, added)]
 
-    def written(self, edits: Iterable[Edit]) -> bytes:
+    def written(self, edits: Iterable[Splice]) -> bytes:
         """The body with its edits."""
         return spliced(self.text, edits).encode()
 
 
-def read(body: bytes, worked_on: frozenset[str], most: int) -> Body:
+def read(body: bytes, worked_on: frozenset[str], most: int) -> JSONBody:
     """A body; the members ``worked_on`` are read exactly, others only as far as their ends.
 
     Raises :class:`NotJSON` for what is no JSON object, :class:`UnreadError` for what a server may
@@ -148,7 +148,7 @@ def read(body: bytes, worked_on: frozenset[str], most: int) -> Body:
     return found
 
 
-def _body(text: str, worked_on: frozenset[str]) -> Body:
+def _body(text: str, worked_on: frozenset[str]) -> JSONBody:
     ordered, end = members(text, blank(text, 0), lambda name: EXACT if name in worked_on else _LOOSE)
     if blank(text, end + 1) != len(text):
         raise NotJSON(f"something stands behind the object, at character {end + 2}")
@@ -158,7 +158,7 @@ def _body(text: str, worked_on: frozenset[str]) -> Body:
         for name in worked_on & parts.keys():
             if counted[name] > 1:
                 raise UnreadError(f"{name} stands twice")
-    return Body(text=text, ordered=tuple(ordered), parts=parts, end=end)
+    return JSONBody(text=text, ordered=tuple(ordered), parts=parts, end=end)
 
 
 def _text_of(body: bytes) -> str:
@@ -172,4 +172,4 @@ def _text_of(body: bytes) -> str:
 
 
 def _text(value: object) -> str:
-    return value.text if isinstance(value, Written) else dumped(value)
+    return value.text if isinstance(value, RawJSON) else dumped(value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from k2lab.traffic.exchanges import Changed
-from k2lab.traffic.guard.salvaging import Salvage, SalvagedCall, Verdict
+from k2lab.traffic.guard.salvaging import Salvage, SalvagedCall, SalvageVerdict
 from k2lab.traffic.guard.watching import Watch
 
 Channel = Literal["content", "reasoning"]
@@ -16,7 +16,7 @@ CODES: Mapping[Channel, str] = {"content": "call_leaked_into_content", "reasonin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Said:
+class AnswerTexts:
     """What an answer, or a part of one, says: its two texts, and whether it calls."""
 
     content: str = ""
@@ -40,7 +40,7 @@ class LeakWatch:
     def __init__(self, most: int) -> None:
         self.content, self.reasoning = Watch(most), Watch(most)
 
-    def feed(self, said: Said) -> None:
+    def feed(self, said: AnswerTexts) -> None:
         """Take what is said next."""
         if said.calls:
             for watch in (self.content, self.reasoning):
@@ -64,7 +64,7 @@ class LeakWatch:
         """The watch over a channel."""
         return self.content if channel == "content" else self.reasoning
 
-    def end(self, finish_reason: object, salvage: Salvage | None) -> tuple[Channel, Verdict]:
+    def end(self, finish_reason: object, salvage: Salvage | None) -> tuple[Channel, SalvageVerdict]:
         """What comes of the texts now that the choice has ended, and of which of them."""
         for channel in CHANNELS:
             watch = self.of(channel)
@@ -74,7 +74,7 @@ class LeakWatch:
                     return channel, verdict
                 watch.give_up(verdict.why)
             watch.give_up()
-        return "content", Verdict(why=self.why)
+        return "content", SalvageVerdict(why=self.why)
 
 
 def salvaged(calls: Sequence[SalvagedCall], channel: Channel, place: str) -> list[Changed]:

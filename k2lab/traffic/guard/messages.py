@@ -16,11 +16,11 @@ from k2lab.errors import RequestError
 from k2lab.jsonread import NotJSON
 from k2lab.traffic.guard.answering import Answering
 from k2lab.traffic.guard.ids import renaming
-from k2lab.traffic.guard.jsonbody import Body, UnreadError, read
-from k2lab.traffic.guard.leaks import Channel, LeakWatch, Said, salvaged
+from k2lab.traffic.guard.jsonbody import JSONBody, UnreadError, read
+from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch, salvaged
 from k2lab.traffic.guard.messagestream import MessageStream
 from k2lab.traffic.guard.options import GuardOptions
-from k2lab.traffic.guard.salvaging import Verdict
+from k2lab.traffic.guard.salvaging import SalvageVerdict
 from k2lab.traffic.guard.spoken import Renumbered, Spoken, renumbered, unchanged, with_ids
 from k2lab.traffic.turns import AnswerStream
 
@@ -84,7 +84,7 @@ def message_turn(body: bytes, options: GuardOptions) -> MessageTurn:
     return taken
 
 
-def _take(taken: MessageTurn, body: Body, made: Renumbered, *, salvage: bool) -> None:
+def _take(taken: MessageTurn, body: JSONBody, made: Renumbered, *, salvage: bool) -> None:
     taken.changes += made.changes
     taken.say("repaired", len(made.changes))
     taken.say("left", ", ".join(made.left))
@@ -94,7 +94,7 @@ def _take(taken: MessageTurn, body: Body, made: Renumbered, *, salvage: bool) ->
     taken.hold(made.request, made.known, salvage=salvage)
 
 
-def _request(body: Body) -> tuple[Spoken, Request]:
+def _request(body: JSONBody) -> tuple[Spoken, Request]:
     """The history of a Messages request, and the chat request that it comes to."""
     messages = body.value("messages")
     if not isinstance(messages, list):
@@ -153,7 +153,7 @@ def kind_of(block: Any) -> str:
     return str(block.get("type") or "") if isinstance(block, dict) else ""
 
 
-def said_of(blocks: list[Any]) -> Said:
+def said_of(blocks: list[Any]) -> AnswerTexts:
     """What an answer's blocks say."""
     texts: dict[Channel, str] = {"content": "", "reasoning": ""}
     calls = False
@@ -162,10 +162,10 @@ def said_of(blocks: list[Any]) -> Said:
         calls |= kind == "tool_use"
         if kind in TEXTS and isinstance(block.get(TEXTS[kind][1]), str):
             texts[TEXTS[kind][0]] += block[TEXTS[kind][1]]
-    return Said(content=texts["content"], reasoning=texts["reasoning"], calls=calls)
+    return AnswerTexts(content=texts["content"], reasoning=texts["reasoning"], calls=calls)
 
 
-def with_calls(blocks: list[Any], channel: Channel, settled: int, verdict: Verdict) -> list[Any]:
+def with_calls(blocks: list[Any], channel: Channel, settled: int, verdict: SalvageVerdict) -> list[Any]:
     """Blocks with calls behind them, and the text that these were cut out; a block that is empty then goes."""
     made, place, rest = list[Any](), 0, verdict.rest
     for block in blocks:

@@ -10,8 +10,8 @@ from typing import Any
 from k2lab.traffic.exchanges import Changed
 from k2lab.traffic.guard.eventstream import SalvagingStream, data_with, decoded
 from k2lab.traffic.guard.ids import Ids, renaming
-from k2lab.traffic.guard.leaks import Channel, LeakWatch, Said
-from k2lab.traffic.guard.salvaging import Salvage, SalvagedCall, Verdict
+from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch
+from k2lab.traffic.guard.salvaging import Salvage, SalvagedCall, SalvageVerdict
 from k2lab.traffic.guard.splicing import dumped
 from k2lab.traffic.guard.sse import data_of, with_data
 from k2lab.traffic.guard.waiting import Waiting
@@ -34,7 +34,7 @@ class _Item:
     event: bytes
     data: str
     value: Json
-    said: Said
+    said: AnswerTexts
     ends: Mapping[Channel, int] = field(default_factory=dict)
 
     def with_text(self, channel: Channel, text: str) -> bytes:
@@ -80,7 +80,7 @@ class MessageStream(SalvagingStream):
         channel, verdict = self._verdict(self._waiting.watch, REASONS.get(reason), "content")
         return self._with_calls(channel, verdict) if verdict.calls else self._waiting.drain()
 
-    def _with_calls(self, channel: Channel, verdict: Verdict) -> list[bytes]:
+    def _with_calls(self, channel: Channel, verdict: SalvageVerdict) -> list[bytes]:
         """What waits, with calls in place of the text that they were."""
         *items, last = self._waiting.take()
         rest, out = verdict.rest, list[bytes]()
@@ -115,15 +115,15 @@ def _item(event: bytes, data: str, value: Any) -> _Item:
     return _Item(event=event, data=data, value=value, said=_said(value))
 
 
-def _said(value: Json) -> Said:
+def _said(value: Json) -> AnswerTexts:
     delta, block = value.get("delta"), value.get("content_block")
     kind = str(delta.get("type")) if isinstance(delta, dict) else ""
     if isinstance(block, dict) and block.get("type") == "tool_use":
-        return Said(calls=True)
+        return AnswerTexts(calls=True)
     if kind not in FIELDS or not isinstance(delta, dict) or not isinstance(delta.get(FIELDS[kind][1]), str):
-        return Said()
+        return AnswerTexts()
     text = delta[FIELDS[kind][1]]
-    return Said(content=text) if kind == "text_delta" else Said(reasoning=text)
+    return AnswerTexts(content=text) if kind == "text_delta" else AnswerTexts(reasoning=text)
 
 
 def _stop_reason(value: Json) -> object:

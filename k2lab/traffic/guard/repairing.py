@@ -10,9 +10,9 @@ from k2lab.chat import Request
 from k2lab.repairs.records import Change, Repaired
 from k2lab.repairs.soundness import is_plain
 from k2lab.traffic.exchanges import Changed
-from k2lab.traffic.guard.jsonbody import Body
+from k2lab.traffic.guard.jsonbody import JSONBody
 from k2lab.traffic.guard.options import Repair
-from k2lab.traffic.guard.splicing import Edit
+from k2lab.traffic.guard.splicing import Splice
 
 IDS = frozenset(
     {"foreign_call_id", "repeated_call_id", "call_id_out_of_count", "call_without_id", "result_under_another_id"}
@@ -25,19 +25,19 @@ class Mended:
     """The request that is sent, how the body is changed for it, and the findings that are left in it."""
 
     request: Request
-    edits: tuple[Edit, ...] = ()
+    edits: tuple[Splice, ...] = ()
     changes: tuple[Changed, ...] = ()
     left: tuple[str, ...] = ()
 
 
-def chat_request(body: Body) -> Request:
+def chat_request(body: JSONBody) -> Request:
     """The chat request of a body; raises :class:`RequestError` where it is none."""
     values = body.values()
     messages, tools = values.pop("messages", None), values.pop("tools", None)
     return Request.of(messages, tools, values)  # type: ignore[arg-type]
 
 
-def history_mended(body: Body, request: Request, repair: Repair, family: str | None) -> Mended:
+def history_mended(body: JSONBody, request: Request, repair: Repair, family: str | None) -> Mended:
     """A request as its family's histories are, by the repairs that keep a growing conversation's beginning."""
     if not repair or is_plain(request, repairs.family_of(request, family)):
         return Mended(request=request)
@@ -54,7 +54,7 @@ def history_mended(body: Body, request: Request, repair: Repair, family: str | N
     )
 
 
-def _edits(body: Body, before: Mapping[str, object], repaired: Repaired) -> list[Edit]:
+def _edits(body: JSONBody, before: Mapping[str, object], repaired: Repaired) -> list[Splice]:
     gone = dict.fromkeys(before.keys() - repaired.request.parameters.keys())
     return [
         *body.with_list("messages", repaired.request.messages, repaired.origins),

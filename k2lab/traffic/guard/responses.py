@@ -18,10 +18,10 @@ from k2lab.jsonread import NotJSON
 from k2lab.traffic.guard.answering import Answering
 from k2lab.traffic.guard.enforcing import Held, held
 from k2lab.traffic.guard.ids import Ids, renaming
-from k2lab.traffic.guard.jsonbody import Body, UnreadError, read
-from k2lab.traffic.guard.leaks import Channel, LeakWatch, Said, salvaged
+from k2lab.traffic.guard.jsonbody import JSONBody, UnreadError, read
+from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch, salvaged
 from k2lab.traffic.guard.options import GuardOptions
-from k2lab.traffic.guard.salvaging import Salvage, SalvagedCall, Verdict
+from k2lab.traffic.guard.salvaging import Salvage, SalvagedCall, SalvageVerdict
 from k2lab.traffic.guard.spoken import Renumbered, Spoken, renumbered, unchanged, with_ids
 from k2lab.traffic.turns import AnswerStream
 
@@ -80,7 +80,7 @@ def responses_turn(body: bytes, options: GuardOptions) -> ResponsesTurn:
     return taken
 
 
-def _take(taken: ResponsesTurn, body: Body, made: Renumbered, hold: Held) -> None:
+def _take(taken: ResponsesTurn, body: JSONBody, made: Renumbered, hold: Held) -> None:
     taken.changes += [*made.changes, *hold.changes]
     taken.say("repaired", len(made.changes))
     taken.say("left", ", ".join(made.left))
@@ -102,7 +102,7 @@ def _take(taken: ResponsesTurn, body: Body, made: Renumbered, hold: Held) -> Non
         taken.body = body.written(edits)
 
 
-def _held(body: Body, request: Request, options: GuardOptions, kept: str | None) -> Held:
+def _held(body: JSONBody, request: Request, options: GuardOptions, kept: str | None) -> Held:
     """What holds the answer, in the one form that the endpoint takes."""
     tools = _list(body, "tools")
     odd = next((tool.get("type") for tool in tools if tool.get("type") != "function"), None)
@@ -118,12 +118,12 @@ def _held(body: Body, request: Request, options: GuardOptions, kept: str | None)
     return held(request, options, options.family)
 
 
-def _list(body: Body, name: str) -> list[Json]:
+def _list(body: JSONBody, name: str) -> list[Json]:
     value = body.value(name)
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _request(body: Body) -> tuple[Spoken, Request]:
+def _request(body: JSONBody) -> tuple[Spoken, Request]:
     """The history of a Responses request, and the chat request that it comes to."""
     given = body.value("input")
     spoken = Spoken()
@@ -179,7 +179,7 @@ def finish_reason_of(response: Json) -> str | None:
     return {"completed": "stop", "incomplete": "length" if cut else None}.get(str(response.get("status")))
 
 
-def said_of(items: list[Any]) -> Said:
+def said_of(items: list[Any]) -> AnswerTexts:
     """What an answer's items say."""
     texts: dict[Channel, str] = {"content": "", "reasoning": ""}
     calls = False
@@ -188,7 +188,7 @@ def said_of(items: list[Any]) -> Said:
         calls |= kind not in TEXTS
         for part in texts_of(item):
             texts[TEXTS[str(kind)]] += part["text"]
-    return Said(content=texts["content"], reasoning=texts["reasoning"], calls=calls)
+    return AnswerTexts(content=texts["content"], reasoning=texts["reasoning"], calls=calls)
 
 
 def texts_of(item: Any) -> list[Json]:
@@ -228,7 +228,7 @@ def _with_fresh_id(place: int, item: Any, ids: Ids, changes: list[Any]) -> Any:
     return {**item, "call_id": ids.fresh(known)}
 
 
-def _with_cut_texts(items: list[Any], channel: Channel, settled: int, verdict: Verdict) -> list[Any]:
+def _with_cut_texts(items: list[Any], channel: Channel, settled: int, verdict: SalvageVerdict) -> list[Any]:
     made, place, rest = list[Any](), 0, verdict.rest
     for item in items:
         if not isinstance(item, dict) or TEXTS.get(str(item.get("type"))) != channel:

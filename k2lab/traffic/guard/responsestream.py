@@ -13,10 +13,10 @@ from typing import Any
 from k2lab.traffic.exchanges import Changed
 from k2lab.traffic.guard.eventstream import SalvagingStream, data_with, decoded
 from k2lab.traffic.guard.ids import Ids, renaming
-from k2lab.traffic.guard.leaks import Channel, LeakWatch, Said
+from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch
 from k2lab.traffic.guard.messagestream import named
 from k2lab.traffic.guard.responses import CALLS, TEXTS, call_item, changed_response, finish_reason_of
-from k2lab.traffic.guard.salvaging import Salvage, SalvagedCall, Verdict
+from k2lab.traffic.guard.salvaging import Salvage, SalvagedCall, SalvageVerdict
 from k2lab.traffic.guard.sse import data_of, with_data
 from k2lab.traffic.guard.waiting import Waiting
 
@@ -36,7 +36,7 @@ class _Item:
     event: bytes
     data: str
     value: Json
-    said: Said
+    said: AnswerTexts
     ends: Mapping[Channel, int] = field(default_factory=dict)
     is_rest: bool = False
     """Whether it is the rest of an event that was given in two."""
@@ -114,7 +114,7 @@ class ResponsesStream(SalvagingStream):
         out = self._with_calls(channel, verdict) if verdict.calls else self._waiting.drain()
         return [*out[:-1], *self._last(), out[-1]]
 
-    def _with_calls(self, channel: Channel, verdict: Verdict) -> list[bytes]:
+    def _with_calls(self, channel: Channel, verdict: SalvageVerdict) -> list[bytes]:
         """What waits, with calls in place of the text that they were, counted on from its first event."""
         *items, last = self._waiting.take()
         values = list[tuple[_Item, Json]]()
@@ -206,11 +206,11 @@ def _item(event: bytes, data: str, value: Any) -> _Item:
     return _Item(event=event, data=data, value=value, said=_said(value))
 
 
-def _said(value: Json) -> Said:
+def _said(value: Json) -> AnswerTexts:
     channel, delta, item = DELTAS.get(str(value.get("type"))), value.get("delta"), value.get("item")
     if channel and isinstance(delta, str):
-        return Said(content=delta) if channel == "content" else Said(reasoning=delta)
-    return Said(calls=isinstance(item, dict) and item.get("type") not in TEXTS)
+        return AnswerTexts(content=delta) if channel == "content" else AnswerTexts(reasoning=delta)
+    return AnswerTexts(calls=isinstance(item, dict) and item.get("type") not in TEXTS)
 
 
 def _index(value: Json) -> int:

@@ -41,7 +41,7 @@ class SalvagedCall:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class SalvageVerdict:
     """The calls that a text is, with the white space behind them, which is text; or why it is none."""
 
     calls: tuple[SalvagedCall, ...] = ()
@@ -61,25 +61,25 @@ class Salvage:
         """Whether any call can come of an answer to this request."""
         return bool(self.request.tools) and self.request.choice.mode not in ("none", "unknown")
 
-    def verdict(self, held: str, finish_reason: object) -> Verdict:
+    def verdict(self, held: str, finish_reason: object) -> SalvageVerdict:
         """What a text is from its first marker on, for an answer that ended for that reason."""
         markers = [*MARKER.finditer(held)]
         closed = markers[-1][0] in CLOSING if finish_reason == "length" else finish_reason in ENDED
         if not closed:
-            return Verdict(why=f"the answer ended by {finish_reason!r:.40}")
+            return SalvageVerdict(why=f"the answer ended by {finish_reason!r:.40}")
         rest = held[markers[-1].end() :]
         if rest.strip():
-            return Verdict(why="text follows it")
+            return SalvageVerdict(why="text follows it")
         if self._is_quoting:
-            return Verdict(why="the request's own texts hold a marker of calls, which the model may be quoting")
+            return SalvageVerdict(why="the request's own texts hold a marker of calls, which the model may be quoting")
         found = wire.parse(held, self.request.tools, thinking=False)
         faults = [fault for call in found.calls if (fault := self._fault(call))]
         if faults or not found.calls or len(found.calls) != sum(m[0] == wire.CALL_END for m in markers):
-            return Verdict(why=faults[0] if faults else "it is no whole call")
+            return SalvageVerdict(why=faults[0] if faults else "it is no whole call")
         if len(found.calls) > 1 and self.request.parameters.get("parallel_tool_calls") is False:
-            return Verdict(why="several calls despite parallel_tool_calls false")
+            return SalvageVerdict(why="several calls despite parallel_tool_calls false")
         made = tuple(self._made(call, place) for place, call in enumerate(found.calls))
-        return Verdict(calls=made, rest=rest)
+        return SalvageVerdict(calls=made, rest=rest)
 
     @cached_property
     def _is_quoting(self) -> bool:

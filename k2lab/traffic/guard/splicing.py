@@ -25,7 +25,7 @@ _ANY: Decode = json.JSONDecoder().raw_decode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class JSONPart:
     """A value in a text, in ``[start, end)``; a member of an object has a name, which begins at ``first``."""
 
     value: object
@@ -36,7 +36,7 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Edit:
+class Splice:
     """The text that stands in place of ``[start, end)``."""
 
     start: int
@@ -44,13 +44,13 @@ class Edit:
     text: str
 
 
-def members(text: str, start: int, decoder: Callable[[str], Decode]) -> tuple[list[Part], int]:
+def members(text: str, start: int, decoder: Callable[[str], Decode]) -> tuple[list[JSONPart], int]:
     """The members of the object that begins at ``start``, in order, and where its closing brace stands.
 
     ``decoder`` says how each name's value is read. Raises :class:`NotJSON`, and
     ``RecursionError`` as decoders do.
     """
-    place, found = _after(text, start, "{"), list[Part]()
+    place, found = _after(text, start, "{"), list[JSONPart]()
     if text[place : place + 1] == "}":
         return found, place
     while True:
@@ -59,28 +59,28 @@ def members(text: str, start: int, decoder: Callable[[str], Decode]) -> tuple[li
         name, end = _decoded(text, place, _ANY)
         begin = _after(text, blank(text, end), ":")
         value, end = _decoded(text, begin, decoder(str(name)))
-        found.append(Part(value=value, start=begin, end=end, name=str(name), first=place))
+        found.append(JSONPart(value=value, start=begin, end=end, name=str(name), first=place))
         place = blank(text, end)
         if text[place : place + 1] == "}":
             return found, place
         place = _after(text, place, ",")
 
 
-def elements(text: str, start: int, decode: Decode) -> list[Part]:
+def elements(text: str, start: int, decode: Decode) -> list[JSONPart]:
     """The elements of the list that begins at ``start``."""
-    place, found = _after(text, start, "["), list[Part]()
+    place, found = _after(text, start, "["), list[JSONPart]()
     if text[place : place + 1] == "]":
         return found
     while True:
         value, end = _decoded(text, place, decode)
-        found.append(Part(value=value, start=place, end=end))
+        found.append(JSONPart(value=value, start=place, end=end))
         place = blank(text, end)
         if text[place : place + 1] == "]":
             return found
         place = _after(text, place, ",")
 
 
-def spliced(text: str, edits: Iterable[Edit]) -> str:
+def spliced(text: str, edits: Iterable[Splice]) -> str:
     """The text with its edits, which are apart from each other."""
     parts, place = list[str](), 0
     for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
@@ -89,16 +89,16 @@ def spliced(text: str, edits: Iterable[Edit]) -> str:
     return "".join([*parts, text[place:]])
 
 
-def rewritten(text: str, part: Part, after: object, decode: Decode) -> str:
+def rewritten(text: str, part: JSONPart, after: object, decode: Decode) -> str:
     """The text of ``after``, a changed value of a part; what in it did not change keeps its text."""
     moved = (
-        Edit(start=e.start - part.start, end=e.end - part.start, text=e.text)
+        Splice(start=e.start - part.start, end=e.end - part.start, text=e.text)
         for e in value_edits(text, part, after, decode)
     )
     return spliced(text[part.start : part.end], moved)
 
 
-def value_edits(text: str, part: Part, after: object, decode: Decode) -> list[Edit]:
+def value_edits(text: str, part: JSONPart, after: object, decode: Decode) -> list[Splice]:
     """The edits that make a part ``after``: the smallest values that differ, members taken out, members added last."""
     before = part.value
     if after is before or (type(after) is type(before) and after == before):
@@ -109,10 +109,12 @@ def value_edits(text: str, part: Part, after: object, decode: Decode) -> list[Ed
     if isinstance(after, list) and isinstance(before, list) and len(after) == len(before):
         pairs = zip(elements(text, part.start, decode), after, strict=True)
         return [edit for element, value in pairs for edit in value_edits(text, element, value, decode)]
-    return [Edit(start=part.start, end=part.end, text=dumped(after))]
+    return [Splice(start=part.start, end=part.end, text=dumped(after))]
 
 
-def _member_edits(text: str, found: tuple[list[Part], int], after: Mapping[str, object], decode: Decode) -> list[Edit]:
+def _member_edits(
+    text: str, found: tuple[list[JSONPart], int], after: Mapping[str, object], decode: Decode
+) -> list[Splice]:
     ordered, end = found
     named = {part.name: part for part in ordered}
     gone = named.keys() - after.keys()
@@ -123,12 +125,14 @@ def _member_edits(text: str, found: tuple[list[Part], int], after: Mapping[str, 
     return [*removals(ordered, gone), *inner, *addition(ordered, end, gone, added)]
 
 
-def addition(ordered: Sequence[Part], end: int, gone: Collection[str], added: Mapping[str, str]) -> list[Edit]:
+def addition(ordered: Sequence[JSONPart], end: int, gone: Collection[str], added: Mapping[str, str]) -> list[Splice]:
     """The edit that adds members, by the texts of their values, where the object closes, behind those that stay."""
     if not added:
         return []
     comma = "," if any(part.name not in gone for part in ordered) else ""
-    return [Edit(start=end, end=end, text=comma + ",".join(f"{dumped(name)}:{value}" for name, value in added.items()))]
+    return [
+        Splice(start=end, end=end, text=comma + ",".join(f"{dumped(name)}:{value}" for name, value in added.items()))
+    ]
 
 
 def dumped(value: object) -> str:
@@ -141,18 +145,18 @@ def dumped(value: object) -> str:
     return text
 
 
-def removals(ordered: Sequence[Part], names: Collection[str]) -> list[Edit]:
+def removals(ordered: Sequence[JSONPart], names: Collection[str]) -> list[Splice]:
     """The edits that take members out of their object, with the commas between them."""
     kept = [number for number, part in enumerate(ordered) if part.name not in names]
     last = kept[-1] if kept else -1
     edits = [
-        Edit(start=part.first, end=following.first, text="")
+        Splice(start=part.first, end=following.first, text="")
         for number, (part, following) in enumerate(pairwise(ordered))
         if part.name in names and number < last
     ]
     if last + 1 < len(ordered):
         begin = ordered[last].end if kept else ordered[0].first
-        edits.append(Edit(start=begin, end=ordered[-1].end, text=""))
+        edits.append(Splice(start=begin, end=ordered[-1].end, text=""))
     return edits
 
 

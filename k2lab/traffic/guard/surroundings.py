@@ -13,7 +13,9 @@ INDENT = re.compile(r"(?:[ >]{0,3}\t| {4,})[ \t]*")
 HEAD = 96
 """Characters of a line's beginning that are kept: what makes it a fence, or indented code, stands there."""
 OPENING = "\"'`\u2018\u201c\u00ab\u201e"
-PAIRS = (("\u201c", "\u201d"), ("\u00ab", "\u00bb"))
+PAIRED = re.compile("[\u201c\u00ab\u201d\u00bb]")
+BEGINNING = "\u201c\u00ab"
+"""Of quotes that come in pairs, those that open one."""
 
 
 class Surroundings:
@@ -61,7 +63,8 @@ class Surroundings:
         self._last = part[-1]
         self._ticks += part.count("`")
         self._quotes += part.count('"')
-        self._depth = max(0, self._depth + sum(part.count(begin) - part.count(end) for begin, end in PAIRS))
+        for quote in () if part.isascii() else PAIRED.findall(part):
+            self._depth = max(0, self._depth + (1 if quote in BEGINNING else -1))
 
     def _end_line(self) -> None:
         fence = FENCE.match(self._head)

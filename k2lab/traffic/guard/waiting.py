@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from k2lab.traffic.guard.leaks import CHANNELS, Channel, LeakWatch, Said
+from k2lab.traffic.guard.leaks import CHANNELS, AnswerTexts, Channel, LeakWatch
 from k2lab.traffic.guard.watching import LONGEST
 
-ItemT = TypeVar("ItemT", bound="Item")
+ItemT = TypeVar("ItemT", bound="WaitingEvent")
 
 
-class Item(Protocol):
+class WaitingEvent(Protocol):
     """An event that can wait: its bytes, what it says, and where its texts end in their channels."""
 
     event: bytes
-    said: Said
+    said: AnswerTexts
     ends: Mapping[Channel, int]
 
     def with_text(self, channel: Channel, text: str) -> bytes:

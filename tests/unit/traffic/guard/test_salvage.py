@@ -96,6 +96,7 @@ SALVAGED = {
     "the section's end missing": (section().removesuffix(wire.SECTION_END), ""),
     "the section's begin lost": (section().removeprefix(wire.SECTION_BEGIN), ""),
     "markers in the singular": (section().replace("calls_section", "call_section"), ""),
+    "behind curly quotes that are closed": ("\u201d or \u201cRome\u201d: " + section(), "\u201d or \u201cRome\u201d: "),
     "behind the reasoning's end": ("Hm.</think>" + section(), "Hm.</think>"),
     "behind a less-than sign": ("1 < 2 <| <|tool " + section(), "1 < 2 <| <|tool "),
 }
@@ -286,12 +287,25 @@ def test_several_choices_in_one_event_are_told_each_by_itself():
     assert made[1]["tool_calls"] == [ROME] and made[1]["content"] == ""
 
 
+PIECES = [
+    "Hello ",
+    "a < b",
+    "<|",
+    "<",
+    "<|tool_calls_section",
+    "\n",
+    "```\n",
+    "`",
+    '"',
+    "é日😀",
+    "\u201c",
+    "\u201d ",
+    " ",
+]
+CALLS = [section(), one(), wire.SECTION_BEGIN, wire.CALL_END]
 TEXTS = st.lists(
-    st.sampled_from([
-        "Hello ", "a < b", "<|", "<", "<|tool_calls_section", "\n", "```\n", "`", '"', "é日😀", section(), one(),
-        wire.SECTION_BEGIN, wire.CALL_END, " ", *LEFT.values(), *(text for text, _ in SALVAGED.values()),
-    ]), max_size=4,
-).map("".join)  # fmt: skip
+    st.sampled_from([*PIECES, *CALLS, *LEFT.values(), *(text for text, _ in SALVAGED.values())]), max_size=4
+).map("".join)
 
 
 @given(

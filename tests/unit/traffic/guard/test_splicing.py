@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2lab.jsonread import NotJSON
-from k2lab.traffic.guard.jsonbody import UnreadError, Written, read
+from k2lab.traffic.guard.jsonbody import RawJSON, UnreadError, read
 from tests.helpers.effort import examples
 
 ODD = '{"a": 1.0, "big": 123456789012345678901234567890, "e": 1e400, "x":[1E2, -0.0],\n "u": "\\u00e9\\/", "a": 2 }'
@@ -75,7 +75,7 @@ def test_within_a_message_that_changes_only_the_value_changes():
 
 def test_text_that_is_json_already_is_put_in_as_it_is():
     body = body_of('{"a": 1}')
-    assert body.written(body.with_members({"a": Written("1.00"), "b": Written("[ ]")})) == b'{"a": 1.00,"b":[ ]}'
+    assert body.written(body.with_members({"a": RawJSON("1.00"), "b": RawJSON("[ ]")})) == b'{"a": 1.00,"b":[ ]}'
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a"}', '{"a":1,}', '{"a":1} x', "nul", '{"a":01}', '{"a":"\n"}'])
