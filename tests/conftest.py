@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import gc
 import io
-import json
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ from hypothesis import settings
 
 from k2lab import chat, cli, paths
 from k2lab.chat import Request
+from tests.helpers.counting import answering
 from tests.helpers.shared_servers import SharedServers
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,30 +89,13 @@ def plain_server() -> Iterator[PlainServer]:
     made.answers["/v1/chat/completions"] = (200, {"choices": [choice], "usage": {"completion_tokens": 1}})
     made.answers["/v1/models"] = (200, {"object": "list", "data": [{"id": "m"}]})
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            sent = self.rfile.read(int(self.headers.get("content-length", 0)))
-            if sent:
-                made.received.append(json.loads(sent))
-            status, body = made.answers.get(self.path, (404, {"error": {"message": "Not Found"}}))
-            data = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(path: str, sent: Mapping[str, object]) -> object:
+        if sent:
+            made.received.append(sent)
+        return made.answers.get(path)
 
-        do_GET = do_POST
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    made.url = f"http://127.0.0.1:{server.server_port}/v1"
-    yield made
-    server.shutdown()
-    server.server_close()
+    with answering(answer) as made.url:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -11,14 +11,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @contextmanager
 def answering(answer: Callable[[str, Mapping[str, object]], object]) -> Iterator[str]:
-    """A server's base URL; ``answer`` makes of a path and a body the JSON object, or bytes, of an answer."""
+    """A server's base URL. ``answer`` makes of a path and a body (``{}`` where there is none) the JSON or the bytes of
+    an answer, with its status before it where that is not 200; 404 where it makes nothing.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             sent = self.rfile.read(int(self.headers.get("content-length", 0)))
-            said = answer(self.path, json.loads(sent or b"{}"))
-            data = said if isinstance(said, bytes) else json.dumps(said or {"error": "Not Found"}).encode()
-            self.send_response(200 if said else 404)
+            said = answer(self.path, json.loads(sent or b"{}")) or (404, {"error": {"message": "Not Found"}})
+            status, body = said if isinstance(said, tuple) else (200, said)
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(data)))
             self.end_headers()
