@@ -32,10 +32,10 @@ lab: setup ## JupyterLab on the notebooks
 	$(BIN)/k2lab lab
 
 test: engines ## the suite, live engines included
-	$(PYTEST) -m 'not long' --hypothesis-profile=thorough
+	$(PYTEST) -m 'not long'
 
-test-long: engines ## what make test leaves out: every set-up of the doctor, the sweep, kept seeds, published reports
-	$(PYTEST) -m long --hypothesis-profile=thorough
+test-long: engines ## what make test leaves out: set-ups of the doctor, the sweep, kept seeds; properties on five times the examples
+	$(PYTEST) -m 'long or hypothesis' --hypothesis-profile=thorough
 
 quick: setup ## what needs no engine, in one minute or two; WORKERS=6 on four cores
 	$(PYTEST) -m 'not live and not slow and not long'

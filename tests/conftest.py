@@ -29,7 +29,7 @@ settings.register_profile("thorough", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=2000)
 sys.modules["rfc3987_syntax"] = None  # jsonschema's judge of IRIs, which no test asks: a second in each process
 gc.set_threshold(100_000, 50, 100)  # a suite holds thousands of objects for good, which need no looking for
-settings.load_profile("quick")  # `make test` loads the other: pytest --hypothesis-profile=thorough
+settings.load_profile("quick")  # `make test-long` loads the other: pytest --hypothesis-profile=thorough
 
 
 def take_signals_as_usual() -> None:
