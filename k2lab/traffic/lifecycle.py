@@ -9,6 +9,7 @@ import ipaddress
 import logging
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -24,6 +25,13 @@ from k2lab.traffic.upstream import Upstream
 BACKLOG = 1024
 CLEAN_S = 2.0
 """How long what was cut off may take to clean up."""
+
+SWITCH_S = 0.001
+"""How long a thread of the guard may keep the event loop waiting for the interpreter."""
+
+FIRST = b"""{"model": "kimi-k2", "messages": [{"role": "user", "content": ""}], "tools": [{"type": "function",
+"function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}}}]}"""
+"""A request that a guard is given before any client's, whose first would wait a second for what it has to import."""
 
 _log = logging.getLogger("k2lab.traffic")
 
@@ -157,6 +165,9 @@ async def _run(
     setting: Setting, guard: Guard | None, recorder: Recorder | None, told: Callable[[Running], None]
 ) -> int:
     signals = _Signals()
+    if guard is not None:
+        guard.turn("/v1/chat/completions", "application/json", FIRST)
+    sys.setswitchinterval(SWITCH_S)
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)  # a request makes hundreds of objects and no cycles to speak of
     try:
@@ -202,6 +213,7 @@ async def _listening(proxy: Proxy, main: socket.socket, cut: asyncio.Event) -> A
         connections.drop()
         await connections.shutdown(CLEAN_S)
         proxy.log.flush()
+        proxy.close()
 
 
 async def _finished(proxy: Proxy, cut: asyncio.Event) -> None:
