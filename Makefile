@@ -61,7 +61,7 @@ enforce-speed: engines ## the pinned tag against the same server without it, in 
 	$(BIN)/python -m benchmarks.enforcer_speed
 
 proxy-speed: setup ## k2lab proxy beside nginx, a bare pass-through and LITELLM=PATH, before one stub
-	$(BIN)/python -m benchmarks.proxy_speed $(if $(LITELLM),--litellm $(LITELLM))
+	$(BIN)/python -m benchmarks.proxy_speed $(if $(LITELLM),--litellm $(LITELLM)) $(if $(LONG),--seconds 8 --rounds 3 --streams 200 --requests 100000)
 
 start-speed: engines ## what a start of vLLM costs, alone and forked from a process that has imported it
 	$(BIN)/python -m benchmarks.start_speed

@@ -6,7 +6,8 @@ connections and at 8; each proxy is one process with one worker, and rounds are 
 first event is taken by a client on sockets, one stream after the other, each way in turn. Memory is the resident set.
 CPU is that of the proxy's process and of those that it started, for 1,000 requests.
 
-    make proxy-speed                      # LITELLM=path/to/litellm adds it, in an environment of its own
+    make proxy-speed                      # five minutes; LITELLM=path/to/litellm adds it, in an environment of its own
+    make proxy-speed LONG=1               # three rounds of 8 s, memory over 100,000 requests: a quarter of an hour
 """
 
 import argparse
@@ -430,10 +431,10 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["child"]:
         sys.exit(run_child(*sys.argv[2:]))
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--streams", type=int, default=200, help="streams for the time to the first event")
-    parser.add_argument("--requests", type=int, default=100_000, help="for the memory; 0: leave it out")
+    parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--streams", type=int, default=100, help="streams for the time to the first event")
+    parser.add_argument("--requests", type=int, default=30_000, help="for the memory; 0: leave it out")
     parser.add_argument("--litellm", default="", metavar="PATH", help="its command, in an environment of its own")
     parser.add_argument("--only", default="", metavar="NAMES", help="some of the proxies, by comma")
     parser.add_argument("--json", default="", metavar="FILE", help="the numbers, too")

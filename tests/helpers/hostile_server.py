@@ -261,6 +261,15 @@ def _whole(
     return ["\r\n".join([*lines, "", ""]).encode("latin-1") + body]
 
 
+def _object(asked: bytes) -> dict[str, Any]:
+    """What was asked, as far as it is a JSON object: a client may be hostile, too."""
+    try:
+        value = json.loads(asked) if asked else {}
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 @contextlib.contextmanager
 def hostile_server(hostile: Hostile) -> Iterator[str]:
     """Its base URL, for the length of the block."""
@@ -279,7 +288,7 @@ def hostile_server(hostile: Hostile) -> Iterator[str]:
             asked = self.rfile.read(int(headers.get(b"content-length", 0)))
             path = first[1].decode() if len(first) > 1 else "/"
             key = headers.get(b"authorization", b"Bearer none").decode("latin-1").removeprefix("Bearer ")
-            for part in hostile.answer(path, json.loads(asked) if asked else {}, key):
+            for part in hostile.answer(path, _object(asked), key):
                 if isinstance(part, bytes):
                     self.wfile.write(part)
                 else:
