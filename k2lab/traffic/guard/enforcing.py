@@ -68,11 +68,14 @@ def held(request: Request, options: GuardOptions, family: str | None) -> Held:
     known = repairs.family_of(request, family)
     if not known.numbers_ids:
         return _unheld(f"{known.name} writes calls in a format that no grammar here holds", options)
-    try:
-        tag = _tag(*_key(request, options, known))
-    except (InputError, UnsupportedError) as error:
-        return _unheld(str(error), options)
-    return _held(request, tag)
+    tag = _tag(*_key(request, options, known))
+    return _unheld(tag, options) if isinstance(tag, str) else _held(request, tag)
+
+
+def prepare(options: GuardOptions) -> None:
+    """Make one grammar, so that the first request does not pay for what is made once."""
+    tool = {"type": "function", "function": {"name": "x", "parameters": {"properties": {"a": {"type": "string"}}}}}
+    held(Request.of([{"role": "user", "content": "x"}], [tool]), options, families.K2.name)
 
 
 def _asks(request: Request, name: str) -> bool:
@@ -108,10 +111,14 @@ def thinking_of(request: Request, options: GuardOptions, family: Family) -> enfo
 
 
 @lru_cache(maxsize=KEPT_TAGS)
-def _tag(tools: str, choice: str, parallel: str, first_index: int, options: enforcer.Options) -> _Tag:
+def _tag(tools: str, choice: str, parallel: str, first_index: int, options: enforcer.Options) -> _Tag | str:
+    """The grammar, or in a line why there is none: both come again with the next turn."""
     parameters = {"tool_choice": json.loads(choice), "parallel_tool_calls": json.loads(parallel)}
     request = Request(messages=(), tools=tuple(json.loads(tools)), parameters=parameters)
-    made = enforcer.enforce(request, options=replace(options, first_index=first_index))
+    try:
+        made = enforcer.enforce(request, options=replace(options, first_index=first_index))
+    except (InputError, UnsupportedError) as error:
+        return str(error)
     return _Tag(
         fields=tuple((name, RawJSON(dumped(value))) for name, value in made.fields.items()),
         first_index=first_index,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from k2lab.findings.schemas import schema_error
 from k2lab.traffic.guard.chat import chat_turn
+from k2lab.traffic.guard.enforcing import prepare
 from k2lab.traffic.guard.messages import message_turn
 from k2lab.traffic.guard.options import GuardOptions
 from k2lab.traffic.guard.responses import responses_turn
@@ -43,4 +45,8 @@ def guard_of(options: GuardOptions) -> Guard:
     >>> turn.body.decode() == asked.replace("call_9", "functions.now:0")
     True
     """
+    if options.enforce == "pinned":
+        prepare(options)
+    if options.salvage:
+        schema_error({"type": "object"}, {})  # which loads the validators
     return _Guard(options)

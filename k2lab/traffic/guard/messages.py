@@ -17,7 +17,7 @@ from k2lab.jsonread import NotJSON
 from k2lab.traffic.guard.answering import Answering
 from k2lab.traffic.guard.ids import renaming
 from k2lab.traffic.guard.jsonbody import JSONBody, UnreadError, read
-from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch, salvaged
+from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch, salvaged, word
 from k2lab.traffic.guard.messagestream import MessageStream
 from k2lab.traffic.guard.options import GuardOptions
 from k2lab.traffic.guard.salvaging import SalvageVerdict
@@ -25,7 +25,7 @@ from k2lab.traffic.guard.spoken import Renumbered, Spoken, renumbered, unchanged
 from k2lab.traffic.turns import AnswerStream
 
 WORKED_ON = frozenset({"messages", "system", "tools", "tool_choice", "model"})
-REASONS: Mapping[object, str] = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
+REASONS: Mapping[str, str] = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
 """What an answer's reasons are called in the chat API."""
 TEXTS: Mapping[str, tuple[Channel, str]] = {"text": ("content", "text"), "thinking": ("reasoning", "thinking")}
 """For each kind of block its channel, and the field that holds its text."""
@@ -45,7 +45,7 @@ class MessageTurn(Answering):
         blocks = [self._with_fresh_id(place, block) for place, block in enumerate(content)]
         watch = LeakWatch(self.most)
         watch.feed(said_of(blocks))
-        channel, verdict = watch.end(REASONS.get(answer.get("stop_reason")), self.salvage)
+        channel, verdict = watch.end(REASONS.get(word(answer, "stop_reason")), self.salvage)
         self.say("unsalvaged", verdict.why)
         if not verdict.calls:
             same = all(one is other for one, other in zip(blocks, content, strict=True))
@@ -103,7 +103,7 @@ def _request(body: JSONBody) -> tuple[Spoken, Request]:
     if body.value("system"):
         spoken.other("system", body.value("system"))
     for place, message in enumerate(messages):
-        if not isinstance(message, dict) or message.get("role") not in ("user", "assistant", "system"):
+        if not isinstance(message, dict) or word(message, "role") not in ("user", "assistant", "system"):
             raise RequestError(f"messages[{place}] is no message")
         _add(spoken, place, message)
     request = Request.of(spoken.messages, _tools(body.value("tools")), {"model": body.value("model")})
@@ -150,7 +150,7 @@ def _with_choice(request: Request, choice: object) -> Request:
 
 def kind_of(block: Any) -> str:
     """The type of a block, empty where it has none."""
-    return str(block.get("type") or "") if isinstance(block, dict) else ""
+    return word(block, "type")
 
 
 def said_of(blocks: list[Any]) -> AnswerTexts:

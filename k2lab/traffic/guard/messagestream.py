@@ -16,7 +16,7 @@ from k2lab.traffic.guard.splicing import dumped
 from k2lab.traffic.guard.sse import data_of, with_data
 from k2lab.traffic.guard.waiting import Waiting
 
-REASONS: Mapping[object, str] = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
+REASONS: Mapping[str, str] = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
 """What an answer's reasons are called in the chat API."""
 FIELDS: Mapping[str, tuple[Channel, str]] = {
     "text_delta": ("content", "text"),
@@ -77,7 +77,7 @@ class MessageStream(SalvagingStream):
         return self._ended(reason) if reason is not None else self._waiting.settled()
 
     def _ended(self, reason: object) -> list[bytes]:
-        channel, verdict = self._verdict(self._waiting.watch, REASONS.get(reason), "content")
+        channel, verdict = self._verdict(self._waiting.watch, REASONS.get(str(reason)), "content")
         return self._with_calls(channel, verdict) if verdict.calls else self._waiting.drain()
 
     def _with_calls(self, channel: Channel, verdict: SalvageVerdict) -> list[bytes]:

@@ -19,7 +19,7 @@ from k2lab.traffic.guard.answering import Answering
 from k2lab.traffic.guard.enforcing import Held, held
 from k2lab.traffic.guard.ids import Ids, renaming
 from k2lab.traffic.guard.jsonbody import JSONBody, UnreadError, read
-from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch, salvaged
+from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch, salvaged, word
 from k2lab.traffic.guard.options import GuardOptions
 from k2lab.traffic.guard.salvaging import Salvage, SalvagedCall, SalvageVerdict
 from k2lab.traffic.guard.spoken import Renumbered, Spoken, renumbered, unchanged, with_ids
@@ -145,7 +145,7 @@ def _request(body: JSONBody) -> tuple[Spoken, Request]:
 def _add(spoken: Spoken, place: int, item: object) -> None:
     if not isinstance(item, dict):
         raise RequestError(f"input[{place}] is no item")
-    kind, role = item.get("type"), item.get("role")
+    kind, role = word(item, "type"), word(item, "role")
     if kind in CALLS:
         name, space = item.get("name"), item.get("namespace")
         spoken.call(f"{space}__{name}" if space else name, item.get("call_id"), (place, "call_id"), merges=True)
@@ -176,7 +176,7 @@ def finish_reason_of(response: Json) -> str | None:
     """How an answer ended, in the chat API's words."""
     details = response.get("incomplete_details")
     cut = isinstance(details, dict) and details.get("reason") == "max_output_tokens"
-    return {"completed": "stop", "incomplete": "length" if cut else None}.get(str(response.get("status")))
+    return {"completed": "stop", "incomplete": "length" if cut else None}.get(word(response, "status"))
 
 
 def said_of(items: list[Any]) -> AnswerTexts:
@@ -184,16 +184,16 @@ def said_of(items: list[Any]) -> AnswerTexts:
     texts: dict[Channel, str] = {"content": "", "reasoning": ""}
     calls = False
     for item in items:
-        kind = item.get("type") if isinstance(item, dict) else None
+        kind = word(item, "type")
         calls |= kind not in TEXTS
         for part in texts_of(item):
-            texts[TEXTS[str(kind)]] += part["text"]
+            texts[TEXTS[kind]] += part["text"]
     return AnswerTexts(content=texts["content"], reasoning=texts["reasoning"], calls=calls)
 
 
 def texts_of(item: Any) -> list[Json]:
     """The parts of an item that are text."""
-    parts = item.get("content") if isinstance(item, dict) and item.get("type") in TEXTS else None
+    parts = item.get("content") if isinstance(item, dict) and word(item, "type") in TEXTS else None
     return [
         part for part in (parts if isinstance(parts, list) else ())
         if isinstance(part, dict) and isinstance(part.get("text"), str)
@@ -221,7 +221,7 @@ def changed_response(
 
 
 def _with_fresh_id(place: int, item: Any, ids: Ids, changes: list[Any]) -> Any:
-    known = item.get("call_id") if isinstance(item, dict) and item.get("type") in CALLS else None
+    known = item.get("call_id") if isinstance(item, dict) and word(item, "type") in CALLS else None
     if not isinstance(known, str) or known not in ids.known:
         return item
     changes.append(renaming(f"output[{place}].call_id"))
@@ -231,7 +231,7 @@ def _with_fresh_id(place: int, item: Any, ids: Ids, changes: list[Any]) -> Any:
 def _with_cut_texts(items: list[Any], channel: Channel, settled: int, verdict: SalvageVerdict) -> list[Any]:
     made, place, rest = list[Any](), 0, verdict.rest
     for item in items:
-        if not isinstance(item, dict) or TEXTS.get(str(item.get("type"))) != channel:
+        if not isinstance(item, dict) or TEXTS.get(word(item, "type")) != channel:
             made.append(item)
             continue
         parts = list[Any]()

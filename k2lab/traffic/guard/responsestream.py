@@ -13,7 +13,7 @@ from typing import Any
 from k2lab.traffic.exchanges import Changed
 from k2lab.traffic.guard.eventstream import SalvagingStream, data_with, decoded
 from k2lab.traffic.guard.ids import Ids, renaming
-from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch
+from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch, word
 from k2lab.traffic.guard.messagestream import named
 from k2lab.traffic.guard.responses import CALLS, TEXTS, call_item, changed_response, finish_reason_of
 from k2lab.traffic.guard.salvaging import Salvage, SalvagedCall, SalvageVerdict
@@ -138,7 +138,7 @@ class ResponsesStream(SalvagingStream):
         if not self._ids.known:
             return event, data, value
         after, item, response = value, value.get("item"), value.get("response")
-        if isinstance(item, dict) and item.get("type") in CALLS and item.get("call_id") in self._ids.known:
+        if isinstance(item, dict) and word(item, "type") in CALLS and word(item, "call_id") in self._ids.known:
             after = {**value, "item": {**item, "call_id": self._ids.fresh(item["call_id"])}}
             if value["type"] == "response.output_item.added":
                 self._changes.append(renaming(f"output[{_index(value)}].call_id"))
@@ -207,10 +207,10 @@ def _item(event: bytes, data: str, value: Any) -> _Item:
 
 
 def _said(value: Json) -> AnswerTexts:
-    channel, delta, item = DELTAS.get(str(value.get("type"))), value.get("delta"), value.get("item")
+    channel, delta, item = DELTAS.get(word(value, "type")), value.get("delta"), value.get("item")
     if channel and isinstance(delta, str):
         return AnswerTexts(content=delta) if channel == "content" else AnswerTexts(reasoning=delta)
-    return AnswerTexts(calls=isinstance(item, dict) and item.get("type") not in TEXTS)
+    return AnswerTexts(calls=isinstance(item, dict) and word(item, "type") not in TEXTS)
 
 
 def _index(value: Json) -> int:

@@ -98,7 +98,8 @@ def _set(value: Any, steps: Steps, new: str) -> Any:
     if not steps:
         return new
     copied = list(value) if isinstance(value, list) else dict(value)
-    copied[steps[0]] = _set(copied[steps[0]], steps[1:], new)  # type: ignore[index]
+    inner = None if len(steps) == 1 else copied[steps[0]]  # type: ignore[index]
+    copied[steps[0]] = _set(inner, steps[1:], new)  # type: ignore[index]
     return copied
 
 

@@ -140,6 +140,16 @@ class TestIds:
                 )
         assert all(longer[: len(shorter)] == shorter for shorter, longer in pairwise(made))
 
+    def test_that_are_missing_are_made_where_one_call_is_meant(self):
+        request = {**ASKED[RESPONSES], "input": [{**call_item(""), "call_id": None}, output_item("x")]}
+        del request["input"][0]["call_id"]
+        items = json.loads(turn_of(RESPONSES, request, repair="ids").body)["input"]
+        assert [item["call_id"] for item in items] == ["functions.now:0", "functions.now:0"]
+        result = {"type": "tool_result", "content": "12:00"}
+        messages = [{"role": "assistant", "content": [tool_use("t")]}, {"role": "user", "content": [result]}]
+        made = json.loads(turn_of(MESSAGES, {**ASKED[MESSAGES], "messages": messages}, repair="ids").body)["messages"]
+        assert made[1]["content"][0] == {**result, "tool_use_id": "functions.now:0"}
+
     def test_a_history_that_the_server_keeps_is_left_alone_and_named(self):
         asked = json.dumps(
             {**ASKED[RESPONSES], "previous_response_id": "resp_1", "input": [output_item("call_1")]}

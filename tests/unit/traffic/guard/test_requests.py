@@ -75,6 +75,29 @@ def test_a_growing_conversation_keeps_what_was_made_of_its_beginning(sent, repai
         assert longer[: len(shorter)] == shorter
 
 
+def test_what_is_not_stable_are_results_without_ids_that_come_one_by_one():
+    """Two calls, and results that only their order tells apart: one of them is nobody's until the other is there."""
+    asked = [USER, calling(call("a"), call("b"))]
+    nameless = [result("", "1"), result("", "2")]
+    shorter, longer = (
+        json.loads(turn_of({"messages": [*asked, *nameless[:count]]}, repair="ids").body)["messages"]
+        for count in (1, 2)
+    )
+    assert shorter[:2] == longer[:2]
+    assert [message["tool_call_id"] for message in (shorter[2], *longer[2:])] == [
+        "",
+        "functions.now:0",
+        "functions.now:1",
+    ]
+
+
+def test_a_result_that_comes_late_changes_nothing_of_what_was_sent():
+    asked = [USER, calling(call("a"), call("b")), result("x")]
+    later = [*asked, {"role": "user", "content": "well?"}, result("a"), calling(call("x"))]
+    shorter, longer = (json.loads(turn_of({"messages": m}, repair="ids").body)["messages"] for m in (asked, later))
+    assert longer[: len(shorter)] == shorter
+
+
 @given(growing(), st.sampled_from(["ids", "history"]))
 @examples(100)
 def test_the_body_is_the_repaired_request_with_all_its_other_fields(sent, repair):
