@@ -17,10 +17,10 @@ from k2lab import files, kept
 from k2lab.audit import datasets
 from k2lab.audit.conditions import expression
 from k2lab.audit.parts import Group, Part, Piece, parts_in
-from k2lab.audit.sources import Sources, legible_name, sources_of
+from k2lab.audit.sources import Source, Sources, legible_name, sources_of
 from k2lab.audit.summary import Summary, summed_up
 from k2lab.audit.tallies import Tally
-from k2lab.audit.units import UNIT_BYTES, Unit, changed, units_of
+from k2lab.audit.units import PAIRS, UNIT_BYTES, Unit, changed, units_of
 from k2lab.audit.work import Work
 from k2lab.check.looking import Look
 from k2lab.errors import InputError
@@ -114,7 +114,7 @@ def _worked(
         written += rows
         tell(f"{written:,} of {total:,} rows written", written, total)
     kept.write_whole(state / "tally.json", json.dumps(tally.to_json()), private=True)
-    for path in state.glob("part-*"):
+    for path in [*state.glob("part-*"), *state.glob(PAIRS)]:
         path.unlink()
     return tally
 
@@ -171,10 +171,9 @@ def _units(state: Path, sources: Sources, unit_bytes: int) -> list[Unit]:
     path = state / "units.json"
     if path.is_file():
         found: Any = files.read_json(path, "units of an audit")
-        by_path = {source.path: source for source in sources.found}
-        return [Unit(**{**one, "source": by_path[one["source"]]}) for one in found]
-    units = units_of(sources.found, unit_bytes=unit_bytes)
-    plain = [{**as_json(unit), "source": unit.source.path} for unit in units]  # type: ignore[dict-item]
+        return [Unit(**{**one, "source": Source(**one["source"])}) for one in found]
+    units = units_of(sources.found, state, unit_bytes=unit_bytes)
+    plain = [asdict(unit) for unit in units]
     kept.write_whole(path, json.dumps(plain), private=True)
     return units
 

@@ -19,7 +19,7 @@ from k2lab.audit.forms.base import decoded, encoded
 from k2lab.errors import InputError
 from k2lab.legible import one_line
 
-Container = Literal["lines", "array", "parquet", "benchmark", "traffic"]
+Container = Literal["lines", "array", "parquet", "benchmark", "traffic", "pairs"]
 
 HEAD_LINES, HEAD_BYTES = 50, 1 << 20
 """Of a file, by which its form is told."""
@@ -135,7 +135,7 @@ def _told(path: str, file: BinaryIO, form: str | None) -> tuple[Container, str, 
             start = _beginning(lines)
         except (OSError, EOFError) as why:
             raise InputError(f"{path} cannot be unpacked: {why}") from None
-    container: Container = "lines" if _is_lines(start) else "array"
+    container: Container = "lines" if _is_lines(start) and not _wraps(start) else "array"
     if container == "array" and form is None:
         from k2lab.audit.units import records_of
 
@@ -147,9 +147,9 @@ def _told(path: str, file: BinaryIO, form: str | None) -> tuple[Container, str, 
 
 
 def _beginning(lines: BinaryIO) -> bytes:
-    """The first bytes, as far as a file that was cut off holds them."""
+    """The first bytes and a whole first line, as far as a file that was cut off holds them."""
     data = b""
-    while len(data) < HEAD_BYTES:
+    while len(data) < HEAD_BYTES or (b"\n" not in data and len(data) < files.MAX_LINE_BYTES):
         try:
             more = lines.read1(HEAD_BYTES)  # type: ignore[attr-defined]
         except (OSError, EOFError):
@@ -184,6 +184,18 @@ def _is_lines(start: bytes) -> bool:
     except ValueError:
         return len(line) >= len(first) or first.count(b"\n{") > 0
     return True
+
+
+def _wraps(start: bytes) -> bool:
+    """Whether the first line is one object around a list of records, as an API answers."""
+    from k2lab.audit.units import LISTS
+
+    try:
+        value = decoded(start.strip().partition(b"\n")[0])
+    except ValueError:
+        return False
+    around = isinstance(value, dict) and any(isinstance(value.get(name), list) for name in LISTS)
+    return around and known.form_of(value) is None
 
 
 def _values(start: bytes) -> Iterator[object]:

@@ -85,6 +85,8 @@ class Row:
     item: str = ""
     lacks: str = ""
     unknown: str | None = None
+    source: str = ""
+    """Where it is another file than the builder's."""
 
 
 class Builder:
@@ -109,7 +111,7 @@ class Builder:
         self._rows, self.size = [], 0
         columns: dict[str, object] = {
             "key": [key_of(row) for row in rows],
-            "source": pa.repeat(self._source, len(rows)),
+            "source": [row.source or self._source for row in rows],
             "row": numbers,
             "item": [row.item for row in rows],
             "form": pa.repeat(self._form, len(rows)),

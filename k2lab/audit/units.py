@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 import pyarrow as pa
 
 from k2lab import files, jsonread
+from k2lab.audit import pairs
 from k2lab.audit.forms import known
 from k2lab.audit.forms.base import Form, unread
 from k2lab.audit.sources import Source, legible_name, unpacked
@@ -28,6 +30,9 @@ LISTS = ("data", "observations", "traces", "items", "results", "generations")
 """Where a document of one object holds its records."""
 
 READ_BYTES = 1 << 20
+
+PAIRS = "pairs.db"
+"""The index of batches, in the state of an audit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,13 +51,31 @@ class Unit:
     """How many there are, where that is known."""
 
 
-def units_of(sources: Iterable[Source], *, unit_bytes: int = UNIT_BYTES) -> list[Unit]:
-    """The units of files, in their order; each file is read once, for the ends of its lines."""
-    pieces = (Unit(number=0, source=source, **piece) for source in sources for piece in _pieces(source, unit_bytes))
+def units_of(sources: Sequence[Source], folder: Path | None = None, *, unit_bytes: int = UNIT_BYTES) -> list[Unit]:
+    """The units of files, in their order; each file is read once, for the ends of its lines.
+
+    ``folder`` takes the index of batches, whose lines are joined across their files;
+    without it each line stands alone.
+    """
+    pieces = (
+        Unit(number=0, source=source, **piece)
+        for source in _joined(sources, folder)
+        for piece in _pieces(source, unit_bytes)
+    )
     return [
         Unit(number=number, source=one.source, start=one.start, end=one.end, row=one.row, rows=one.rows)
         for number, one in enumerate(pieces)
     ]
+
+
+def _joined(sources: Sequence[Source], folder: Path | None) -> list[Source]:
+    """The sources, with an index in place of the files of batches."""
+    batches = [source for source in sources if source.form == "batch" and source.container == "lines"]
+    if folder is None or not batches:
+        return list(sources)
+    path = pairs.join(batches, folder / PAIRS)
+    joined = Source(path=str(path), container="pairs", form="batch", size=0, mtime_ns=0)
+    return [*(source for source in sources if source not in batches), joined]
 
 
 def _pieces(source: Source, unit_bytes: int) -> Iterator[dict[str, int]]:
@@ -66,6 +89,8 @@ def _pieces(source: Source, unit_bytes: int) -> Iterator[dict[str, int]]:
         for index, rows in enumerate(groups(source.path)):
             yield {"start": index, "end": index + 1, "row": row, "rows": rows}
             row += rows
+    elif source.container == "pairs":
+        yield from ({"start": start, "end": end, "rows": end - start} for start, end in pairs.slices(Path(source.path)))
     elif source.container == "traffic":
         from k2lab.audit.databases import slices
 
@@ -112,6 +137,8 @@ def tables_of(
 
 def _rows(unit: Unit) -> Iterator[tuple[int, Row]]:
     source = unit.source
+    if source.container == "pairs":
+        return pairs.rows_of_slice(Path(source.path), unit.start, unit.end)
     if source.container == "benchmark":
         from k2lab.audit.databases import of_benchmark
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from k2lab.audit.forms import plainjson
+from k2lab.audit.forms import batches, langfuse, litellm, otel, plainjson
 from k2lab.audit.forms.base import Form
 from k2lab.errors import InputError
 
-FORMS: tuple[Form, ...] = (plainjson.K2VV, plainjson.PLAIN)
+FORMS: tuple[Form, ...] = (
+    plainjson.K2VV, otel.OTEL, litellm.LITELLM, batches.BATCH, langfuse.LANGFUSE, plainjson.PLAIN,
+)  # fmt: skip
 """In the order in which a record is tried: what says most of itself comes first."""
 
 BENCHMARK, TRAFFIC = "benchmark", "traffic"
