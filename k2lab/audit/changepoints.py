@@ -63,8 +63,8 @@ def _cuts(days: Sequence[Count], low: int, high: int, alpha: float, tried: int) 
     while waiting:
         low, high = waiting.pop()
         best = min(_tests(days, low, high), default=None)
-        if best is not None and best[0] * tried <= alpha:
-            yield best[1], min(1.0, best[0] * tried)
+        if best is not None and best[0] + math.log(tried) <= math.log(alpha):
+            yield best[1], math.exp(best[0] + math.log(tried))
             waiting += [(low, best[1]), (best[1], high)]
 
 
@@ -76,21 +76,23 @@ def _tests(days: Sequence[Count], low: int, high: int) -> Iterator[tuple[float, 
     for at in range(low, high - 1):
         left_count, left_total = left_count + days[at][0], left_total + days[at][1]
         if 0 < left_total < total:
-            yield fisher(left_count, left_total, count - left_count, total - left_total), at + 1
+            yield log_fisher(left_count, left_total, count - left_count, total - left_total), at + 1
 
 
-def fisher(first: int, first_total: int, second: int, second_total: int) -> float:
-    """The p-value of two shares being one: Fisher's exact test, twice the smaller tail.
+def log_fisher(first: int, first_total: int, second: int, second_total: int) -> float:
+    """The logarithm of the p-value of two shares being one: Fisher's exact test, twice the smaller tail.
 
-    >>> round(fisher(3, 10, 9, 10), 4)
+    A logarithm, since of large counts many cuts are less likely than any number of
+    a computer's.
+
+    >>> round(math.exp(log_fisher(3, 10, 9, 10)), 4)
     0.0198
     """
     total, count = first_total + second_total, first + second
     low, high = max(0, count - second_total), min(count, first_total)
     mean = first_total * count / total if total else 0
     at, step = first, -1 if first <= mean else 1
-    term = math.exp(_log_of(at, first_total, second_total, count))
-    tail = 0.0
+    largest, term, tail = _log_of(at, first_total, second_total, count), 1.0, 0.0
     while low <= at <= high and term > tail * 1e-17:
         tail += term
         if step < 0:
@@ -98,7 +100,7 @@ def fisher(first: int, first_total: int, second: int, second_total: int) -> floa
         else:
             term *= (count - at) * (first_total - at) / ((at + 1) * (second_total - count + at + 1))
         at += step
-    return min(1.0, 2 * tail)
+    return min(0.0, largest + math.log(2 * tail))
 
 
 def _log_of(at: int, first_total: int, second_total: int, count: int) -> float:

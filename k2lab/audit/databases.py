@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import fields
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from k2lab.audit.forms.base import decoded, encoded, moment, text_of
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from k2lab.audit.forms.base import decoded, encoded, moment, text_of, unread
 from k2lab.audit.looking import SAMPLE
 from k2lab.audit.tables import LEFT_OUT, Row
 from k2lab.bench import store, tables
 from k2lab.bench.records import Result, Run
-from k2lab.errors import InputError
+from k2lab.errors import InputError, first_line
 from k2lab.traffic import recordfile, recordrows
+from k2lab.traffic.exchanges import Passed
+
+JOURNAL = "journal.db"
+"""A record in a folder of Parquet files by the hour: what is not yet in one."""
 
 SLICE = 10_000
 """Exchanges of a slice of a record of traffic, if they came evenly."""
@@ -23,6 +33,7 @@ CHAT, COMPLETION = "/chat/completions", "/completions"
 OTHERS = ("/responses", "/messages")
 """Ends of paths: what is looked at, and what k2lab does not read the answers of."""
 
+IN_A_FILE = "of the journal, which stand in a Parquet file beside it"
 NO_EXCHANGE = "of another path than those of chats and completions"
 CUT_SHORT = frozenset({"client_left", "stopped"})
 """Ends of an answer that are not the upstream's doing."""
@@ -82,9 +93,13 @@ def slices(path: str) -> list[tuple[int, int]]:
 
 def of_traffic(path: str, since_us: int, until_us: int) -> Iterator[tuple[int, Row]]:
     """The exchanges of a slice: what the client sent, what the upstream got of it, and what it answered."""
+    written = _written_already(path, since_us, until_us)
     with recordfile.reading(path) as record:
         for entry in record.exchanges(since=since_us / 1e6, until=until_us / 1e6):
-            yield 0, _of_entry(entry)
+            if entry.passed.key in written:
+                yield 0, Row(item=entry.passed.key, unknown=f"{LEFT_OUT}{IN_A_FILE}")
+            else:
+                yield 0, _of_entry(entry)
 
 
 def _of_entry(entry: recordrows.Entry) -> Row:
@@ -116,3 +131,39 @@ def _model_of(request: bytes) -> str | None:
     except ValueError:
         return None
     return text_of(value.get("model")) if isinstance(value, dict) else None
+
+
+def of_parquet(path: str, group: int, first: int) -> Iterator[tuple[int, Row]]:
+    """The exchanges of a row group of a record that was written as Parquet, by the hour; ``first`` is its first row."""
+    from k2lab.audit.parquetrows import values_of_group
+
+    names = [field.name for field in fields(Passed) if field.name not in ("changes", "started_at")]
+    for number, values in enumerate(values_of_group(path, group), first):
+        try:
+            at = values["started_at"]
+            started_at = at.timestamp() if isinstance(at, datetime) else float(at)  # type: ignore[arg-type]
+            passed = Passed(**{name: values[name] for name in names}, started_at=started_at)  # type: ignore[arg-type]
+            yield number, _of_entry(recordrows.Entry(passed=passed, kept_for=values["kept_for"]))  # type: ignore[arg-type]
+        except (KeyError, TypeError, ValueError, AttributeError) as why:
+            yield number, unread("not of its form", first_line(why))
+
+
+def is_traffic(columns: object) -> bool:
+    """Whether a record is a row of such a file."""
+    return isinstance(columns, dict) and {"key", "started_at", "request_type", "answer_type", "kept_for"} <= set(
+        columns
+    )
+
+
+def _written_already(path: str, since_us: int, until_us: int) -> frozenset[str]:
+    """The keys of a journal's exchanges that stand in a Parquet file beside it, and are not yet out of the journal."""
+    files = sorted(Path(path).parent.glob("traffic-*.parquet")) if Path(path).name == JOURNAL else []
+    if not files:
+        return frozenset()
+    low, high = (pa.scalar(time, pa.timestamp("us", "UTC")) for time in (since_us, until_us))
+    at = pc.field("started_at")
+    try:
+        table = ds.dataset(files).to_table(columns=["key"], filter=(at >= low) & (at < high))
+    except (pa.ArrowException, OSError, KeyError):
+        return frozenset()
+    return frozenset(table["key"].to_pylist())

@@ -43,6 +43,16 @@ def records_of_group(path: str, group: int) -> Iterator[bytes]:
             raise InputError(f"{path} is damaged: {why}") from None
 
 
+def values_of_group(path: str, group: int) -> Iterator[dict[str, object]]:
+    """The rows of a group as they are, bytes as bytes."""
+    with _opened(path) as file:
+        try:
+            for batch in file.iter_batches(batch_size=ROWS, row_groups=[group], use_threads=False):
+                yield from batch.to_pylist()
+        except (pa.ArrowException, OSError) as why:
+            raise InputError(f"{path} is damaged: {why}") from None
+
+
 def _opened(path: str) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)

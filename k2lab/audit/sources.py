@@ -126,9 +126,13 @@ def _told(path: str, file: BinaryIO, form: str | None) -> tuple[Container, str, 
         kind = kind_of(path, head)
         return kind, kind, ""
     if head.startswith(PARQUET):
+        from k2lab.audit.databases import is_traffic
         from k2lab.audit.parquetrows import first_record
 
-        return "parquet", form or _form(path, [first_record(path)]), ""
+        first = first_record(path)
+        if form is None and is_traffic(first):
+            return "parquet", known.TRAFFIC, ""
+        return "parquet", form or _form(path, [first]), ""
     packed = next((name for magic, name in MAGIC.items() if head.startswith(magic)), "")
     with unpacked(file, packed) as lines:
         try:

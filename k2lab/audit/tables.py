@@ -67,6 +67,8 @@ LEFT_OUT = "left out: "
 LONGEST_NAME = 200
 """Characters of a model's or a vendor's name as a folder's; a longer one is cut, and told apart by its hash."""
 
+LONGEST_ITEM, LONGEST_REASON = 200, 400
+
 NONE = "unknown"
 """Where a model, a vendor or a day is not said."""
 
@@ -113,7 +115,7 @@ class Builder:
             "key": [key_of(row) for row in rows],
             "source": [row.source or self._source for row in rows],
             "row": numbers,
-            "item": [row.item for row in rows],
+            "item": [row.item and one_line(row.item, LONGEST_ITEM) for row in rows],
             "form": pa.repeat(self._form, len(rows)),
             "at": pa.array([row.at_us for row in rows], pa.int64()).cast(pa.timestamp("us", "UTC")),
             "day": None,
@@ -124,7 +126,7 @@ class Builder:
             "sent": [row.sent for row in rows],
             "streamed": [row.streamed for row in rows],
             "lacks": [row.lacks for row in rows],
-            "unknown": [row.unknown for row in rows],
+            "unknown": [row.unknown and one_line(row.unknown, LONGEST_REASON) for row in rows],
         }
         columns["day"] = days(columns["at"])
         arrays = [pa.array(columns[field.name], field.type) if isinstance(columns[field.name], list)
@@ -135,7 +137,11 @@ class Builder:
 def key_of(row: Row) -> str:
     """The key of an exchange: a hash of both texts, of the time and of what tells it apart."""
     digest = hashlib.blake2b(digest_size=16)
-    for part in (row.request or b"", row.answer or b"", f"{row.at_us}\0{row.item}\0{row.unknown or ''}".encode()):
+    for part in (
+        row.request or b"",
+        row.answer or b"",
+        f"{row.at_us}\0{row.item}\0{row.unknown or ''}".encode("utf-8", "replace"),
+    ):
         digest.update(len(part).to_bytes(8))
         digest.update(part)
     return digest.hexdigest()

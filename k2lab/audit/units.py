@@ -13,7 +13,7 @@ import msgspec
 import pyarrow as pa
 
 from k2lab import files, jsonread
-from k2lab.audit import pairs
+from k2lab.audit import batchpairs
 from k2lab.audit.forms import known
 from k2lab.audit.forms.base import Form, unread
 from k2lab.audit.sources import Source, legible_name, unpacked
@@ -73,7 +73,7 @@ def _joined(sources: Sequence[Source], folder: Path | None) -> list[Source]:
     batches = [source for source in sources if source.form == "batch" and source.container == "lines"]
     if folder is None or not batches:
         return list(sources)
-    path = pairs.join(batches, folder / PAIRS)
+    path = batchpairs.join(batches, folder / PAIRS)
     joined = Source(path=str(path), container="pairs", form="batch", size=0, mtime_ns=0)
     return [*(source for source in sources if source not in batches), joined]
 
@@ -90,7 +90,9 @@ def _pieces(source: Source, unit_bytes: int) -> Iterator[dict[str, int]]:
             yield {"start": index, "end": index + 1, "row": row, "rows": rows}
             row += rows
     elif source.container == "pairs":
-        yield from ({"start": start, "end": end, "rows": end - start} for start, end in pairs.slices(Path(source.path)))
+        yield from (
+            {"start": start, "end": end, "rows": end - start} for start, end in batchpairs.slices(Path(source.path))
+        )
     elif source.container == "traffic":
         from k2lab.audit.databases import slices
 
@@ -138,7 +140,7 @@ def tables_of(
 def _rows(unit: Unit) -> Iterator[tuple[int, Row]]:
     source = unit.source
     if source.container == "pairs":
-        return pairs.rows_of_slice(Path(source.path), unit.start, unit.end)
+        return batchpairs.rows_of_slice(Path(source.path), unit.start, unit.end)
     if source.container == "benchmark":
         from k2lab.audit.databases import of_benchmark
 
@@ -147,6 +149,10 @@ def _rows(unit: Unit) -> Iterator[tuple[int, Row]]:
         from k2lab.audit.databases import of_traffic
 
         return of_traffic(source.path, unit.start, unit.end)
+    if source.form == known.TRAFFIC:
+        from k2lab.audit.databases import of_parquet
+
+        return of_parquet(source.path, unit.start, unit.row)
     form = known.form_named(source.form)
     return ((number, row) for number, record in _records(unit) for row in _of_record(form, record))
 

@@ -2,7 +2,7 @@
 
 The forms are those of https://platform.openai.com/docs/api-reference/batch/request-input and ``request-output``:
 ``{"custom_id", "method", "url", "body"}``, and ``{"id", "custom_id", "response": {"status_code", "request_id", "body"},
-"error"}``, which a file of errors has, too. :mod:`k2lab.audit.pairs` joins them across files.
+"error"}``, which a file of errors has, too. :mod:`k2lab.audit.batchpairs` joins them across files.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def test_half_a_pair_and_an_id_used_twice_are_named_and_none_is_guessed(tmp_path
 
 
 def test_an_audit_of_a_batch_gives_the_same_whatever_stands_in_which_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("k2lab.audit.pairs.SLICE", 4)
+    monkeypatch.setattr("k2lab.audit.batchpairs.SLICE", 4)
     asked, said = batch(12)
     for name, parts in {"a": [asked, said], "b": [said[5:], asked[:3], said[:5], asked[3:]]}.items():
         (tmp_path / name).mkdir()
