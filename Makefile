@@ -78,7 +78,7 @@ docs: pages ## the pages of docs/ as HTML into build/docs; a link that leads now
 	@echo build/docs/index.html
 
 pages: setup ## the parts of docs/ that are made from the code
-	$(BIN)/cog -r -I docs docs/*.md docs/reports/index.md
+	$(BIN)/cog -r -I docs docs/*.md docs/guides/guard.md docs/reports/index.md
 
 screens: engines ## pictures of the workbench and of the last `make report`, in Chromium, light and dark
 	$(BIN)/python docs/screens.py reports data/pictures

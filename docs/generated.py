@@ -208,3 +208,14 @@ def reports_table() -> str:
         title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
         rows.append(f"| [{path.stem}]({path.name}) | {title} | {path.stat().st_size / 1e6:.1f} MB |")
     return "\n".join(["| report | | size |", "|---|---|---|", *rows]) if rows else "None is published yet."
+
+
+def proxy_metrics() -> str:
+    """The proxy's own counters, with what each says and its labels."""
+    from k2lab.traffic.metrics import Metrics
+
+    text = Metrics().shown("")[0].decode()
+    help_of = dict(re.findall(r"^# HELP (k2lab_\S+) (.+)$", text, re.MULTILINE))
+    kinds = dict(re.findall(r"^# TYPE (k2lab_\S+) (\S+)$", text, re.MULTILINE))
+    rows = [f"| `{name}` | {kinds[name]} | {said} |" for name, said in help_of.items()]
+    return "\n".join(["| metric | kind | what it says |", "|---|---|---|", *rows])

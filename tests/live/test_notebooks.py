@@ -78,6 +78,15 @@ def test_notebook_6_holds_on_the_live_servers(servers, tmp_path):
     assert results["called"]["as it is"]["count"] < results["called"]["repaired"]["count"]
 
 
+def test_notebook_7_holds_on_the_live_servers(servers, tmp_path):
+    results = run_on(servers, "7_traffic", tmp_path, ("sessions", "5"), ("asks", "3"))
+    answered = results["answered"]
+    assert (
+        answered["0.11.0"]["count"] == 0 < answered["0.11.0, repaired"]["count"] and answered["0.11.0"]["total"] == 10
+    )
+    assert results["findings"]["A113"] == results["lost"]["lost call"]
+
+
 @pytest.mark.long
 def test_notebook_6_on_a_readers_own_server_and_exchange(servers, tmp_path):
     given = [("base_url", servers["0.11.0 current"]), ("budget", "60")]
