@@ -6,6 +6,7 @@ from k2lab.lazy import loader
 
 if TYPE_CHECKING:
     from k2lab import enforcer, repairs, wire
+    from k2lab.audit.auditrun import run_audit
     from k2lab.bench import metrics
     from k2lab.chat import Exchange, Request
     from k2lab.enforcer import ask
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from k2lab.server.endpoint import Endpoint
     from k2lab.server.probes import probe
     from k2lab.show import plots, views
+    from k2lab.show.audits import audit_view
     from k2lab.shrink import Live, issue_text, shrunk
     from k2lab.widgets.benchrun import run_bench
     from k2lab.widgets.explorer import explore
@@ -45,6 +47,7 @@ __all__ = [
     "agent",
     "as_served",
     "ask",
+    "audit_view",
     "benchmark",
     "browse",
     "browse_traffic",
@@ -76,6 +79,7 @@ __all__ = [
     "render",
     "repairs",
     "results_dir",
+    "run_audit",
     "run_bench",
     "shrunk",
     "synth",
@@ -93,6 +97,7 @@ _PLACES = {
     "agent": "k2lab.nano.agent",
     "as_served": "k2lab.prompt.served:as_served",
     "ask": "k2lab.enforcer.ask",
+    "audit_view": "k2lab.show.audits:audit_view",
     "benchmark": "k2lab.nano.benchmark",
     "browse": "k2lab.widgets.runs:browse",
     "browse_traffic": "k2lab.widgets.trafficbrowser:browse_traffic",
@@ -124,6 +129,7 @@ _PLACES = {
     "render": "k2lab.prompt.rendering:render",
     "repairs": "k2lab.repairs",
     "results_dir": "k2lab.paths:results_dir",
+    "run_audit": "k2lab.audit.auditrun:run_audit",
     "run_bench": "k2lab.widgets.benchrun:run_bench",
     "shrunk": "k2lab.shrink:shrunk",
     "synth": "k2lab.nano.synth",
