@@ -9,7 +9,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -214,7 +214,17 @@ def proxy_metrics() -> str:
     """The proxy's own counters, with what each says and its labels."""
     from k2lab.traffic.metrics import Metrics
 
-    text = Metrics().shown("")[0].decode()
+    class Nothing:
+        """A recorder that has counted nothing."""
+
+        findings: Mapping[tuple[str, str], int] = {}
+
+        def __getattr__(self, name: str) -> int:
+            return 0
+
+    metrics = Metrics()
+    metrics.watch(Nothing())
+    text = metrics.shown("")[0].decode()
     help_of = dict(re.findall(r"^# HELP (k2lab_\S+) (.+)$", text, re.MULTILINE))
     kinds = dict(re.findall(r"^# TYPE (k2lab_\S+) (\S+)$", text, re.MULTILINE))
     rows = [f"| `{name}` | {kinds[name]} | {said} |" for name, said in help_of.items()]
