@@ -8,10 +8,12 @@ import time
 import psutil
 import pytest
 
+import k2lab
 from k2lab.errors import EngineError
-from k2lab.nano import agent
+from k2lab.nano import agent, office
 from k2lab.notebook.proxying import proxied
 from k2lab.server.endpoint import Endpoint
+from k2lab.traffic.recordpages import Where, paged
 from tests.conftest import ROOT
 from tests.helpers.oracle import oracle
 
@@ -40,6 +42,21 @@ def test_an_agent_is_answered_through_it_and_it_ends_with_the_block_and_with_its
     while listening_for(port) and time.monotonic() < end:
         time.sleep(0.1)
     assert not listening_for(port)
+
+
+@pytest.mark.slow
+def test_what_passes_is_in_its_record_at_the_end_of_the_block_looked_at_and_without_keys(tmp_path):
+    record, key = tmp_path / "traffic.db", "sk-canary-0123456789abcdefghij"
+    with oracle() as server, proxied(Endpoint(server.url), "--redact-pattern", "oslo=Osl.", record=record) as through:
+        with_key = Endpoint(through.base_url, "k2-nano", api_key=key)
+        agent.run_sessions(with_key, sessions=2, asks_each=2, ids="call")
+        with_key.chat(k2lab.Request.of([{"role": "user", "content": f"Count a hotel in Oslo, my key is {key}"}],
+                                       [*office.declared(["count_hotel"])]))  # fmt: skip
+    with paged(record) as pages:
+        assert pages.count(Where(status=200)) == 9 and pages.tally().codes["R001"] >= 4
+        assert all(row.codes is not None for row in pages.page(limit=20))
+    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"canary" not in kept and record.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.slow
