@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 
 import psutil
 import pytest
@@ -16,6 +17,18 @@ from k2lab.server.endpoint import Endpoint
 from k2lab.traffic.recordpages import Where, paged
 from tests.conftest import ROOT
 from tests.helpers.oracle import oracle
+
+
+def metrics(through):
+    with urllib.request.urlopen(through.base_url.removesuffix("/v1") + "/k2lab/metrics") as answer:
+        return answer.read().decode()
+
+
+def wait_for(happened, seconds=60):
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def listening_for(port):
@@ -52,9 +65,9 @@ def test_what_passes_is_in_its_record_at_the_end_of_the_block_looked_at_and_with
         agent.run_sessions(with_key, sessions=2, asks_each=2, ids="call")
         with_key.chat(k2lab.Request.of([{"role": "user", "content": f"Count a hotel in Oslo, my key is {key}"}],
                                        [*office.declared(["count_hotel"])]))  # fmt: skip
+        wait_for(lambda: 'findings_total{code="R001"' in metrics(through))  # it looks beside the traffic
     with paged(record) as pages:
-        assert pages.count(Where(status=200)) == 9 and pages.tally().codes["R001"] >= 4
-        assert all(row.codes is not None for row in pages.page(limit=20))
+        assert pages.count(Where(status=200)) == 9 and pages.tally().codes["R001"] >= 1
     kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"canary" not in kept and record.stat().st_mode & 0o077 == 0
 
