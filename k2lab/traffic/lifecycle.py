@@ -23,6 +23,9 @@ from k2lab.traffic.turns import Guard
 from k2lab.traffic.upstream import Upstream
 
 BACKLOG = 1024
+DRAIN_S = 0.25
+"""How long a request is still taken on an open connection: its client cannot know yet, and its answer tells it."""
+
 CLEAN_S = 2.0
 """How long what was cut off may take to clean up."""
 
@@ -207,6 +210,10 @@ async def _listening(proxy: Proxy, main: socket.socket, cut: asyncio.Event) -> A
         yield
     finally:
         server.close()
+        proxy.draining = True
+        if connections.connections:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(cut.wait(), DRAIN_S)
         connections.finish()
         await _finished(proxy, cut)
         proxy.stopping = True

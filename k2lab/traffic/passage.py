@@ -307,6 +307,8 @@ class Passage:
         return self._client.break_off()
 
     def _lines(self, response: aiohttp.ClientResponse) -> list[bytes]:
+        if self._proxy.draining:
+            self._client.close_after()
         ours: Mapping[str, str] = {} if self._turn is None else self._turn.headers
         if self._unread:
             ours = {**ours, UNREAD: self._unread}

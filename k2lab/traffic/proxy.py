@@ -69,6 +69,8 @@ class Proxy:
         self.admission = admission or Admission()
         self.fails_closed = fails_closed
         self.metrics, self.log = Metrics(), AccessLog()
+        self.draining = False
+        """Whether each answer says that its connection ends with it."""
         self.stopping = False
         """Whether what is cut off now is cut off by k2lab."""
         self._own_paths = own_paths

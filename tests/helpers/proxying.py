@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from k2lab.traffic.lifecycle import Place, Running, Setting, serving
@@ -49,13 +51,22 @@ class Process:
         return self.process.wait(within_s)
 
 
+def _limit_files(most: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
 @contextlib.contextmanager
-def proxy_process(upstream: str, *options: object, env: dict[str, str] | None = None) -> Iterator[Process]:
-    """A process of its own, on a free port, killed at the end of the block where it still runs."""
+def proxy_process(
+    upstream: str, *options: object, env: dict[str, str] | None = None, file_bytes: int | None = None
+) -> Iterator[Process]:
+    """A process of its own, on a free port, killed at the end of the block where it still runs.
+
+    ``file_bytes`` is the most that a file of its may have, as on a disk that is full.
+    """
     command = [sys.executable, "-m", "k2lab", "proxy", "--upstream", upstream, "--listen", "127.0.0.1:0"]
     with subprocess.Popen(
         [*command, *map(str, options)], cwd=ROOT, stderr=subprocess.PIPE, env={**os.environ, **(env or {})},
-        start_new_session=True,
+        start_new_session=True, preexec_fn=partial(_limit_files, file_bytes) if file_bytes else None,
     ) as process:  # fmt: skip
         told: list[str] = []
         url = ""
