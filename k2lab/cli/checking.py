@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 KINDS = ("conversation", "request", "answer", "exchange", "stream", "output", "tools")
 FORMS = ("json", "sarif", "github")
+RECORD = (
+    "{name} is a record of traffic: k2lab record show says what was found in it, k2lab record export {name}"
+    " | k2lab check - looks again"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,11 +129,17 @@ def _one(name: str, look: Look) -> Checked:
     from k2lab.check import Checked, look_at, look_at_bytes
 
     if name != "-":
-        return look_at(name, look)
+        return Checked(name=name, unread=(RECORD.format(name=name),)) if _is_record(name) else look_at(name, look)
     try:
         return look_at_bytes(name, _standard_input(), look)
     except InputError as why:
         return Checked(name=name, unread=(str(why),))
+
+
+def _is_record(name: str) -> bool:
+    from k2lab.traffic.recordfile import is_record
+
+    return is_record(name)
 
 
 def _standard_input() -> bytes:

@@ -31,6 +31,7 @@ COMMANDS = {
     "probe": ("prompts:probe_command", "Check a running server for known prompt problems."),
     "prompt-ids": ("prompts:prompt_ids_command", "Print the token ids of a server's own prompt."),
     "proxy": ("traffic:proxy_command", "Stand in front of a server: pass on, repair, hold and record."),
+    "record": ("recording:record_group", "Look into a record of the traffic through k2lab proxy."),
     "render": ("prompts:render_command", "Render a conversation to text and token ids."),
     "repair": ("history:repair_command", "Repair the tool calls of a conversation's history."),
     "report": ("reports:report_command", "Run the notebooks and write reports."),

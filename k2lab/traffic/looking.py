@@ -124,7 +124,8 @@ def _of_answer(passed: Passed, request: Request, family: Family | None) -> Itera
 
 def _object(body: bytes) -> Mapping[str, object]:
     value = jsonread.read_json(body, constants=True)
-    if not isinstance(value, Mapping) or jsonread.lone_surrogate(value) is not None:
+    lone = b"\\ud" in body.lower() and jsonread.lone_surrogate(value) is not None
+    if not isinstance(value, Mapping) or lone:
         raise K2LabError("no object of JSON")
     return value
 

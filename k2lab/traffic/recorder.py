@@ -24,7 +24,7 @@ from typing import Literal
 
 from k2lab import sqlitefile
 from k2lab.errors import InputError, K2LabError, first_line
-from k2lab.traffic import recordrows
+from k2lab.traffic import hourly, recordrows
 from k2lab.traffic.backlog import Backlog
 from k2lab.traffic.exchanges import Passed
 from k2lab.traffic.looker import Looker
@@ -47,7 +47,7 @@ _log = logging.getLogger("k2lab.traffic")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordOptions:
-    """What is recorded, and how.
+    """What is recorded, and how: into a file, or into a folder with a Parquet file an hour.
 
     ``sample`` is the share that is kept of what has no finding, by a hash of the
     key. ``most_waiting`` and ``waiting_bytes`` bound what waits for the disk;
@@ -56,6 +56,7 @@ class RecordOptions:
     """
 
     path: Path
+    form: Literal["sqlite", "parquet"] = "sqlite"
     look: bool = True
     sample: float = 1.0
     redaction: Redaction = field(default_factory=Redaction)
@@ -107,12 +108,14 @@ class Recorder:
         self._scope = contextlib.ExitStack()
         self._record: Record | None = None
         self._inode = (0, 0)
-        self._scope.enter_context(sqlitefile.only_writer(options.path, recordrows.FORM))
+        self._path = hourly.journal_of(options.path) if options.form == "parquet" else options.path
+        self._scope.enter_context(sqlitefile.only_writer(self._path, recordrows.FORM))
         with contextlib.ExitStack() as failing:
             failing.callback(self._scope.close)
             self._open()
             failing.pop_all()
         self._looker = Looker(lambda *told: self._looked.append(told)) if options.look or options.sample < 1 else None
+        self._hourly = hourly.Hourly(options.path, options.retention) if options.form == "parquet" else None
         self._thread = threading.Thread(target=self._run, name="k2lab-recorder", daemon=True)
         self._thread.start()
 
@@ -141,7 +144,7 @@ class Recorder:
         if self._thread.is_alive():
             self.failed += len(self._backlog)
             lost = f"{len(self._backlog)} exchanges are lost"
-            self._say("stalled", f"{self.options.path} does not take what is written to it: {lost}")
+            self._say("stalled", f"{self._path} does not take what is written to it: {lost}")
 
     def _run(self) -> None:
         try:
@@ -160,6 +163,8 @@ class Recorder:
         """Take what the looker still finds."""
         if self._looker is not None:
             self._looker.close(self.options.drain_s / 2)
+        if self._hourly is not None:
+            self._hourly.close()
         self._safely([])
         while self._looked:
             self._safely([])
@@ -277,6 +282,8 @@ class Recorder:
     def _keep(self, coming: int) -> None:
         with contextlib.suppress(sqlite3.Error) if not coming else contextlib.nullcontext():
             if self._record is not None:
+                if self._hourly is not None:
+                    self._hourly.clear(self._record.connection)
                 self.options.retention.keep(self._record.connection, coming)
 
     def _offer(self, made: Sequence[_Made], numbers: Sequence[int]) -> None:
@@ -302,14 +309,14 @@ class Recorder:
             time.sleep(0.25)
 
     def _trouble(self, error: Exception) -> str:
-        told = sqlitefile.meaning(self.options.path, recordrows.FORM.what, error) if isinstance(
+        told = sqlitefile.meaning(self._path, recordrows.FORM.what, error) if isinstance(
             error, sqlite3.Error) else first_line(error)  # fmt: skip
         return f"the record cannot be written, and the traffic goes on: {told}"
 
     def _current(self) -> Record:
         """The file, opened anew where it was taken away or another lies in its place."""
-        if self._record is not None and _identity(self.options.path) != self._inode:
-            self._say("gone", f"{self.options.path} was taken away or replaced: the record goes on in a new file")
+        if self._record is not None and _identity(self._path) != self._inode:
+            self._say("gone", f"{self._path} was taken away or replaced: the record goes on in a new file")
             self._shut()
         if self._record is None:
             self._open()
@@ -317,10 +324,10 @@ class Recorder:
         return self._record
 
     def _open(self) -> None:
-        connection = sqlitefile.connect(self.options.path, recordrows.FORM, make=True, threads=True)
+        connection = sqlitefile.connect(self._path, recordrows.FORM, make=True, threads=True)
         connection.execute(f"PRAGMA synchronous = {'FULL' if self.options.durable else 'NORMAL'}")
         connection.execute("PRAGMA busy_timeout = 1000")
-        self._record, self._inode = Record(connection), _identity(self.options.path)
+        self._record, self._inode = Record(connection), _identity(self._path)
 
     def _shut(self, *, put_away: bool = False) -> None:
         record, self._record = self._record, None

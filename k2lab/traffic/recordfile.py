@@ -76,6 +76,24 @@ class Record:
         first, last = self.connection.execute("SELECT min(started_at), max(started_at) FROM exchanges").fetchone()
         return None if first is None else (first, last)
 
+    def identity(self) -> str:
+        """What tells this file from every other."""
+        return str(self.connection.execute("SELECT id FROM identity").fetchone()[0])
+
+    def hours(self, length_s: int) -> list[int]:
+        """The spans of so many seconds since 1970 in which an exchange began, in order."""
+        found = self.connection.execute(f"SELECT DISTINCT CAST(started_at / {length_s} AS INTEGER) FROM exchanges")
+        return sorted(int(hour) for (hour,) in found)
+
+    def highest(self) -> int:
+        """The highest number of an exchange; a later one has a higher one."""
+        return int(self.connection.execute("SELECT coalesce(max(id), 0) FROM exchanges").fetchone()[0])
+
+    def numbered(self, since: float, until: float, above: int, through: int) -> Iterator[Entry]:
+        """Exchanges that began in that time whose numbers are in ``(above, through]``."""
+        within = f" AND id > {int(above)} AND id <= {int(through)}"
+        return (entry for page in self._pages(since, until, None, within) for entry in page)
+
     def add(self, entries: Iterable[Entry], tallies: Mapping[str, int]) -> None:
         """Store exchanges and add to the counts, in one transaction: all of it or nothing."""
         self.store([(recordrows.row_of(entry), entry.findings) for entry in entries], tallies)
@@ -104,9 +122,11 @@ class Record:
                 if there.rowcount and findings:
                     self.connection.executemany(recordrows.INSERT_FINDING, recordrows.finding_rows(number, findings))
 
-    def _pages(self, since: float | None, until: float | None, code: str | None) -> Iterator[list[Entry]]:
+    def _pages(
+        self, since: float | None, until: float | None, code: str | None, within: str = ""
+    ) -> Iterator[list[Entry]]:
         after = (float("-inf") if since is None else since, -1)
-        wanted = "" if code is None else " AND id IN (SELECT exchange_id FROM findings WHERE code = ?)"
+        wanted = within if code is None else " AND id IN (SELECT exchange_id FROM findings WHERE code = ?)"
         values = (float("inf") if until is None else until, *(() if code is None else (code,)))
         query = (
             f"{SELECT} WHERE (started_at, id) > (?, ?) AND started_at < ?{wanted} ORDER BY started_at, id LIMIT {PAGE}"

@@ -31,6 +31,8 @@ CREATE TABLE findings (
 CREATE INDEX findings_by_exchange ON findings (exchange_id);
 CREATE INDEX findings_by_code ON findings (code, exchange_id);
 CREATE TABLE tallies (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE identity (id TEXT NOT NULL);
+INSERT INTO identity VALUES (lower(hex(randomblob(8))));
 """
 """Bodies stand last in a row: what is listed without them does not read them."""
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from k2lab import jsonread
 from k2lab.traffic.exchanges import Passed
-from k2lab.traffic.secrets import WINDOW, Rule, Span
+from k2lab.traffic.secrets import Rule, Span, holder_of
 
 DEEPEST = 4
 """Texts of JSON in strings of JSON that are read."""
@@ -31,7 +31,6 @@ MORE = 4096
 
 STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 NUMBER = re.compile(r"-?\d[\d.eE+-]*")
-ESCAPED = re.compile(rb"\\u00[2-7]|\\/")
 DATA = re.compile(rb"^(data:[ ]?)(.*?)(\r?)$", re.MULTILINE)
 PIECES = frozenset(
     ("content", "reasoning_content", "reasoning", "text", "arguments", "delta", "thinking", "partial_json", "refusal")
@@ -48,12 +47,12 @@ class Redaction:
     """The rules, ready to be used on exchanges; without rules nothing is changed."""
 
     rules: tuple[Rule, ...] = ()
-    _hints: tuple[bytes, ...] = field(init=False, repr=False)
+    _held: Callable[[bytes], bool] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         every = all(rule.hints for rule in self.rules)
-        hints = {hint.encode() for rule in self.rules for hint in rule.hints} if every else {b""}
-        object.__setattr__(self, "_hints", tuple(sorted(hints)) if self.rules else ())
+        hints = {hint for rule in self.rules for hint in rule.hints} if every else {""}
+        object.__setattr__(self, "_held", holder_of(hints))
 
     def passed(self, passed: Passed) -> tuple[Passed, dict[str, int]]:
         r"""An exchange without what the rules find, and how often each found something.
@@ -102,13 +101,7 @@ class Redaction:
 
     def _may_hold(self, body: bytes) -> bool:
         """Whether something in a body can be found at all; quick, since most hold nothing."""
-        if not body:
-            return False
-        for at in range(0, len(body), WINDOW):
-            part = body[at : at + WINDOW + 64] if len(body) > WINDOW else body
-            if any(hint in part for hint in self._hints) or ESCAPED.search(part):
-                return True
-        return False
+        return bool(body) and self._held(body)
 
     def _pieces_may_hold(self, body: bytes) -> bool:
         """Whether something in what a stream gives in pieces can be found; where texts may be mixed, it may."""
@@ -122,7 +115,7 @@ class Redaction:
     def _document(self, text: str, counts: Counter[str]) -> str:
         """A whole body: strings of JSON, what stands between them, and where it is no JSON, the text as it stands."""
         made = self._strings(text, counts, 0, between=self._between)
-        if _is_json(text) or all(_is_event(line) for line in text.splitlines()):
+        if _is_json(text) or all(_is_event(line.rstrip("\r")) for line in text.split("\n")):
             return made
         return self._plain(made, counts)
 

@@ -111,7 +111,7 @@ def streams(draw):
 def assembled(data, name):
     """What a client puts together of a stream's first texts."""
     texts = []
-    for line in data.decode().splitlines():
+    for line in data.decode().split("\n"):
         if line.startswith("data: {"):
             choice = json.loads(line[6:])["choices"][0]
             call = choice["delta"].get("tool_calls")

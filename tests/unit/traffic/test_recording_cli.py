@@ -1,0 +1,72 @@
+"""``k2lab record``: what stands in a record is listed, printed and exported; what cannot be is said in one line."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from k2lab.check import look_at
+from k2lab.traffic import recordfile
+from k2lab.traffic.looking import of_passed
+from k2lab.traffic.recordrows import Entry
+from tests.unit.traffic.test_recorder import ASKED, EMPTY, GOOD, passed
+
+STREAM = b'data: {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}\n\ndata: [DONE]\n\n'
+
+
+@pytest.fixture
+def path(tmp_path):
+    many = [
+        passed("1", GOOD, started_at=1e9),
+        passed("2\x1b[2J", EMPTY, started_at=1e9 + 60),
+        passed("3", STREAM, started_at=1e9 + 120, answer_type="text/event-stream"),
+        passed("4", b"{}", started_at=1e9 + 180, method="GET", path="/v1/models", request=b""),
+        passed("5", b'{"choi', started_at=1e9 + 240, ended="client_left"),
+    ]
+    with recordfile.writing(tmp_path / "t.db") as file:
+        for one in many:
+            looked, found = of_passed(one)
+            file.add([Entry(passed=one, looked=looked, findings=found)], {})
+    return tmp_path / "t.db"
+
+
+def said(*words):
+    done = CliRunner().invoke(root, [str(word) for word in words])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_exchanges_are_listed_with_what_was_found(path):
+    code, out, err = said("record", "show", path)
+    lines = out.splitlines()
+    assert code == 0 and len(lines) == 5 and lines[0].endswith("POST /v1/chat/completions 200  clean")
+    assert lines[0].startswith("2001-09-09T01:46:40.000Z 1 ") and "A111" in lines[1] and "\x1b" not in out
+    assert "S001" in lines[2] and lines[3].endswith("not read") and "client_left" in lines[4]
+    assert err.startswith("5 exchanges; A111 1, S001 1; 2 of a form that is not read")
+    assert len(said("record", "show", path, "--code", "A111")[1].splitlines()) == 1
+    assert len(said("record", "show", path, "--since", "2001-09-09T01:48", "--limit", "2")[1].splitlines()) == 2
+    told = json.loads(said("record", "show", path, "--json")[1])
+    assert told["counts"] == {"exchanges": 5, "A111": 1, "S001": 1} and len(told["exchanges"]) == 5
+
+
+def test_one_exchange_is_printed_in_full(path):
+    told = json.loads(said("record", "show", path, "--key", "1")[1])
+    assert told["request"].encode() == ASKED and told["answer"].encode() == GOOD and told["sent"] is None
+    assert "no exchange '9'" in said("record", "show", path, "--key", "9")[2]
+
+
+def test_lines_that_are_exported_are_what_check_reads(path, tmp_path):
+    code, _, err = said("record", "export", path, "-o", tmp_path / "lines.jsonl")
+    assert code == 0 and "3 lines; left out, since they are no whole chat completions: 2" in err
+    looked = look_at(str(tmp_path / "lines.jsonl"))
+    assert not looked.unread and "A111" in {one.finding.code for one in looked.present}
+    lines = [json.loads(line) for line in said("record", "export", path)[1].splitlines()]
+    assert lines[2]["response"]["choices"][0]["message"]["content"] == "Hi"
+
+
+def test_check_says_how_a_record_is_looked_at(path):
+    code, _, err = said("check", path)
+    assert code == 2 and f"{path} is a record of traffic: k2lab record show" in err
+
+
+def test_what_is_no_time_is_said(path):
+    assert "'noon' is no time" in said("record", "show", path, "--since", "noon")[2]
