@@ -67,7 +67,8 @@ class Recording:
         usual = {"durable": False, "look": True}
         for name in BESIDE:
             if getattr(self, name) not in (None, (), usual.get(name)):
-                raise InputError(f"--{name.replace('_', '-')} belongs to --record: say where to record to")
+                option = "no-look" if name == "look" else name.replace("_", "-")
+                raise InputError(f"--{option} belongs to --record: say where to record to")
 
     def _is_folder(self) -> bool:
         assert self.record is not None

@@ -10,17 +10,16 @@ import click
 
 from k2lab.cli.common import as_record
 from k2lab.cli.printing import note
+from k2lab.cli.recording import Recording
 from k2lab.errors import InputError
 
 if TYPE_CHECKING:
     from k2lab.traffic.lifecycle import Running
     from k2lab.traffic.limits import Limits
-    from k2lab.traffic.recorder import Recorder
     from k2lab.traffic.turns import Guard
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 SECONDS = click.FloatRange(min=0, min_open=True)
-DAY_S = 86_400
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -81,49 +80,6 @@ class Guarding:
     family: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recording:
-    """What of the traffic is recorded, and for how long; nothing without ``record``."""
-
-    record: Path | None
-    durable: bool
-    sample: float | None
-    keep_size: int | None
-    keep_days: float | None
-    redact: tuple[str, ...]
-    redact_pattern: tuple[str, ...]
-    look: bool
-
-    def recorder(self) -> Recorder | None:
-        """The recorder, ready; raises :class:`InputError` for what cannot be written, and for options of none."""
-        if self.record is None:
-            self._refuse_rest()
-            return None
-        from k2lab.traffic.recorder import RecordOptions, recorder_of
-        from k2lab.traffic.redaction import Redaction
-        from k2lab.traffic.retention import Retention
-        from k2lab.traffic.secrets import rules_of
-
-        names = [name for name in self.redact or ("keys",) if name != "none"]
-        age_s = None if self.keep_days is None else self.keep_days * DAY_S
-        return recorder_of(
-            RecordOptions(
-                path=self.record,
-                look=self.look,
-                sample=1.0 if self.sample is None else self.sample,
-                redaction=Redaction(rules=rules_of(names, self.redact_pattern)),
-                retention=Retention(most_bytes=self.keep_size, most_age_s=age_s),
-                durable=self.durable,
-            )
-        )
-
-    def _refuse_rest(self) -> None:
-        given = {name: value for name, value in asdict(self).items() if value not in (None, (), False)}
-        usual = {"look"} if self.look else set()
-        for name in given.keys() - usual or ([] if self.look else ["no_look"]):
-            raise InputError(f"--{name.replace('_', '-')} belongs to --record: say where to record to")
-
-
 @click.command(name="proxy")
 @click.option("--upstream", required=True, metavar="URL", help="The server, such as http://127.0.0.1:8000/v1.")
 @click.option("--listen", default="127.0.0.1:8001", show_default=True, metavar="HOST:PORT",
@@ -161,7 +117,10 @@ class Recording:
 @click.option("--grace", type=SECONDS, default=30.0, show_default=True,
               help="Seconds that open answers may take to finish when the proxy is asked to stop.")  # fmt: skip
 @click.option("--max-body", type=SIZE, default="64M", show_default=True, help="The most of a request.")
-@click.option("--record", type=FILE, default=None, help="Record every exchange into this SQLite file.")
+@click.option("--record", type=click.Path(path_type=Path), default=None, metavar="PLACE",
+              help="Record every exchange into this SQLite file, or this folder: Parquet by the hour.")  # fmt: skip
+@click.option("--record-form", type=click.Choice(["sqlite", "parquet"]), default=None,
+              help="The form of the record; by default parquet where PLACE is a folder.")  # fmt: skip
 @click.option("--durable", is_flag=True, help="Have each exchange survive a power cut, too, before it is answered.")
 @click.option("--sample", type=click.FloatRange(min=0, max=1), default=None,
               help="Keep this share of the exchanges, and all in which something is found.")  # fmt: skip
@@ -169,7 +128,7 @@ class Recording:
 @click.option("--keep-days", type=SECONDS, default=None, help="For how many days an exchange is kept.")
 @click.option("--redact", type=click.Choice(["keys", "mails", "none"]), multiple=True,
               help="What is left out of the record; by default keys.")  # fmt: skip
-@click.option("--redact-pattern", multiple=True, metavar="NAME=REGEX", help="What else is left out of it.")
+@click.option("--redact-pattern", multiple=True, metavar="NAME=RE2", help="What else is left out of it.")
 @click.option("--look/--no-look", default=True, show_default=True, help="Look for findings in what passed.")
 @click.option("--max-recorded", type=SIZE, default="8M", show_default=True,
               help="The most of a request or an answer that is recorded.")  # fmt: skip

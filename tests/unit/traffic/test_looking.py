@@ -22,7 +22,7 @@ def codes(one):
 
 @pytest.mark.slow
 def test_findings_are_those_of_check_on_a_real_run(shared):
-    path = shared / "data" / "k2vv-run" / "results.jsonl"
+    path = shared / "k2vv-run" / "results.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     found = Counter()
     for line in lines:
@@ -47,7 +47,7 @@ def test_findings_are_those_of_check_on_a_real_run(shared):
         ({"answer": CUT, "answer_type": STREAM}, ("yes", ["S001"])),
         ({"answer": CUT, "answer_type": STREAM, "ended": "client_left"}, ("yes", [])),
         ({"answer": CUT, "answer_type": STREAM, "answer_cut": 9}, ("cannot", [])),
-        ({"answer": b"", "answer_type": STREAM}, ("cannot", [])),
+        ({"answer": b"", "answer_type": STREAM}, ("yes", ["S001"])),
     ],
 )
 def test_what_is_said_of(fields, expected):
@@ -75,11 +75,8 @@ def test_what_is_kept_out_is_judged_as_it_came_and_told_as_it_is_written():
         raw = passed(answer=answer, request=json.dumps({**json.loads(ASKED), "tools": [tool]}).encode())
         written, counts = Redaction(rules=rules_of()).passed(raw)
         looked, found = of_job(Job(passed=raw, redacted=written))
-        assert (
-            looked == "yes"
-            and counts == {"key": 1}
-            and any(one.name == "arguments_break_schema" for one in found) == wrong
-        )
+        names = {one.name for one in found}
+        assert looked == "yes" and counts == {"key": 1} and ("schema_violation" in names) == wrong
         assert not any(secret[3:] in one.evidence + one.place for one in found)
 
 

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from k2lab.check import look_at
+from k2lab.cli.app import root
 from k2lab.traffic import recordfile
 from k2lab.traffic.looking import of_passed
 from k2lab.traffic.recordrows import Entry
@@ -32,7 +33,7 @@ def path(tmp_path):
 
 def said(*words):
     done = CliRunner().invoke(root, [str(word) for word in words])
-    return done.exit_code, done.stdout, done.stderr
+    return done.exit_code, done.stdout, done.stderr + str(done.exception or "")
 
 
 def test_exchanges_are_listed_with_what_was_found(path):
@@ -41,7 +42,7 @@ def test_exchanges_are_listed_with_what_was_found(path):
     assert code == 0 and len(lines) == 5 and lines[0].endswith("POST /v1/chat/completions 200  clean")
     assert lines[0].startswith("2001-09-09T01:46:40.000Z 1 ") and "A111" in lines[1] and "\x1b" not in out
     assert "S001" in lines[2] and lines[3].endswith("not read") and "client_left" in lines[4]
-    assert err.startswith("5 exchanges; A111 1, S001 1; 2 of a form that is not read")
+    assert err.startswith("k2lab: 5 exchanges; A111 1, S001 1; 2 of a form that is not read")
     assert len(said("record", "show", path, "--code", "A111")[1].splitlines()) == 1
     assert len(said("record", "show", path, "--since", "2001-09-09T01:48", "--limit", "2")[1].splitlines()) == 2
     told = json.loads(said("record", "show", path, "--json")[1])
