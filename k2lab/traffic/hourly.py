@@ -148,7 +148,7 @@ def retire(folder: Path, retention: Retention, now: float) -> list[Path]:
     return gone
 
 
-def schema() -> pa.Schema:
+def arrow_columns() -> pa.Schema:
     """The columns of a file, as Arrow has them."""
     import pyarrow as pa
 
@@ -171,7 +171,7 @@ def _write(folder: Path, since: float, mark: str, entries: Iterator[Entry]) -> b
     first = next(entries, None)
     if first is None:
         return False
-    marked = schema().with_metadata({MARK: mark})
+    marked = arrow_columns().with_metadata({MARK: mark})
     with (
         kept.replacing(_free(folder, since), private=True) as fresh,
         pq.ParquetWriter(fresh, marked, compression="zstd") as writer,
