@@ -71,3 +71,18 @@ def test_check_says_how_a_record_is_looked_at(path):
 
 def test_what_is_no_time_is_said(path):
     assert "'noon' is no time" in said("record", "show", path, "--since", "noon")[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "said_"),
+    [
+        (["--no-look"], "--no-look belongs to --record"),
+        (["--record-form", "parquet"], "--record-form belongs to --record"),
+        (["--redact", "mails"], "--redact belongs to --record"),
+        (["--record", "here", "--redact-pattern", "x"], "'x' is no rule"),
+        (["--record", "/dev/null/x"], "cannot write /dev/null/x"),
+    ],
+)
+def test_an_option_of_the_proxy_that_cannot_be_is_said_before_it_listens(words, said_):
+    code, _, err = said("proxy", "--upstream", "http://127.0.0.1:1/v1", "--listen", "127.0.0.1:0", *words)
+    assert code == 1 and said_ in err and "\n" not in err.strip()
