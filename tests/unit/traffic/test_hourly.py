@@ -58,7 +58,7 @@ def test_hours_that_are_over_become_files_that_hold_all_of_an_exchange(tmp_path)
     with recordfile.reading(tmp_path / hourly.JOURNAL) as journal:
         before = list(journal.exchanges(until=NOW - 3600))
     marks = list(hourly.write_hours(tmp_path, NOW - 3600 + hourly.GRACE_S))
-    assert len(marks) == 2 and len(names(tmp_path)) == 2 and names(tmp_path)[0].startswith("traffic-2084-01-29T14Z")
+    assert len(marks) == 2 and len(names(tmp_path)) == 2 and names(tmp_path)[0].startswith("traffic-2084-01-29T13Z")
     table = pandas.concat(pandas.read_parquet(tmp_path / name) for name in names(tmp_path))
     assert list(table.columns) == [name for name, _ in hourly.COLUMNS]
     for entry, (_, row) in zip(before, table.iterrows(), strict=True):
