@@ -25,9 +25,9 @@ digits, as other systems write them; the server's form, counted from 0 in each a
 
 ID_STYLES: tuple[Ids, ...] = get_args(Ids)
 
-Outcome = Literal["answered", "other words", "wrong call", "lost call", "no call", "failed"]
+Outcome = Literal["answered", "other words", "wrong call", "lost call", "no call", "failed", "not asked"]
 """What became of an ask: the one right call and its value in the answer; the right call alone; another call; markers of
-a call in what should be text; neither; an error of the server."""
+a call in what should be text; neither; an error of the server; one was before it in the same session."""
 
 MOST_STEPS = 3
 """Answers to one ask; a model that calls again and again is stopped."""
@@ -68,11 +68,12 @@ class Agent:
     def session(self, tools: Sequence[Tool], wanted: Sequence[Ask], *, number: int = 0) -> Session:
         """Ask one after the other, in one conversation."""
         talk = _Talk(tools=tools, ids=self._ids, number=number)
-        answered = []
+        answered: list[Answered] = []
         for ask in wanted:
-            answered.append(self._answered(talk, ask))
-            if answered[-1].outcome == "failed":
-                break
+            ended = bool(answered) and answered[-1].outcome in ("failed", "not asked")
+            answered.append(
+                Answered(ask=ask, calls=(), said="", outcome="not asked") if ended else self._answered(talk, ask)
+            )
         request = Request.of(talk.messages, list(tools))
         return Session(number=number, ids=self._ids, streamed=self._stream, answered=tuple(answered), request=request)
 
@@ -195,7 +196,7 @@ def run_sessions(
 
 
 def answered(sessions: Iterable[Session]) -> Share:
-    """Of all asks, for how many the one right call was made and its value said; asks after a failure count."""
+    """Of all asks, for how many the one right call was made and its value said; those that a failure kept from being asked count, too."""
     found = [one.outcome == "answered" for session in sessions for one in session.answered]
     return share(sum(found), len(found))
 
