@@ -196,7 +196,11 @@ def run_sessions(
 
 
 def answered(sessions: Iterable[Session]) -> Share:
-    """Of all asks, for how many the one right call was made and its value said; those that a failure kept from being asked count, too."""
+    """Of all asks, those not asked after a failure among them, how many got the one right call and its value said.
+
+    >>> str(answered([]))
+    '0 of 0'
+    """
     found = [one.outcome == "answered" for session in sessions for one in session.answered]
     return share(sum(found), len(found))
 
