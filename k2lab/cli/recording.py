@@ -104,6 +104,7 @@ def show_command(
     """
     from k2lab.traffic import recordfile
 
+    _refuse_folder(file)
     with recordfile.reading(file) as record:
         if key is not None:
             print_json(_whole(record.exchange(key)))
@@ -134,6 +135,7 @@ def export_command(file: Path, code: str | None, since: str | None, until: str |
     """
     from k2lab.traffic import exports, recordfile
 
+    _refuse_folder(file)
     left_out = written = 0
     with recordfile.reading(file) as record, _lines(output) as out:
         for entry in record.exchanges(since=_moment(since), until=_moment(until), code=code):
@@ -144,6 +146,12 @@ def export_command(file: Path, code: str | None, since: str | None, until: str |
             out.write(json.dumps(line) + "\n")
             written += 1
     note(f"{written:,} lines; left out, since they are no whole chat completions: {left_out:,}")
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        rest = f"; what is in none of them yet is in {path / 'journal.db'}" if (path / "journal.db").exists() else ""
+        raise InputError(f"{path} is a folder: k2lab audit and DuckDB read its Parquet files{rest}")
 
 
 @contextlib.contextmanager

@@ -66,7 +66,7 @@ def journal_of(folder: Path) -> Path:
     except ImportError:
         raise InputError("a record as Parquet needs pyarrow: pip install 'k2lab[traffic]'") from None
     try:
-        kept.private_folder(folder)
+        folder.mkdir(parents=True, exist_ok=True, mode=kept.PRIVATE_FOLDER)  # one that is there stays as it is
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror or error}") from None
     return folder / JOURNAL

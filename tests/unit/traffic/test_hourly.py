@@ -121,6 +121,16 @@ def test_a_recorder_takes_over_what_the_one_before_left(tmp_path):
         assert journal.exchange("new").passed.answer == GOOD
 
 
+def test_a_folder_that_was_there_and_what_is_in_it_keep_their_rights(tmp_path):
+    folder = tmp_path / "shared"
+    folder.mkdir(mode=0o755)
+    (folder / "other").touch(0o644)
+    taken(options(tmp_path, path=folder, form="parquet"), [passed("1")])
+    assert [path.stat().st_mode & 0o777 for path in (folder, folder / "other", folder / hourly.JOURNAL)] == [
+        0o755, 0o644, 0o600,
+    ]  # fmt: skip
+
+
 KILLED = """
 import sys
 from pathlib import Path

@@ -69,6 +69,12 @@ def test_check_says_how_a_record_is_looked_at(path):
     assert code == 2 and f"{path} is a record of traffic: k2lab record show" in err
 
 
+def test_a_folder_of_parquet_is_told_how_to_read(path):
+    path.rename(path.with_name("journal.db"))
+    assert f"what is in none of them yet is in {path.parent}/journal.db" in said("record", "show", path.parent)[2]
+    assert "is a folder" in said("record", "export", path.parent)[2]
+
+
 def test_what_is_no_time_is_said(path):
     assert "'noon' is no time" in said("record", "show", path, "--since", "noon")[2]
 
