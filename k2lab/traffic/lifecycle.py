@@ -18,7 +18,7 @@ from k2lab.errors import InputError
 from k2lab.traffic.admission import Admission
 from k2lab.traffic.connections import Connections
 from k2lab.traffic.limits import Limits
-from k2lab.traffic.proxy import Proxy, Recorder
+from k2lab.traffic.proxy import Proxy, Taker
 from k2lab.traffic.turns import Guard
 from k2lab.traffic.upstream import Upstream
 
@@ -31,10 +31,6 @@ CLEAN_S = 2.0
 
 SWITCH_S = 0.001
 """How long a thread of the guard may keep the event loop waiting for the interpreter."""
-
-FIRST = b"""{"model": "kimi-k2", "messages": [{"role": "user", "content": ""}], "tools": [{"type": "function",
-"function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}}}]}"""
-"""A request that a guard is given before any client's, whose first would wait a second for what it has to import."""
 
 _log = logging.getLogger("k2lab.traffic")
 
@@ -128,7 +124,7 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def serving(
-    setting: Setting, *, guard: Guard | None = None, recorder: Recorder | None = None, cut: asyncio.Event | None = None
+    setting: Setting, *, guard: Guard | None = None, recorder: Taker | None = None, cut: asyncio.Event | None = None
 ) -> AsyncIterator[Running]:
     """A proxy, for the length of the block; then it stops listening and lets what is open finish.
 
@@ -154,7 +150,7 @@ async def serving(
                 yield Running(proxy=proxy, url=_url(main), status_url=own)
 
 
-def run(setting: Setting, *, guard: Guard | None = None, recorder: Recorder | None = None,
+def run(setting: Setting, *, guard: Guard | None = None, recorder: Taker | None = None,
         told: Callable[[Running], None] = lambda running: None) -> int:  # fmt: skip
     """Serve until a signal asks to stop; the exit status: 0, or that of an interrupt where a second signal came."""
     try:
@@ -164,12 +160,8 @@ def run(setting: Setting, *, guard: Guard | None = None, recorder: Recorder | No
     return uvloop.run(_run(setting, guard, recorder, told))
 
 
-async def _run(
-    setting: Setting, guard: Guard | None, recorder: Recorder | None, told: Callable[[Running], None]
-) -> int:
+async def _run(setting: Setting, guard: Guard | None, recorder: Taker | None, told: Callable[[Running], None]) -> int:
     signals = _Signals()
-    if guard is not None:
-        guard.turn("/v1/chat/completions", "application/json", FIRST)
     sys.setswitchinterval(SWITCH_S)
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)  # a request makes hundreds of objects and no cycles to speak of

@@ -33,7 +33,7 @@ THREADS = 2
 """More would keep the interpreter from the event loop."""
 
 
-class Recorder(Recorded, Protocol):
+class Taker(Recorded, Protocol):
     """Takes what passed."""
 
     def take(self, passed: Passed) -> Awaitable[object]:
@@ -58,7 +58,7 @@ class Proxy:
         *,
         limits: Limits | None = None,
         guard: Guard | None = None,
-        recorder: Recorder | None = None,
+        recorder: Taker | None = None,
         admission: Admission | None = None,
         fails_closed: bool = False,
         own_paths: bool = True,
