@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE # or each of the hundred processes that tests s
 MINUTES ?= 10
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: setup engines report report-full lab test test-long quick fuzz check bench-speed enforce-speed guard-proof proxy-speed start-speed nano lock docs pages picture screens publish-reports clean
+.PHONY: setup engines report report-full lab test test-long quick fuzz check audit-speed bench-speed enforce-speed guard-proof proxy-speed start-speed nano lock docs pages picture screens publish-reports clean
 
 setup: $(VENV)/.done ## the notebook environment: no torch, no vllm
 
@@ -56,6 +56,9 @@ guard-proof: engines ## the guard on live servers, beside the same requests sent
 	$(BIN)/python -m benchmarks.guard_proof cache --count 40
 	$(BIN)/python -m benchmarks.guard_proof pinned --count 4000
 	$(BIN)/python -m benchmarks.guard_proof salvage --count 100
+
+audit-speed: setup ## k2lab audit on N exchanges (a million): rate, memory of all processes, sizes of files
+	$(BIN)/python -m benchmarks.audit_speed --lines $(or $(N),1000000)
 
 enforce-speed: engines ## the pinned tag against the same server without it, in turns
 	$(BIN)/python -m benchmarks.enforcer_speed

@@ -29,10 +29,10 @@ def run_on_ray(units: Sequence[Unit], work: Work, tell: Callable[[Unit, int], No
 
     Raises :class:`~k2lab.errors.EngineError` where Ray fails.
     """
-    import ray
-    import ray.data
+    with connected():  # before Ray is imported: it reads then where it may listen
+        import ray
+        import ray.data
 
-    with connected():
         context: Any = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False

@@ -44,7 +44,7 @@ def of_tools(tools: object, family: Family | None) -> tuple[Finding, ...]:
     return _of_list(fastjson.encoded(tools), None if family is None else family.name)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2048)
 def _of_list(text: bytes, named: str | None) -> tuple[Finding, ...]:
     """By the text of the list: the tools of a conversation come again with each of its turns."""
     tools = json.loads(text)

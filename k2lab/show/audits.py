@@ -20,10 +20,11 @@ def audit_view(value: Summary) -> View:
     parts = [
         line(conclusion(value)),
         *_codes(value),
+        *_changes(value.changes),
         *_groups("by model and vendor", value.arms),
         *_groups("by day", value.days),
-        *_changes(value.changes),
         *_unknown(value),
+        *_examples(value.codes),
         *_rest(value),
     ]
     return joined(*parts)
@@ -57,7 +58,7 @@ def _codes(value: Summary) -> list[View]:
         }
         for one in value.codes
     ]
-    return [table(rows, "what was found"), *_examples(value.codes)]
+    return [table(rows, "what was found")]
 
 
 def _examples(codes: Sequence[Coded]) -> list[View]:

@@ -184,7 +184,7 @@ def test_ray_gives_what_processes_give_and_listens_on_loopback_alone(tmp_path):
 
 
 ON_RAY = """
-import json, sys
+import ipaddress, json, sys
 from pathlib import Path
 import psutil
 from k2lab.audit.auditrun import Options, run_audit
@@ -195,8 +195,10 @@ def tell(line, done, of):
     for one in psutil.Process().children(recursive=True):
         try:
             for connection in one.net_connections("tcp"):
-                if connection.status == psutil.CONN_LISTEN and connection.laddr.ip not in ("127.0.0.1", "::1"):
-                    outside.add((one.name(), connection.laddr.ip))
+                address = ipaddress.ip_address(connection.laddr.ip)
+                address = getattr(address, "ipv4_mapped", None) or address
+                if connection.status == psutil.CONN_LISTEN and not address.is_loopback:
+                    outside.add((one.name(), str(address)))
         except psutil.Error:
             continue
 
