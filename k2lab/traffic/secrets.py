@@ -79,11 +79,10 @@ def rules_of(names: Iterable[str] = ("keys",), patterns: Iterable[str] = ()) -> 
 def holder_of(hints: Collection[str]) -> Callable[[bytes], bool]:
     """Says of a body of JSON whether one of the hints can be in it, as it stands or with a character escaped.
 
-    With RE2 in one pass, a tenth of the time that a search for each takes.
+    An escaped slash hides those alone that hold one; grammars are full of it. With RE2
+    in one pass, a tenth of the time that a search for each takes.
     """
-    slash = (
-        [r"\\/"] if any("/" in hint for hint in hints) else []
-    )  # elsewhere it hides none, and grammars are full of it
+    slash = [r"\\/"] if any("/" in hint for hint in hints) else []
     found = "|".join((*map(re.escape, sorted(hints)), r"\\u00[2-7]", *slash))
     try:
         import re2
