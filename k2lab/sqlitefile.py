@@ -37,7 +37,7 @@ class DamageError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Form:
+class FileKind:
     """One kind of file: what it is called, the two numbers in its head, its tables, and who writes it.
 
     ``upgrades`` bring a file of an older format to the next one; ``pragmas`` are
@@ -58,7 +58,7 @@ class Form:
 
 
 @contextlib.contextmanager
-def reading(path: Path, form: Form) -> Iterator[sqlite3.Connection]:
+def reading(path: Path, form: FileKind) -> Iterator[sqlite3.Connection]:
     """The file for reading, also while somebody writes to it; raises :class:`InputError` for what is no such file."""
     if not os.path.lexists(path):
         raise InputError(f"there is no {form.what} {path}: create one with {form.writer}")
@@ -69,7 +69,7 @@ def reading(path: Path, form: Form) -> Iterator[sqlite3.Connection]:
 
 
 @contextlib.contextmanager
-def writing(path: Path, form: Form) -> Iterator[sqlite3.Connection]:
+def writing(path: Path, form: FileKind) -> Iterator[sqlite3.Connection]:
     """The file for writing, made where there is none; raises :class:`InputError` while somebody else writes."""
     if os.path.lexists(path):
         with files.opened(path, form.what):
@@ -86,7 +86,7 @@ def writing(path: Path, form: Form) -> Iterator[sqlite3.Connection]:
 
 
 @contextlib.contextmanager
-def only_writer(path: Path, form: Form) -> Iterator[None]:
+def only_writer(path: Path, form: FileKind) -> Iterator[None]:
     """Be the one who writes a file, until the end of the block or of the process."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def only_writer(path: Path, form: Form) -> Iterator[None]:
         lock.release()
 
 
-def connect(path: Path, form: Form, *, make: bool, threads: bool = False) -> sqlite3.Connection:
+def connect(path: Path, form: FileKind, *, make: bool, threads: bool = False) -> sqlite3.Connection:
     """Open a file, and with ``make`` for writing; raises :class:`InputError` for another's file, or a damaged one."""
     if make:
         kept.begin(path)
@@ -148,7 +148,7 @@ def format_of(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _check(path: Path, connection: sqlite3.Connection, form: Form, make: bool) -> None:
+def _check(path: Path, connection: sqlite3.Connection, form: FileKind, make: bool) -> None:
     """Refuse another program's file as it is; make the tables in a new one where that is wished."""
     known = connection.execute("PRAGMA application_id").fetchone()[0]
     made = format_of(connection)
@@ -170,7 +170,7 @@ def _check(path: Path, connection: sqlite3.Connection, form: Form, make: bool) -
         connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {form.format}; COMMIT;")
 
 
-def _make(connection: sqlite3.Connection, form: Form) -> None:
+def _make(connection: sqlite3.Connection, form: FileKind) -> None:
     marks = f"PRAGMA application_id = {form.application_id}; PRAGMA user_version = {form.format};"
     connection.executescript(f"{form.pragmas} BEGIN; {form.schema} {marks} COMMIT;")
 

@@ -17,8 +17,8 @@ from k2lab import files, kept
 from k2lab.audit import datasets
 from k2lab.audit.conditions import expression
 from k2lab.audit.parts import Group, Part, Piece, parts_in
-from k2lab.audit.sources import Source, Sources, legible_name, sources_of
-from k2lab.audit.summary import Summary, summed_up
+from k2lab.audit.sources import InputSource, Sources, legible_name, sources_of
+from k2lab.audit.summary import AuditSummary, summed_up
 from k2lab.audit.tallies import Tally
 from k2lab.audit.units import PAIRS, UNIT_BYTES, Unit, changed, units_of
 from k2lab.audit.work import Work
@@ -39,7 +39,7 @@ Tell = Callable[[str, float, float], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Options:
+class AuditOptions:
     """What an audit is of.
 
     ``form`` says what records are and ``model`` which model answered, whatever they
@@ -59,19 +59,19 @@ class Options:
         return {"form": self.form, "model": self.model, "vendor": self.vendor, "where": self.where, "names": names}
 
 
-EVERYTHING = Options()
+EVERYTHING = AuditOptions()
 
 
 def run_audit(
     paths: Sequence[str],
     folder: Path,
-    options: Options = EVERYTHING,
+    options: AuditOptions = EVERYTHING,
     *,
     engine: Engine = "local",
     workers: int | None = None,
     unit_bytes: int = UNIT_BYTES,
     tell: Tell = lambda line, done, of: None,
-) -> Summary:
+) -> AuditSummary:
     """Look at every exchange of files and folders; Parquet of the findings and ``summary.json`` are in ``folder`` then.
 
     An audit that was ended goes on where it was, and gives what it would have
@@ -93,7 +93,7 @@ def run_audit(
 
 
 def _worked(
-    state: Path, folder: Path, sources: Sources, options: Options, engine: Engine, workers: int | None,
+    state: Path, folder: Path, sources: Sources, options: AuditOptions, engine: Engine, workers: int | None,
     unit_bytes: int, tell: Tell,
 ) -> Tally:  # fmt: skip
     units = _units(state, sources, unit_bytes)
@@ -156,7 +156,7 @@ def _together(parts: Sequence[Part]) -> tuple[Tally, dict[Group, list[Piece]]]:
     return tally, pieces
 
 
-def _summary(tally: Tally, sources: Sources, options: Options) -> Summary:
+def _summary(tally: Tally, sources: Sources, options: AuditOptions) -> AuditSummary:
     return summed_up(
         tally,
         sources=sources.found,
@@ -171,7 +171,7 @@ def _units(state: Path, sources: Sources, unit_bytes: int) -> list[Unit]:
     path = state / "units.json"
     if path.is_file():
         found: Any = files.read_json(path, "units of an audit")
-        return [Unit(**{**one, "source": Source(**one["source"])}) for one in found]
+        return [Unit(**{**one, "source": InputSource(**one["source"])}) for one in found]
     units = units_of(sources.found, state, unit_bytes=unit_bytes)
     plain = [asdict(unit) for unit in units]
     kept.write_whole(path, json.dumps(plain), private=True)
@@ -198,7 +198,7 @@ def _opened(folder: Path) -> Iterator[Path]:
         lock.release()
 
 
-def _bind(state: Path, sources: Sources, options: Options) -> None:
+def _bind(state: Path, sources: Sources, options: AuditOptions) -> None:
     """Hold an audit to the files and options that it was begun with; raises where one of them differs."""
     path = state / "manifest.json"
     manifest = _manifest(sources, options)
@@ -213,7 +213,7 @@ def _bind(state: Path, sources: Sources, options: Options) -> None:
     )
 
 
-def _manifest(sources: Sources, options: Options) -> dict[str, Any]:
+def _manifest(sources: Sources, options: AuditOptions) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "k2lab": version("k2lab"),

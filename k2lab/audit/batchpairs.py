@@ -10,7 +10,7 @@ from pathlib import Path
 from k2lab import files, kept
 from k2lab.audit.forms import batches
 from k2lab.audit.forms.base import unread
-from k2lab.audit.sources import Source, legible_name, unpacked
+from k2lab.audit.sources import InputSource, legible_name, unpacked
 from k2lab.audit.tables import Row
 from k2lab.errors import InputError, K2LabError, first_line
 
@@ -43,7 +43,7 @@ SLICE = 10_000
 BATCH = 2_000
 
 
-def join(sources: Sequence[Source], path: Path) -> Path:
+def join(sources: Sequence[InputSource], path: Path) -> Path:
     """Write the index of the lines of files, and of which belong together; a path that is there is left as it is."""
     if path.is_file():
         return path
@@ -56,7 +56,7 @@ def join(sources: Sequence[Source], path: Path) -> Path:
     return path
 
 
-def _lines(number: int, source: Source) -> Iterator[tuple[object, ...]]:
+def _lines(number: int, source: InputSource) -> Iterator[tuple[object, ...]]:
     row = start = 0
     try:
         with files.opened(source.path, "file") as file, unpacked(file, source.packed) as lines:

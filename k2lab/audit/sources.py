@@ -29,7 +29,7 @@ SQLITE, PARQUET = b"SQLite format 3\0", b"PAR1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
+class InputSource:
     """A file: where it is, what it is, and what tells whether it is still the same."""
 
     path: str
@@ -48,7 +48,7 @@ class Sources:
     a folder and hold no exchanges: each with the reason.
     """
 
-    found: tuple[Source, ...]
+    found: tuple[InputSource, ...]
     refused: tuple[tuple[str, str], ...] = ()
     passed_over: tuple[tuple[str, str], ...] = ()
 
@@ -60,7 +60,7 @@ def sources_of(paths: Sequence[str], form: str | None = None) -> Sources:
     """
     if form is not None:
         known.form_named(form)
-    found: dict[str, Source] = {}
+    found: dict[str, InputSource] = {}
     refused: dict[str, str] = {}
     passed_over: dict[str, str] = {}
     seen: set[str] = set()
@@ -107,12 +107,12 @@ def _below(folder: str) -> Iterator[str]:
         yield from (os.path.join(place, name) for name in sorted(names) if not name.startswith("."))
 
 
-def source_of(path: str, form: str | None = None) -> Source:
+def source_of(path: str, form: str | None = None) -> InputSource:
     """A file told by its content; raises :class:`InputError` with the reason where it holds no exchanges."""
     with files.opened(path, "file") as file:
         state = os.fstat(file.fileno())
         container, named, packed = _told(path, file, form)
-    return Source(
+    return InputSource(
         path=path, container=container, form=named, packed=packed, size=state.st_size, mtime_ns=state.st_mtime_ns
     )
 

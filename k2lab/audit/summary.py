@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from k2lab.audit import changepoints
 from k2lab.audit.changepoints import Step
-from k2lab.audit.sources import Source, legible_name
+from k2lab.audit.sources import InputSource, legible_name
 from k2lab.audit.tables import NONE
 from k2lab.audit.tallies import Cell, Tally
 from k2lab.findings import CATALOGUE
@@ -71,7 +71,7 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Summary:
+class AuditSummary:
     """An audit summed up.
 
     ``looked`` exchanges were looked at in full; ``unknown`` rows were not, and are in
@@ -110,14 +110,14 @@ class Summary:
 def summed_up(
     tally: Tally,
     *,
-    sources: Iterable[Source] = (),
+    sources: Iterable[InputSource] = (),
     refused: Iterable[tuple[str, str]] = (),
     passed_over: Iterable[tuple[str, str]] = (),
     options: Mapping[str, object] | None = None,
-) -> Summary:
+) -> AuditSummary:
     """The summary of a tally, the same for the same exchanges."""
     whole = _merged(tally.cells.values())
-    return Summary(
+    return AuditSummary(
         looked=whole.looked,
         unknown=whole.unknown,
         left_out=_most(tally.left_out),
@@ -200,7 +200,7 @@ def _most(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _source(source: Source) -> dict[str, object]:
+def _source(source: InputSource) -> dict[str, object]:
     told = {"path": legible_name(source.path), "form": source.form, "bytes": source.size}
     return {**told, "packed": source.packed} if source.packed else told
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 from k2lab import files, jsonread
 from k2lab.audit import batchpairs
 from k2lab.audit.forms import known
-from k2lab.audit.forms.base import Form, unread
-from k2lab.audit.sources import Source, legible_name, unpacked
+from k2lab.audit.forms.base import LineForm, unread
+from k2lab.audit.sources import InputSource, legible_name, unpacked
 from k2lab.audit.tables import Builder, Row
 from k2lab.errors import InputError, K2LabError, first_line
 
@@ -43,7 +43,7 @@ class Unit:
     """
 
     number: int
-    source: Source
+    source: InputSource
     start: int = 0
     end: int = -1
     row: int = 1
@@ -51,7 +51,7 @@ class Unit:
     """How many there are, where that is known."""
 
 
-def units_of(sources: Sequence[Source], folder: Path | None = None, *, unit_bytes: int = UNIT_BYTES) -> list[Unit]:
+def units_of(sources: Sequence[InputSource], folder: Path | None = None, *, unit_bytes: int = UNIT_BYTES) -> list[Unit]:
     """The units of files, in their order; each file is read once, for the ends of its lines.
 
     ``folder`` takes the index of batches, whose lines are joined across their files;
@@ -68,17 +68,17 @@ def units_of(sources: Sequence[Source], folder: Path | None = None, *, unit_byte
     ]
 
 
-def _joined(sources: Sequence[Source], folder: Path | None) -> list[Source]:
+def _joined(sources: Sequence[InputSource], folder: Path | None) -> list[InputSource]:
     """The sources, with an index in place of the files of batches."""
     batches = [source for source in sources if source.form == "batch" and source.container == "lines"]
     if folder is None or not batches:
         return list(sources)
     path = batchpairs.join(batches, folder / PAIRS)
-    joined = Source(path=str(path), container="pairs", form="batch", size=0, mtime_ns=0)
+    joined = InputSource(path=str(path), container="pairs", form="batch", size=0, mtime_ns=0)
     return [*(source for source in sources if source not in batches), joined]
 
 
-def _pieces(source: Source, unit_bytes: int) -> Iterator[dict[str, int]]:
+def _pieces(source: InputSource, unit_bytes: int) -> Iterator[dict[str, int]]:
     if source.container == "lines" and not source.packed:
         with files.opened(source.path, "file") as file:
             yield from _of_lines(file, unit_bytes)
@@ -157,7 +157,7 @@ def _rows(unit: Unit) -> Iterator[tuple[int, Row]]:
     return ((number, row) for number, record in _records(unit) for row in _of_record(form, record))
 
 
-def _of_record(form: Form, record: bytes | str) -> Iterable[Row]:
+def _of_record(form: LineForm, record: bytes | str) -> Iterable[Row]:
     if isinstance(record, str):
         return (unread("too long", record),)
     try:
@@ -240,7 +240,7 @@ def _python_records(path: str, data: bytes) -> Iterator[bytes]:
         yield json.dumps(record).encode()
 
 
-def changed(source: Source) -> bool:
+def changed(source: InputSource) -> bool:
     """Whether a file is not any more what it was when the audit began."""
     try:
         state = os.stat(source.path)

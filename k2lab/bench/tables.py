@@ -56,7 +56,7 @@ def _insert(table: str, columns: Sequence[str]) -> str:
 INSERT_RESULT = _insert("results", RESULT_COLUMNS).replace("INSERT", "INSERT OR REPLACE")
 INSERT_ATTEMPT = _insert("attempts", ATTEMPT_COLUMNS)
 
-FORM = sqlitefile.Form(
+FORM = sqlitefile.FileKind(
     what="benchmark file",
     application_id=APPLICATION_ID,
     format=FORMAT,

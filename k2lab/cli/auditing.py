@@ -13,7 +13,7 @@ from k2lab.cli.printing import note, print_json, print_text
 from k2lab.cli.progress import show_progress
 
 if TYPE_CHECKING:
-    from k2lab.audit.auditrun import Options
+    from k2lab.audit.auditrun import AuditOptions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,13 +27,13 @@ class Audited:
     select: tuple[str, ...]
     ignore: tuple[str, ...]
 
-    def options(self) -> Options:
+    def options(self) -> AuditOptions:
         """The same as the library takes it."""
-        from k2lab.audit.auditrun import Options
+        from k2lab.audit.auditrun import AuditOptions
         from k2lab.findings import chosen
 
         known = {"form": self.form, "model": self.model, "vendor": self.vendor, "where": self.where}
-        return Options(**known, names=chosen(self.select, self.ignore))  # type: ignore[arg-type]
+        return AuditOptions(**known, names=chosen(self.select, self.ignore))  # type: ignore[arg-type]
 
 
 @click.command(name="audit")

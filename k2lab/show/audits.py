@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from k2lab import kept
-from k2lab.audit.summary import Change, Coded, Group, Summary
+from k2lab.audit.summary import AuditSummary, Change, Coded, Group
 from k2lab.legible import one_line
 from k2lab.show.parts import View, joined, line, note, table, whole_page
 from k2lab.stats import Share
@@ -15,7 +15,7 @@ MOST_ROWS, SHOWN = 40, 160
 """Rows of a table, and characters of an evidence."""
 
 
-def audit_view(value: Summary) -> View:
+def audit_view(value: AuditSummary) -> View:
     """The whole of it: the conclusion first."""
     parts = [
         line(conclusion(value)),
@@ -30,7 +30,7 @@ def audit_view(value: Summary) -> View:
     return joined(*parts)
 
 
-def conclusion(value: Summary) -> str:
+def conclusion(value: AuditSummary) -> str:
     """How many exchanges, and how many of them have a finding, in a line."""
     told = f"{value.looked:,} exchanges looked at"
     told += f", {_share(value.faulty)} with a finding" if value.looked else ""
@@ -39,12 +39,12 @@ def conclusion(value: Summary) -> str:
     return f"{told}."
 
 
-def write_report(folder: Path, value: Summary) -> Path:
+def write_report(folder: Path, value: AuditSummary) -> Path:
     """The same as ``report.html`` in a folder: one file, which fetches nothing and runs nothing."""
     return kept.write_whole(folder / "report.html", whole_page("k2lab audit", audit_view(value)), private=True)
 
 
-def _codes(value: Summary) -> list[View]:
+def _codes(value: AuditSummary) -> list[View]:
     if not value.codes:
         return [line("Nothing wrong was found.")] if value.looked else []
     rows = [
@@ -112,7 +112,7 @@ def _changes(changes: Sequence[Change]) -> list[View]:
     return [table(rows, "changes over time")] if rows else []
 
 
-def _unknown(value: Summary) -> list[View]:
+def _unknown(value: AuditSummary) -> list[View]:
     if not value.unknown:
         return []
     counts = [{"why": why, "rows": f"{count:,}"} for why, count in value.reasons.items()]
@@ -123,7 +123,7 @@ def _unknown(value: Summary) -> list[View]:
     return [table(counts, "not looked at, and in no share"), table(named, "the first of them")]
 
 
-def _rest(value: Summary) -> list[View]:
+def _rest(value: AuditSummary) -> list[View]:
     lacking = [{"not kept, so not judged": what, "exchanges": f"{count:,}"} for what, count in value.lacks.items()]
     files = [
         {"file": str(one["path"]), "taken for": str(one["form"]), "bytes": f"{one['bytes']:,}"}

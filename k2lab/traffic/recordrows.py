@@ -36,7 +36,7 @@ INSERT INTO identity VALUES (lower(hex(randomblob(8))));
 """
 """Bodies stand last in a row: what is listed without them does not read them."""
 
-FORM = sqlitefile.Form(
+FORM = sqlitefile.FileKind(
     what="record of traffic",
     application_id=APPLICATION_ID,
     format=FORMAT,

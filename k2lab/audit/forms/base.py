@@ -19,7 +19,7 @@ NO_FORM = "of no known form"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Form:
+class LineForm:
     """A form of records: ``takes`` tells one by a decoded record, ``rows`` reads the JSON text of one.
 
     ``rows`` raises :class:`ValueError` for what is no JSON, and gives a row with

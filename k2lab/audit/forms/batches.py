@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from k2lab.audit.forms.base import Form, decoded, encoded, moment, text_of, unread
+from k2lab.audit.forms.base import LineForm, decoded, encoded, moment, text_of, unread
 from k2lab.audit.tables import LEFT_OUT, Row
 
 NOTHING = Raw(b"")
@@ -106,4 +106,4 @@ def takes(value: Mapping[str, object]) -> bool:
     return isinstance(value.get("custom_id"), str) and (asked or said)
 
 
-BATCH = Form(name="batch", words="lines of OpenAI's batches", takes=takes, rows=rows)
+BATCH = LineForm(name="batch", words="lines of OpenAI's batches", takes=takes, rows=rows)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from k2lab.audit.forms import batches, langfuse, litellm, otel, plainjson
-from k2lab.audit.forms.base import Form
+from k2lab.audit.forms.base import LineForm
 from k2lab.errors import InputError
 
-FORMS: tuple[Form, ...] = (
+FORMS: tuple[LineForm, ...] = (
     plainjson.K2VV, otel.OTEL, litellm.LITELLM, batches.BATCH, langfuse.LANGFUSE, plainjson.PLAIN,
 )  # fmt: skip
 """In the order in which a record is tried: what says most of itself comes first."""
@@ -24,7 +24,7 @@ NAMES: Mapping[str, str] = {
 """Name -> what it is, in words."""
 
 
-def form_named(name: str) -> Form:
+def form_named(name: str) -> LineForm:
     """A form by its name; raises :class:`InputError` with those there are."""
     for form in FORMS:
         if form.name == name:
@@ -32,7 +32,7 @@ def form_named(name: str) -> Form:
     raise InputError(f"there is no form {name!r} of records: it is one of {', '.join(form.name for form in FORMS)}")
 
 
-def form_of(value: object) -> Form | None:
+def form_of(value: object) -> LineForm | None:
     """The form of a decoded record; ``None`` for one of none."""
     if not isinstance(value, Mapping):
         return None

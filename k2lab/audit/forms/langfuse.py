@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from k2lab.audit.forms.base import Form, decoded, encoded, moment, text_of, unread
+from k2lab.audit.forms.base import LineForm, decoded, encoded, moment, text_of, unread
 from k2lab.audit.forms.chats import tools_from, value_in
 from k2lab.audit.tables import LEFT_OUT, Row
 
@@ -96,4 +96,4 @@ def takes(value: Mapping[str, object]) -> bool:
     return timed and traced and "type" in value and bool({"input", "output", "level"} & value.keys())
 
 
-LANGFUSE = Form(name="langfuse", words="observations that langfuse exported", takes=takes, rows=rows)
+LANGFUSE = LineForm(name="langfuse", words="observations that langfuse exported", takes=takes, rows=rows)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from k2lab.audit.forms.base import Form, decoded, encoded, moment, text_of, unread
+from k2lab.audit.forms.base import LineForm, decoded, encoded, moment, text_of, unread
 from k2lab.audit.forms.chats import value_in
 from k2lab.audit.tables import LEFT_OUT, Row
 
@@ -94,4 +94,4 @@ def takes(value: Mapping[str, object]) -> bool:
     return {"call_type", "messages", "response"} <= value.keys() and bool(beside & value.keys())
 
 
-LITELLM = Form(name="litellm", words="logging payloads of litellm", takes=takes, rows=rows)
+LITELLM = LineForm(name="litellm", words="logging payloads of litellm", takes=takes, rows=rows)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from k2lab.audit.forms.base import Form, decoded, encoded, moment, text_of, unread
+from k2lab.audit.forms.base import LineForm, decoded, encoded, moment, text_of, unread
 from k2lab.audit.forms.chats import answer_of, from_parts, has_decoded_arguments, tools_from, value_in
 from k2lab.audit.tables import LEFT_OUT, Row
 
@@ -135,4 +135,4 @@ def takes(value: Mapping[str, object]) -> bool:
     return isinstance(value.get("resourceSpans"), list) or isinstance(value.get("resourceLogs"), list)
 
 
-OTEL = Form(name="otel", words="spans or events of OpenTelemetry's GenAI conventions", takes=takes, rows=rows)
+OTEL = LineForm(name="otel", words="spans or events of OpenTelemetry's GenAI conventions", takes=takes, rows=rows)

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from k2lab.audit.forms.base import NO_FORM, Form, decoded, encoded, moment, text_of, unread
+from k2lab.audit.forms.base import NO_FORM, LineForm, decoded, encoded, moment, text_of, unread
 from k2lab.audit.tables import Row
 from k2lab.check import forms
 from k2lab.check.records import Item
@@ -134,5 +134,5 @@ def takes_k2vv(value: Mapping[str, object]) -> bool:
     return "data_index" in value and isinstance(value.get("request"), Mapping) and "response" in value
 
 
-K2VV = Form(name="k2vv", words="results of K2-Vendor-Verifier", takes=takes_k2vv, rows=rows)
-PLAIN = Form(name="plain", words="requests with their answers", takes=takes, rows=rows)
+K2VV = LineForm(name="k2vv", words="results of K2-Vendor-Verifier", takes=takes_k2vv, rows=rows)
+PLAIN = LineForm(name="plain", words="requests with their answers", takes=takes, rows=rows)

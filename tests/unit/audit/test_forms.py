@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from k2lab.audit.auditrun import Options, run_audit
+from k2lab.audit.auditrun import AuditOptions, run_audit
 from k2lab.audit.forms.known import FORMS, NAMES
 from k2lab.audit.looking import findings_of
 from k2lab.audit.sources import sources_of
@@ -312,4 +312,4 @@ def test_options_name_the_vendor_and_the_model(tmp_path):
     path = write(tmp_path / "a.jsonl", [{k: v for k, v in line.items() if k != "provider"} for line in lines(3)])
     (unit,) = units_of(sources_of([str(path)]).found)
     (table,) = tables_of(unit, "here")
-    assert set(table["vendor"].to_pylist()) == {"here"} and Options(vendor="here").to_json()["vendor"] == "here"
+    assert set(table["vendor"].to_pylist()) == {"here"} and AuditOptions(vendor="here").to_json()["vendor"] == "here"

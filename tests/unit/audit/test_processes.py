@@ -187,7 +187,7 @@ ON_RAY = """
 import ipaddress, json, sys
 from pathlib import Path
 import psutil
-from k2lab.audit.auditrun import Options, run_audit
+from k2lab.audit.auditrun import AuditOptions, run_audit
 
 outside = set()
 

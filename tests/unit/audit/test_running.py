@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k2lab.audit import processpool
-from k2lab.audit.auditrun import Options, run_audit
+from k2lab.audit.auditrun import AuditOptions, run_audit
 from k2lab.audit.looking import findings_of
 from k2lab.audit.parts import PartWriter
 from k2lab.audit.sources import sources_of
@@ -157,7 +157,7 @@ def test_a_condition_leaves_exchanges_out_and_says_how_many(tmp_path):
     with path.open("a") as file:
         file.write("nonsense\n")
     where = "model = 'kimi-k2.5' and day >= '2026-11-22' or vendor in ('b.example')"
-    summary = run_audit([str(path)], tmp_path / "out", Options(where=where))
+    summary = run_audit([str(path)], tmp_path / "out", AuditOptions(where=where))
     wanted = [n for n in range(60) if (n % 7 == 0 and 20 + n % 5 >= 22) or n % 11 == 0]
     assert summary.looked == len(wanted) and summary.left_out == {"by --where": 60 - len(wanted)}
     assert summary.unknown == 1
@@ -180,7 +180,7 @@ def test_a_condition_leaves_exchanges_out_and_says_how_many(tmp_path):
 def test_a_bad_condition_is_one_plain_line(where, said, tmp_path):
     write(tmp_path / "in.jsonl", lines(1))
     with pytest.raises(InputError, match=said) as error:
-        run_audit([str(tmp_path / "in.jsonl")], tmp_path / "out", Options(where=where))
+        run_audit([str(tmp_path / "in.jsonl")], tmp_path / "out", AuditOptions(where=where))
     assert "\n" not in str(error.value) and len(str(error.value)) < 400
 
 
@@ -191,7 +191,7 @@ def test_a_finished_audit_is_said_again_and_another_one_is_refused(tmp_path):
     assert as_json(run_audit([str(path)], tmp_path / "out")) == as_json(first)
     assert (tmp_path / "out" / "summary.json").read_bytes() == before
     with pytest.raises(InputError, match="with another --where"):
-        run_audit([str(path)], tmp_path / "out", Options(where="day = 'x'"))
+        run_audit([str(path)], tmp_path / "out", AuditOptions(where="day = 'x'"))
     write(path, lines(13))
     with pytest.raises(InputError, match="which has changed since"):
         run_audit([str(path)], tmp_path / "out")

@@ -271,10 +271,10 @@ def is_open_to(process, port):
 
 
 def hosts():
-    """Where something that belongs to Ray listens."""
-    for process in psutil.process_iter(["cmdline"]):
-        if any("ray" in word for word in process.info["cmdline"] or ()):
-            with contextlib.suppress(psutil.Error):
+    """Where what this process started for Ray listens: others on this machine may have a cluster, too."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if any("ray" in word for word in process.cmdline()):
                 yield from (c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN)
 
 
