@@ -18,7 +18,7 @@ from k2lab.audit.parts import PartWriter
 from k2lab.audit.sources import legible_name
 from k2lab.audit.tables import Builder
 from k2lab.audit.units import Unit
-from k2lab.audit.work import Work, carefully, worked
+from k2lab.audit.work import DIED, Work, carefully, end_when_late, worked
 from k2lab.errors import EngineError
 from k2lab.interrupts import ENDING
 
@@ -89,7 +89,7 @@ def _alone(unit: Unit, work: Work, tell: Told) -> None:
 def _give_up(unit: Unit, work: Work) -> None:
     builder = Builder(legible_name(unit.source.path), unit.source.form, work.vendor)
     last = f" to {unit.row + unit.rows - 1:,}" if unit.rows > 0 else " on"
-    builder.add(unit.row, unread("a process died of it", f"from row {unit.row:,}{last} nothing was looked at"))
+    builder.add(unit.row, unread(DIED, f"from row {unit.row:,}{last} nothing was looked at"))
     writer = PartWriter(work.folder, [unit.number])
     writer.take(findings_of(builder.table(), work.look))
     writer.finish()
@@ -120,6 +120,7 @@ def _begin() -> None:
     """In a worker: signals are the parent's, and it ends when the parent does."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
+    end_when_late()
     parent = multiprocessing.parent_process()
     if parent is None:
         raise EngineError("a worker of an audit has no parent")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,7 @@ CAREFUL_ROWS = 32
 
 
 BY_WHERE = "by --where"
+DIED = "a process died of it, or took too long"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +35,8 @@ class Work:
     look: Look = field(default_factory=Look)
     vendor: str | None = None
     where: str = ""
+    most_cpu_s: float = 60.0
+    """Of a batch: a process of the pool that takes more ends, and what it was at is named."""
 
 
 def exchanges_of(work: Work, unit: Unit, **sizes: int) -> Iterator[pa.Table]:
@@ -56,7 +61,9 @@ def worked(work: Work, unit: Unit) -> int:
     """Work a unit off, and leave its part; how many rows were read."""
     writer, rows = PartWriter(work.folder, [unit.number]), 0
     for table in exchanges_of(work, unit):
-        writer.take(findings_of(table, work.look))
+        with _within(work.most_cpu_s):
+            found = findings_of(table, work.look)
+        writer.take(found)
         rows += table.num_rows
     writer.finish()
     return rows
@@ -67,13 +74,37 @@ def carefully(work: Work, unit: Unit, deadly: frozenset[int], said: Path) -> int
     writer, rows = PartWriter(work.folder, [unit.number]), 0
     for number, table in enumerate(exchanges_of(work, unit, batch_rows=CAREFUL_ROWS)):
         kept.write_whole(said, str(number), private=True)
-        writer.take(findings_of(given_up(table) if number in deadly else table, work.look))
+        with _within(work.most_cpu_s):
+            found = findings_of(given_up(table) if number in deadly else table, work.look)
+        writer.take(found)
         rows += table.num_rows
     writer.finish()
     return rows
 
 
-def given_up(table: pa.Table, why: str = "a process died of it") -> pa.Table:
+def end_when_late() -> None:
+    """From now on a batch that takes too long ends this process, as the kernel ends it: no code of ours runs then."""
+    global _ends
+    _ends = True
+
+
+_ends = False
+
+
+@contextlib.contextmanager
+def _within(most_cpu_s: float) -> Iterator[None]:
+    """Limit the processor time of the block; a regular expression that never comes back holds Python, too."""
+    if not _ends:
+        yield
+        return
+    signal.setitimer(signal.ITIMER_VIRTUAL, most_cpu_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def given_up(table: pa.Table, why: str = DIED) -> pa.Table:
     """Exchanges that are not looked at, each with the reason."""
     rows = table.num_rows
     columns = {

@@ -14,7 +14,7 @@ from k2lab.audit.sources import sources_of
 from k2lab.audit.units import tables_of, units_of
 from k2lab.bench import k2vv, store
 from k2lab.errors import InputError
-from k2lab.traffic import recordfile
+from k2lab.traffic import hourly, recordfile
 from k2lab.traffic.exchanges import Passed
 from k2lab.traffic.recordrows import Entry
 from tests.unit.audit.made import ANSWERS, answer, lines, request, text, write
@@ -239,6 +239,21 @@ def test_what_was_kept_for_its_findings_alone_is_in_no_share(tmp_path, monkeypat
     summary = run_audit([str(tmp_path / "traffic.db")], tmp_path / "out")
     assert (summary.looked, summary.faulty.count, summary.findings) == (9, 1, 31)
     assert summary.lacks == {"its place in the sample": 30}
+
+
+def test_a_folder_of_parquet_by_the_hour_is_read_with_its_journal_and_nothing_twice(tmp_path):
+    journal = hourly.journal_of(tmp_path / "record")
+    wrong = json.dumps(ANSWERS["A003"]).encode()
+    entries = [Entry(passed=passed(n * 60, answer=wrong if n % 3 == 0 else passed(0).answer)) for n in range(90)]
+    with recordfile.writing(journal) as record:
+        record.add(entries, {})
+    alone = codes(looked(journal)[1])
+    written = list(hourly.write_hours(journal.parent, 1795694400.0 + 3600 + 1200))  # the second hour is not yet over
+    assert written and list(journal.parent.glob("traffic-*.parquet"))
+    exchanges, found = looked(journal.parent)
+    states = Counter(found["state"].to_pylist())
+    assert codes(found) == alone == {"A003": 30} and states["present"] + states["clean"] == 90
+    assert states["left_out"] == 60 and set(exchanges["form"].to_pylist()) == {"traffic"}
 
 
 def test_parquet_with_columns_of_json_or_of_structs_is_read(tmp_path):

@@ -92,6 +92,9 @@ def test_workers_end_with_a_killed_audit_and_a_second_one_waits_its_turn(tmp_pat
     assert summary.looked == 6000 and summary.unknown == 0
 
 
+DIED = "a process died of it, or took too long"
+
+
 class Deadly(frozenset):
     """Names of findings, one of which ends the process that asks for it."""
 
@@ -112,9 +115,26 @@ def test_a_batch_that_kills_its_process_is_named_and_the_rest_is_looked_at(tmp_p
     run_locally(units, work, lambda unit, rows: told.append((unit.number, rows)), workers=1)
     first, second = parts_in(work.folder)
     assert sorted(told) == [(0, 100), (1, 10)]
-    assert first.tally.reasons == {"a process died of it": 32} and first.tally.findings == {"A111": 68}
+    assert first.tally.reasons == {DIED: 32} and first.tally.findings == {"A111": 68}
     assert [row for (_, row, _), _ in first.tally.unknown] == list(range(33, 65))
     assert second.tally.findings == {"A003": 10}
+
+
+@pytest.mark.slow
+def test_an_exchange_that_would_take_for_ever_is_given_up_and_named(tmp_path):
+    values = json.loads(json.dumps([line(n, "A003") for n in range(40)]))
+    function = values[35]["request"]["tools"][0]["function"]
+    function["parameters"] = {"type": "object", "properties": {"city": {"type": "string", "pattern": "^(a+)+$"}}}
+    call = {"id": "functions.now:0", "type": "function",
+            "function": {"name": "now", "arguments": json.dumps({"city": "a" * 60 + "!"})}}  # fmt: skip
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    values[35]["response"] = {"choices": [{"index": 0, "finish_reason": "tool_calls", "message": message}]}
+    units = units_of(sources_of([str(write(tmp_path / "a.jsonl", values))]).found)
+    work = Work(folder=tmp_path / "state", most_cpu_s=3.0)
+    work.folder.mkdir()
+    run_locally(units, work, lambda unit, rows: None, workers=1)
+    (part,) = parts_in(work.folder)
+    assert part.tally.findings == {"A003": 32} and part.tally.reasons == {DIED: 8}
 
 
 MEASURED = """
