@@ -142,9 +142,11 @@ class Recorder:
         self._closing.set()
         self._thread.join(2 * self.options.drain_s)
         if self._thread.is_alive():
-            self.failed += len(self._backlog)
-            lost = f"{len(self._backlog)} exchanges are lost"
-            self._say("stalled", f"{self._path} does not take what is written to it: {lost}")
+            lost = self._backlog.take(self.options.most_waiting, self.options.waiting_bytes, wait_s=0)
+            self.failed += len(lost)
+            _resolve([(taken, "failed") for taken in lost])
+            said = f"{len(lost)} exchanges are lost, and what it is at"
+            self._say("stalled", f"{self._path} does not take what is written to it: {said}")
 
     def _run(self) -> None:
         try:
