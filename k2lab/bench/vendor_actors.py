@@ -50,9 +50,9 @@ def run_in_actors(jobs: Sequence[Job], tell: Told) -> list[Stand]:
 
     A key is read from the environment of the node, and never sent.
     """
-    import ray
-
     with connected():
+        import ray  # not before: what Ray reads as it is imported is set there
+
         remote: Any = ray.remote
         kind = remote(max_concurrency=2, num_cpus=0, scheduling_strategy="SPREAD")(VendorActor)
         actors = [kind.remote() for _ in jobs]
