@@ -56,7 +56,7 @@ def call_tool(name: str | None, arguments: object) -> str:
     """What a tool says: the value of the one row with these arguments, or that there is none.
 
     >>> call_tool("count_hotel", {"city": "Paris"}), call_tool("count_hotel", {"city": "Atlantis"})
-    ('51', 'error: not found')
+    ('115', 'error: not found')
     """
     for row in rows().get(name or "", ()):
         if isinstance(arguments, Mapping) and {**arguments, "value": row["value"]} == row:
