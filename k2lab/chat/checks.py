@@ -77,5 +77,7 @@ def checked_tool(index: int, tool: object) -> Tool:
 
 def kind(value: object) -> str:
     """A value's kind in JSON's words."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "a number"
     names = {"dict": "an object", "list": "a list", "str": "a string", "NoneType": "null", "bool": "a boolean"}
     return names.get(type(value).__name__, f"a value of type {type(value).__name__}")
