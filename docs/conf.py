@@ -40,7 +40,6 @@ autodoc_mock_imports = ["torch", "transformers", "vllm"]  # an engine's interpre
 autodoc_use_type_comments = False  # there are none
 autodoc_default_options = {"members": True}
 nitpicky = True
-suppress_warnings = ["ref.python"]  # two classes of one name, each of its own room, named in an annotation
 nitpick_ignore_regex = [("py:.*", r"(?!k2lab\.).*")]  # other projects' names: their indexes are not on this machine
 
 html_theme = "furo"

@@ -11,12 +11,11 @@ from k2lab import jsonread
 from k2lab.audit.tables import CODE, EXCHANGE, FINDINGS, LAYER, LEFT_OUT, LEVEL, OUTSIDE, completed
 from k2lab.chat import Request
 from k2lab.check.answers import of_answer
-from k2lab.check.captures import of_capture
 from k2lab.check.looking import Look
 from k2lab.check.opening import value_of
 from k2lab.check.requests import as_sent, of_request
+from k2lab.check.streams import of_stream
 from k2lab.errors import InputError, K2LabError
-from k2lab.families import Family
 from k2lab.findings import Finding
 from k2lab.legible import one_line
 
@@ -167,19 +166,5 @@ def _found(texts: Texts, streamed: bool, lacks: list[str], look: Look) -> Iterat
     if not streamed:
         yield from of_answer(value_of(answer), request, look.tools, family, tools)
         return
-    yield from _of_stream(answer, request, tools, look, family)
-
-
-def _of_stream(
-    answer: bytes, request: Request | None, tools: bool | None, look: Look, family: Family | None
-) -> Iterator[Finding]:
-    capture = of_capture(str(answer, "utf-8", "replace"))
-    yield from (finding for finding, _ in capture.found)
-    if capture.response is None:
-        if not capture.found:
-            raise InputError("no event of a stream is in it")
-        return
-    ended = all(finding.name != "stream_without_an_end" for finding, _ in capture.found)
-    for finding in of_answer(capture.response, request, look.tools, family, tools):
-        if ended or finding.name != "no_finish_reason":
-            yield finding
+    streaming = of_stream(str(answer, "utf-8", "replace"), request, look.tools, lambda said: family, tools)
+    yield from (finding for finding, _ in streaming)

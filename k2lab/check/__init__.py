@@ -1,7 +1,7 @@
 """Files under the catalogue, without a server: what is wrong with what someone has in hand.
 
 ``forms`` tells what a value is and ``opening`` what a file holds; ``requests``,
-``tools``, ``answers``, ``outputs`` and ``captures`` find what is wrong with each,
+``tools``, ``answers``, ``outputs`` and ``streams`` find what is wrong with each,
 ``places`` where it stands, and ``looking`` puts it together.
 """
 

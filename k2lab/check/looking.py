@@ -15,14 +15,14 @@ from k2lab import families, files
 from k2lab.chat import Request
 from k2lab.check import opening, places
 from k2lab.check.answers import of_answer
-from k2lab.check.captures import of_capture
 from k2lab.check.outputs import Tools, of_output
 from k2lab.check.prompts import of_prompt
 from k2lab.check.records import WORDS, Checked, Found, Item, Kind, Unread
 from k2lab.check.requests import as_sent, of_request
 from k2lab.check.scope import not_found
+from k2lab.check.streams import of_stream
 from k2lab.check.tools import of_tools
-from k2lab.errors import InputError, K2LabError
+from k2lab.errors import K2LabError
 from k2lab.families import Family
 from k2lab.findings import CATALOGUE, Finding
 from k2lab.prompt.source import Source
@@ -168,16 +168,10 @@ def _of_output(item: Item, look: Look) -> Iterator[Pair]:
 
 
 def _of_stream(item: Item, look: Look) -> Iterator[Pair]:
-    made = of_capture(item.text)
-    yield from made.found
-    if made.response is None:
-        if not made.found:
-            raise InputError("no event of a stream is in it")
-        return
-    ended = all(finding.name != "stream_without_an_end" for finding, _ in made.found)
-    for finding in of_answer(made.response, None, look.tools, look.family(made.response), None):
-        if ended or finding.name != "no_finish_reason":
-            yield replace(finding, place=f"the answer put together: {finding.place.removeprefix('answer.')}"), None
+    for finding, line in of_stream(item.text, None, look.tools, look.family):
+        if line is None:
+            finding = replace(finding, place=f"the answer put together: {finding.place.removeprefix('answer.')}")
+        yield finding, line
 
 
 def _unjudged(item: Item, look: Look) -> Iterator[str]:

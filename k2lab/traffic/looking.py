@@ -20,9 +20,9 @@ from typing import BinaryIO
 from k2lab import jsonread
 from k2lab.chat import Request
 from k2lab.check.answers import of_answer
-from k2lab.check.captures import of_capture
 from k2lab.check.looking import Look
 from k2lab.check.requests import as_sent, of_request
+from k2lab.check.streams import of_stream
 from k2lab.errors import K2LabError
 from k2lab.families import Family
 from k2lab.findings import Finding
@@ -110,16 +110,8 @@ def _of_answer(passed: Passed, request: Request, family: Family | None) -> Itera
     if "event-stream" not in passed.answer_type:
         yield from of_answer(_object(passed.answer), request, None, family, None)
         return
-    made = of_capture(passed.answer.decode("utf-8", "replace"))
-    yield from (finding for finding, _ in made.found)
-    if made.response is None:
-        if not made.found:
-            raise K2LabError("no event of a stream is in it")
-        return
-    ended = all(finding.name != "stream_without_an_end" for finding, _ in made.found)
-    for finding in of_answer(made.response, request, None, family, None):
-        if ended or finding.name != "no_finish_reason":
-            yield finding
+    streamed = of_stream(passed.answer.decode("utf-8", "replace"), request, None, lambda said: family)
+    yield from (finding for finding, _ in streamed)
 
 
 def _object(body: bytes) -> Mapping[str, object]:
