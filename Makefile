@@ -6,7 +6,7 @@ ENGINES := 0.11.0 0.11.1 0.32.0
 WORKERS ?= 3 # one more than cores: tests wait for servers and for deadlines, too
 unexport PYTHONDONTWRITEBYTECODE # or each of the hundred processes that tests start compiles what it imports
 MINUTES ?= 10
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --max-worker-restart=0
 
 .PHONY: setup engines report report-full lab test test-long quick fuzz check audit-speed bench-speed enforce-speed guard-proof proxy-speed start-speed nano lock docs pages picture screens publish-reports clean
 

@@ -1,5 +1,6 @@
 """Exchanges for an audit: what an answer can have wrong, and the same exchange in every form that people keep."""
 
+import copy
 import json
 
 TOOL = {
@@ -15,7 +16,7 @@ CALL = {"id": "functions.now:0", "type": "function", "function": {"name": "now",
 
 def request(number=0, model="kimi-k2-0905-preview"):
     messages = [{"role": "user", "content": f"What time is it in Rome, question {number}?"}]
-    return {"model": model, "messages": messages, "tools": [TOOL]}
+    return {"model": model, "messages": messages, "tools": [copy.deepcopy(TOOL)]}  # a test may change what it was given
 
 
 def answer(content=None, calls=(CALL,), reason="tool_calls"):
@@ -42,7 +43,7 @@ def line(number, kind="clean", day=26, model="kimi-k2-0905-preview", vendor="a.e
     return {
         "data_index": number,
         "request": request(number, model),
-        "response": ANSWERS[kind],
+        "response": copy.deepcopy(ANSWERS[kind]),
         "status": "success",
         "provider": vendor,
         "last_run_at": f"2026-11-{day:02d}T12:00:{number % 60:02d}Z",

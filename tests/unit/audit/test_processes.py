@@ -122,7 +122,7 @@ def test_a_batch_that_kills_its_process_is_named_and_the_rest_is_looked_at(tmp_p
 
 @pytest.mark.slow
 def test_an_exchange_that_would_take_for_ever_is_given_up_and_named(tmp_path):
-    values = json.loads(json.dumps([line(n, "A003") for n in range(40)]))
+    values = [line(n, "A003") for n in range(40)]
     function = values[35]["request"]["tools"][0]["function"]
     function["parameters"] = {"type": "object", "properties": {"city": {"type": "string", "pattern": "^(a+)+$"}}}
     call = {"id": "functions.now:0", "type": "function",
@@ -156,7 +156,7 @@ def test_memory_does_not_grow_with_a_file(tmp_path):
     def peak_mib(count):
         path = write(tmp_path / f"{count}.jsonl", lines(count))
         command = [sys.executable, "-c", MEASURED, path, tmp_path, tmp_path / "peak"]
-        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
+        subprocess.run(command, cwd=ROOT, check=True)
         return int((tmp_path / "peak").read_text())
 
     few, many = peak_mib(2_000), peak_mib(12_000)
