@@ -71,7 +71,7 @@ start-speed: engines ## what a start of vLLM costs, alone and forked from a proc
 
 nano: setup ## train k2-nano anew (under 45 minutes on 2 cores)
 	$(BIN)/k2lab engine install 0.32.0
-	$(BIN)/k2lab nano
+	$(BIN)/k2lab nano$(if $(FAMILY), --family $(FAMILY))
 
 lock: setup ## make lock VERSION=0.32.0: resolve the locked requirements of a vLLM release
 	$(BIN)/python -m k2lab.engine.locking $(VERSION)

@@ -86,6 +86,12 @@ def model_command(variant: str) -> None:
 
 @click.command(name="nano")
 @click.option(
+    "--family",
+    default="k2",
+    show_default=True,
+    help="The family whose form the model is to write: k2.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=None,
@@ -104,15 +110,16 @@ def model_command(variant: str) -> None:
     type=click.IntRange(min=5000),
     help="Train on this many conversations, fewer than the recipe's, for a trial.",
 )
-def nano_command(out: Path | None, engine_name: str, conversations: int | None) -> None:
-    """Train k2-nano again and evaluate it; an interrupted training goes on from its last checkpoint."""
+def nano_command(family: str, out: Path | None, engine_name: str, conversations: int | None) -> None:
+    """Train k2-nano again, or its kin, and evaluate it; an interrupted training goes on from its last checkpoint."""
+    from k2lab.nano import build, courses
+
+    if family not in courses.COURSES:
+        raise InputError(f"there is no nano of family {family!r}: choose one of {', '.join(courses.COURSES)}")
+    course = courses.COURSES[family]
     if out is None and paths.is_shipped(paths.data_dir()):
         raise InputError("there is no clone of k2lab here to write the new model to: name a folder with --out")
-    from k2lab.nano import build
-
-    recipe = build.Recipe() if conversations is None else build.Recipe(conversations=conversations)
-    target = out or paths.data_dir() / "models" / "k2-nano"
-    build.build_model(target, engine_name=engine_name, recipe=recipe)
+    build.build_model(out or course.target, course=course, engine_name=engine_name, conversations=conversations)
 
 
 def _model_folder(model: str, name: str) -> Path:

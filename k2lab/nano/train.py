@@ -1,7 +1,8 @@
 """Train k2-nano: run by an interpreter that has torch and transformers.
 
 ``python train.py CORPUS_DIR OUT_DIR`` reads ``corpus.npz`` (token ids, loss
-mask, offsets) and ``plan.json`` (model and optimiser settings) and writes
+mask, offsets), ``plan.json`` (model and optimiser settings) and, where there
+are weights to go on from, ``start.safetensors``; it writes
 ``model.safetensors``, ``config.json`` and ``run.json``. It needs nothing of
 k2lab, so that it runs in an engine's environment, on a CPU or a GPU.
 
@@ -24,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -138,8 +140,10 @@ def fit(corpus_dir: Path, out_dir: Path) -> None:
     corpus = Corpus(corpus_dir / "corpus.npz")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(plan["seed"])
-    model = LlamaForCausalLM(LlamaConfig(**plan["model"])).to(device)
-    model.train()
+    model = LlamaForCausalLM(LlamaConfig(**plan["model"]))
+    if (corpus_dir / "start.safetensors").exists():
+        go_on_from(corpus_dir / "start.safetensors", model)
+    model.to(device).train()
     batches = corpus.batches(plan["batch"], plan["epochs"], plan["seed"])[: plan.get("max_steps")]
     made = optimisers(model, plan)
     schedulers = [LambdaLR(o, lambda s: rate(s, len(batches), plan["warmup"])) for o in made]
@@ -175,6 +179,16 @@ def fit(corpus_dir: Path, out_dir: Path) -> None:
             saved = time.monotonic()
     write(model, out_dir, state, device)
     checkpoint.unlink(missing_ok=True)
+
+
+def go_on_from(path: Path, model: LlamaForCausalLM) -> None:
+    """Take over given weights; a token that they do not know begins near the mean of the others."""
+    weights, name = load_file(path), "model.embed_tokens.weight"
+    grown, known = model.state_dict()[name].clone(), weights[name]
+    grown += known.mean(0)
+    grown[: len(known)] = known
+    left = model.load_state_dict({**weights, name: grown}, strict=False)
+    assert not left.unexpected_keys and set(left.missing_keys) <= {"lm_head.weight"}, left
 
 
 def restore(path: Path, parts: dict[str, Any], plan: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:

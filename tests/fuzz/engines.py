@@ -14,7 +14,7 @@ from random import Random
 from unittest import mock
 
 from k2lab.engine import locks
-from k2lab.nano import build
+from k2lab.nano import build, courses
 from k2lab.paths import data_dir
 from tests.fuzz import _damage
 from tests.fuzz._commands import Ran, run, written
@@ -101,9 +101,9 @@ def _stamps(random: Random, folder: Path) -> Ran:
 def _nano(random: Random, folder: Path) -> Ran:
     """A training of which an earlier step left something else than it leaves."""
     with mock.patch.object(build, "prepare", _not_prepared):
-        work = build._work_dir(build.Recipe(conversations=5000))
+        work = build._work_dir(courses.K2, courses.Recipe(conversations=5000))
         recipe = dict.fromkeys(("seed", "batch", "epochs", "warmup", "muon_lr", "adamw_lr", "weight_decay"), 1)
-        plan = recipe | {"model": {**build.SHAPE, **dict.fromkeys(build._SPECIAL, 1)}}
+        plan = recipe | {"model": {**courses.SHAPE, **dict.fromkeys(courses.SPECIAL, 1)}}
         bad = random.choice(("plan.json", "run.json", "tokenizer.json", "model.safetensors"))
         for name, value in {"plan.json": plan, "run.json": RUN}.items():
             data = _damage.document(random, value) if name == bad else json.dumps(value).encode()

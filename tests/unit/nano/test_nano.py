@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from k2lab import paths
 from k2lab.errors import InputError, SourceError
-from k2lab.nano import build, corpus, folders, synth, tokenizer
+from k2lab.nano import corpus, courses, folders, synth, tokenizer
 
 MODEL = paths.data_dir() / "models" / "k2-nano"
 
@@ -113,7 +113,7 @@ def test_the_model_is_what_its_provenance_says():
         sizes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118, not a mapping
     total = sum(size[0] * (size[1] if len(size) > 1 else 1) for size in sizes)
     assert total == provenance["training"]["parameters"] <= 5_000_000
-    assert provenance["recipe"]["seed"] == provenance["seed"] == build.Recipe().seed
+    assert provenance["recipe"]["seed"] == provenance["seed"] == courses.K2.recipe.seed
 
 
 def test_the_model_card_reaches_its_target_and_says_what_was_measured():
