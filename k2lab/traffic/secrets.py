@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from k2lab.errors import InputError, first_line
@@ -15,6 +15,9 @@ WINDOW = 1 << 16
 
 LONGEST = 1 << 14
 """Characters of what is found that may reach beyond a window; a private key of 16,384 bits has 12,800."""
+
+HINT_BEFORE = 32
+"""Characters before a match in which its hint may stand: the name of what is found in a URL's query."""
 
 _BEFORE = "(?<![A-Za-z0-9])"
 _PREFIXED = (
@@ -96,18 +99,24 @@ def holder_of(hints: Collection[str]) -> Callable[[bytes], bool]:
 
 
 def _keys() -> Rule:
-    return Rule(name="key", mark="[key]", spans=lambda text: _found(KEY, text), hints=KEY_HINTS)
+    return Rule(name="key", mark="[key]", spans=lambda text: _found(KEY, text, KEY_HINTS), hints=KEY_HINTS)
 
 
 def _mails() -> Rule:
-    return Rule(name="mail", mark="[mail]", spans=lambda text: _found(MAIL, text), hints=("@",))
+    return Rule(name="mail", mark="[mail]", spans=lambda text: _found(MAIL, text, ("@",)), hints=("@",))
 
 
-def _found(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
-    """Spans of a pattern, a window at a time; what reaches over a window's end is read on to its own."""
+def _found(pattern: re.Pattern[str], text: str, hints: Sequence[str]) -> Iterator[Span]:
+    """Spans of a pattern, a window at a time; what reaches over a window's end is read on to its own.
+
+    A window without a hint is passed over: looking for all of them takes a fifth of the time of the pattern.
+    """
     at = 0
     while at < len(text):
         end = min(len(text), at + WINDOW)
+        if all(text.find(hint, max(0, at - HINT_BEFORE), end + LONGEST) < 0 for hint in hints):
+            at = end
+            continue
         match = pattern.search(text, at, min(len(text), end + LONGEST))
         if match is None or match.start() >= end:
             at = end

@@ -76,6 +76,7 @@ def test_bodies_of_any_kind_are_kept(tmp_path, body):
     assert (entry.passed.request, entry.passed.answer, entry.looked) == (body, body, "cannot")
 
 
+@pytest.mark.long
 def test_a_body_of_64_mib_is_kept_without_its_key(tmp_path):
     request = b'{"a": "' + bytes(32) * (2 << 20) + b' sk-0123456789abcdefghij"}'
     given = options(tmp_path, redaction=Redaction(rules=rules_of()))

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections import Counter
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -222,3 +223,14 @@ def test_a_key_across_the_end_of_a_window_is_found():
     for before in range(secrets.WINDOW - 30, secrets.WINDOW + 3, 3):
         made, counts = body(json.dumps(" " * before + key + " end").encode())
         assert counts == {"key": 1} and key.encode() not in made
+
+
+ASKED = st.tuples(st.sampled_from(("api-key", "access_token", "sig")), letters(6)).map(lambda it: "?{}={}".format(*it))
+
+
+@given(secret=KEYS | MAILS | ASKED, around=st.integers(-120, 120))
+def test_passing_over_what_holds_no_hint_changes_nothing_that_is_found(secret, around):
+    text = "." * (512 + around) + f" {secret} " + "." * 512
+    with mock.patch.multiple(secrets, WINDOW=512, LONGEST=256):
+        for rule, pattern in zip(secrets.rules_of(("keys", "mails")), (secrets.KEY, secrets.MAIL), strict=True):
+            assert list(rule.spans(text)) == [match.span() for match in pattern.finditer(text)]
