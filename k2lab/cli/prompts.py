@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from k2lab.server.endpoint import Endpoint
 
 SOURCE = click.option("--source", required=True, help=SOURCE_HELP)
+FAMILY = click.option(
+    "--family",
+    default=None,
+    help="Whose prompts the source's are, such as k3, where its files do not say: the provenance tells what was taken.",
+)
 DEFAULT_MAX_TOKENS = 256
 MAX_TOKENS = click.option(
     "--max-tokens",
@@ -61,12 +66,15 @@ class SourceOptions:
 
     source: str
     trust_remote_code: bool
+    family: str | None = None
 
     def opened(self) -> Source:
         """The source, read."""
+        from k2lab import families
         from k2lab.prompt.source import open_source
 
-        return open_source(self.source, trust_remote_code=self.trust_remote_code)
+        family = families.named(self.family) if self.family else None
+        return open_source(self.source, trust_remote_code=self.trust_remote_code, family=family)
 
 
 def takes_request(command: Callable[..., None]) -> Callable[..., None]:
@@ -84,6 +92,7 @@ def takes_request(command: Callable[..., None]) -> Callable[..., None]:
 @click.command(name="render")
 @takes_request
 @SOURCE
+@FAMILY
 @click.option("--tokenizer", default=None, help="A source whose tokenizer gives the ids, for a source that has none.")
 @FLAG
 @TRUST
@@ -93,8 +102,10 @@ def render_command(request: Request, source: SourceOptions, tokenizer: str | Non
 
     Prints text, token ids and provenance as JSON, and what of the request was not used on standard error.
     """
-    ids_by = replace(source, source=tokenizer).opened().tokenizer if tokenizer else None
-    prompt = _prompt(source.opened(), request, no_generation_prompt=no_generation_prompt, tokenizer=ids_by)
+    opened = source.opened()
+    named = opened.family.name if opened.writes_xtml and opened.family else source.family
+    ids_by = replace(source, source=tokenizer, family=named).opened().tokenizer if tokenizer else None
+    prompt = _prompt(opened, request, no_generation_prompt=no_generation_prompt, tokenizer=ids_by)
     print_json(prompt.to_json())
 
 
@@ -114,6 +125,7 @@ def chat_command(request: Request, server: ServerOptions, max_tokens: int | None
 @BASE_URL
 @MODEL
 @SOURCE
+@FAMILY
 @FLAG
 @TRUST
 @MAX_TOKENS
@@ -147,10 +159,17 @@ def prompt_ids_command(request: Request, server: ServerOptions) -> None:
 @click.argument("right")
 @takes_request
 @MODEL
+@FAMILY
 @TRUST
 @click.option("--context", default=3, show_default=True, help="Equal tokens shown around a difference.")
 def diff_command(
-    request: Request, left: str, right: str, model: str | None, trust_remote_code: bool, context: int
+    request: Request,
+    left: str,
+    right: str,
+    model: str | None,
+    family: str | None,
+    trust_remote_code: bool,
+    context: int,
 ) -> None:
     """Compare the prompts of two sources token by token; LEFT may be the URL of a server.
 
@@ -160,7 +179,7 @@ def diff_command(
     from k2lab.server import probes
     from k2lab.show import views
 
-    source = SourceOptions(source=right, trust_remote_code=trust_remote_code).opened()
+    source = SourceOptions(source=right, trust_remote_code=trust_remote_code, family=family).opened()
     if source.tokenizer is None:
         raise SourceError(f"{right} has no tokenizer: give a folder or hub:REPO@SHA on the right")
     right_side = _silent(source, request)
@@ -170,7 +189,7 @@ def diff_command(
         ids = probes.ids_at(endpoint, request, source.tokenizer, known=right_side.token_ids or ())
         compared = alignment.diff(ids, right_side)
     else:
-        other = SourceOptions(source=left, trust_remote_code=trust_remote_code).opened()
+        other = SourceOptions(source=left, trust_remote_code=trust_remote_code, family=family).opened()
         left_side = _silent(other, request, tokenizer=source.tokenizer)
         print_notes(left_side.provenance.notes + right_side.provenance.notes)
         compared = alignment.diff(left_side, right_side)
@@ -183,6 +202,7 @@ def diff_command(
 @BASE_URL
 @MODEL
 @SOURCE
+@FAMILY
 @TRUST
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @as_record("server", ServerOptions)

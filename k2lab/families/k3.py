@@ -1,8 +1,21 @@
-"""K3, as far as a history goes: its format has no ids and its texts are encoded each by itself."""
+"""K3: its prompts are made by code, in XTML, without ids of calls, and each of their texts is encoded by itself."""
 
 from k2lab.families import special
 from k2lab.families.records import Family
 
-K3 = Family(name="K3", declares=None, numbers_ids=False, added_tokens=special.XTML, encodes_apart=True)
-"""Known by name alone. Its calls are counted from 1 anew in each message by its own renderer, so that renamed ids
-would only be wrong; whether it needs the reasoning of earlier turns is not known here."""
+K3 = Family(
+    name="K3",
+    declares="json",
+    variables={"thinking": True},
+    numbers_ids=False,
+    added_tokens=special.XTML,
+    encodes_apart=True,
+    renders="xtml",
+    efforts=("low", "high", "max"),
+    model_type="kimi_k3",
+    slots=special.XTML_SLOTS,
+)
+"""Its calls are counted from 1 anew in each message by its own renderer, so that renamed ids would only be wrong. That
+prints the reasoning of every earlier turn that has some, an empty channel for one without, and neither where thinking
+is off: histories are asked for none (``replays``). ``medium``, which its prompts name among the levels of thinking, is
+refused."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
+from k2lab.errors import InputError
 from k2lab.families import special
 from k2lab.families.k2 import K2, K2_THINKING
 from k2lab.families.k3 import K3
@@ -57,6 +59,35 @@ def of_template(template: str) -> Family | None:
     if "preserve_thinking" in text:
         return K2_6
     return K2_5 if re.search(r"\bthinking\b", text) else K2_7
+
+
+FAMILIES = (K2, K2_THINKING, K2_5, K2_6, K2_7, K3)
+
+
+def named(name: str) -> Family:
+    """A family by its own name, or as a model's name says it; raises :class:`InputError`.
+
+    >>> named("k3").name, named("K2-Thinking").name
+    ('K3', 'K2-Thinking')
+    """
+    found = next((one for one in FAMILIES if one.name.lower() == name.lower()), None) or of_model(name)
+    if found is None:
+        raise InputError(f"{name[:60]!r} is no family of Kimi's: name one of {', '.join(one.name for one in FAMILIES)}")
+    return found
+
+
+def of_model_type(kind: object) -> Family | None:
+    """The family that ``config.json`` says by its ``model_type``, where that is told of one alone."""
+    return next((one for one in FAMILIES if kind is not None and one.model_type == kind), None)
+
+
+def of_tokens(texts: Collection[str]) -> Family | None:
+    """The family whose tokenizer has added tokens of these texts, where they alone say it.
+
+    >>> of_tokens(["[BOS]", "<|open|>", "<|close|>", "<|sep|>", "<|end_of_msg|>"]).name
+    'K3'
+    """
+    return K3 if {special.OPEN, special.CLOSE, special.SEP, special.END_OF_MSG} <= set(texts) else None
 
 
 def _without_comments(template: str) -> str:

@@ -28,6 +28,10 @@ class Family:
     ``always_thinks``: a request cannot switch that off. ``added_tokens``: a
     regular expression of its tokenizer's added tokens. ``encodes_apart``: each
     text is encoded by itself, so that such a token in it stays text.
+    ``renders``: what makes its prompts, a chat template or, in XTML, the
+    checkpoint's own code; ``efforts``: the levels of thinking that can be asked
+    for; ``model_type``: what ``config.json`` calls it; ``slots``: the first
+    tokens after those of the ranks, where they are not K2's.
     """
 
     name: str
@@ -40,3 +44,7 @@ class Family:
     always_thinks: bool = False
     added_tokens: str = special.K2
     encodes_apart: bool = False
+    renders: Literal["template", "xtml"] = "template"
+    efforts: tuple[str, ...] = ()
+    model_type: str | None = None
+    slots: tuple[str, ...] = ()

@@ -36,5 +36,11 @@ THINKING = f"{K2}|{THINK}"
 SEEING = THINKING + r"|<\|(?:media_(?:begin|content|end|pad)|kimi_k25_video_placeholder)\|>"
 """What K2-Thinking, then K2.5 and later add to them."""
 
+OPEN, CLOSE, SEP, END_OF_MSG = "<|open|>", "<|close|>", "<|sep|>", "<|end_of_msg|>"
+"""K3's: a tag is ``<|open|>NAME ATTRIBUTES<|sep|>`` or ``<|close|>NAME<|sep|>``; the last one ends a message."""
+
 XTML = r"<\|(?:open|close|sep|end_of_msg)\|>"
-"""K3's."""
+"""K3's, as a regular expression."""
+
+XTML_SLOTS = (BOS, EOS, END_OF_MSG, OPEN, CLOSE, SEP)
+"""K3's first added tokens, in order: ids 163584 to 163589, at which K2 has others."""

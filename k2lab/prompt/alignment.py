@@ -104,6 +104,8 @@ def _divergence(left: Prompt | Sequence[int], left_ids: Sequence[int], right: Pr
         turns: Sequence[Part] = right.parts
     elif isinstance(left, Prompt):
         turns = left.parts
+    elif right.written is not None:
+        turns = right.parts
     else:
         turns = parts_of(left_ids, right.tokenizer, right.request) if right.tokenizer else ()
     return Divergence(

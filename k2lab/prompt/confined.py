@@ -102,6 +102,14 @@ class ConfinedTokenizer:
         """Where each id stands, as the library says."""
         return [(start, end) for start, end in self._ask("spans", text)]
 
+    def encode_plain(self, text: str) -> list[int]:
+        """Token ids, no added token being read."""
+        return list(self._ask("encode_plain", text))
+
+    def spans_plain(self, text: str) -> list[tuple[int, int]]:
+        """Where each of these stands, as the library says."""
+        return [(start, end) for start, end in self._ask("spans_plain", text)]
+
     def _build(self, worker: Worker) -> None:
         try:
             worker.ask(self._what, "keep", self._key, *self._made_of)

@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from k2lab.errors import SourceError
+from k2lab.prompt import carried
 from k2lab.prompt.files import CONFIG, Config, is_file, read_bytes, read_object
 
 CLASS_REFERENCE = re.compile(r"(?P<module>[A-Za-z_]\w*)\.[A-Za-z_]\w*", re.ASCII)
@@ -130,7 +131,9 @@ def serves_code(folder: Path, flags: Sequence[str] = (), *, trust_remote_code: b
 def known_code() -> Mapping[str, str]:
     """sha256 of each tokenizer file that k2lab ships, by file name."""
     root = Path(__file__).parents[1] / "nano" / "code"
-    return {path.name: sha256(path.read_bytes()).hexdigest() for path in sorted(root.glob("*.py"))}
+    own = {path.name: path.read_bytes() for path in sorted(root.glob("*.py"))}
+    own |= {name: text.encode() for name, text in carried.carried_files().items()}
+    return {name: sha256(data).hexdigest() for name, data in own.items()}
 
 
 def _refuse_missing(code: Code) -> None:

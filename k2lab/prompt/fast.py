@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence, Set
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from k2lab.prompt.files import Config, is_token, token_text
@@ -40,6 +42,22 @@ class FastTokenizer:
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where each id stands, as the library says."""
         return list(self._backend.encode(text, add_special_tokens=False).offsets)
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Token ids, no added token being read."""
+        return list(self._plain.encode(text, add_special_tokens=False).ids)
+
+    def spans_plain(self, text: str) -> list[tuple[int, int]]:
+        """Where each of these stands, as the library says."""
+        return list(self._plain.encode(text, add_special_tokens=False).offsets)
+
+    @cached_property
+    def _plain(self) -> tokenizers.Tokenizer:
+        """The same without its added tokens."""
+        import tokenizers
+
+        said = json.loads(self._backend.to_str())
+        return tokenizers.Tokenizer.from_str(json.dumps({**said, "added_tokens": []}))
 
 
 def _complete(backend: tokenizers.Tokenizer, config: Config, named: Sequence[str | Config]) -> None:

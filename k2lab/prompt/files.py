@@ -61,6 +61,11 @@ class ChatTemplates:
         """A single template."""
         return cls(by_name={DEFAULT: ChatTemplate(text=text, name=name)})
 
+    @classmethod
+    def none(cls, family: str) -> ChatTemplates:
+        """No template, of a family whose prompts are made by code."""
+        return cls.one("", f"none: the prompts of {family} are made by code")
+
     def chosen(self, *, tools: bool) -> ChatTemplate:
         """The one for a request with or without tools; raises :class:`SourceError` where there is none."""
         wanted = WITH_TOOLS if tools and WITH_TOOLS in self.by_name else DEFAULT
@@ -156,6 +161,17 @@ def added_tokens(table: object, where: Path) -> dict[int, str]:
             raise SourceError(f"added_tokens_decoder of {where} has no text for the id {number}: fetch the file again")
         found[int(number)] = text
     return found
+
+
+def added_texts(folder: Path, config: Config) -> list[str]:
+    """Texts of the added tokens that a folder without a chat template names, in whichever of its files."""
+    table = config.get("added_tokens_decoder") or read_object(folder / "special_tokens.json")
+    if table:
+        return list(added_tokens(table, folder).values())
+    if is_there(folder / TEMPLATE) or config.get("chat_template"):
+        return []  # which says the family sooner than a file of 30 MB
+    listed = read_object(folder / "tokenizer.json").get("added_tokens")
+    return [token_text(one) for one in listed if is_token(one)] if isinstance(listed, list) else []
 
 
 def is_token(value: object) -> bool:

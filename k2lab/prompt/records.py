@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from k2lab.chat import Request
+from k2lab.prompt import xtml
 from k2lab.prompt.tokenizers import Tokenizer
 from k2lab.prompt.turns import Part, parts_of
 
@@ -48,6 +49,9 @@ class Token(NamedTuple):
 class Prompt:
     """A prompt: its text and, where a tokenizer is known, its token ids.
 
+    ``written`` is what it is made of where each of its segments is encoded by
+    itself, as Kimi K3's are.
+
     >>> import k2lab
     >>> from k2lab.nano import folders
     >>> request = k2lab.Request.of([{"role": "user", "content": "Hello"}])
@@ -63,13 +67,17 @@ class Prompt:
     provenance: Provenance
     request: Request = field(repr=False, compare=False)
     tokenizer: Tokenizer | None = field(default=None, repr=False, compare=False)
+    written: xtml.Written | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def pieces(self) -> tuple[Token, ...]:
         """For each id its place in the text; two that share a character overlap. Empty without a tokenizer."""
         if self.tokenizer is None or self.token_ids is None:
             return ()
-        spans = self.tokenizer.spans(self.text)
+        if self.written is not None:
+            spans = list(xtml.spans_of(self.written.segments, self.tokenizer))
+        else:
+            spans = self.tokenizer.spans(self.text)
         return tuple(
             Token(token_id, self.text[start:end], start, end)
             for token_id, (start, end) in zip(self.token_ids, spans, strict=True)
@@ -80,9 +88,16 @@ class Prompt:
         """Its turns in order, each with its message, in token indexes. Empty without a tokenizer."""
         if self.tokenizer is None or self.token_ids is None:
             return ()
+        if self.written is not None:
+            counts = [len(ids) for ids in xtml.ids_of(self.written, self.tokenizer)]
+            return tuple(xtml.parts_of(self.written.turns, counts))
         return tuple(parts_of(self.token_ids, self.tokenizer, self.request))
 
     def to_json(self) -> dict[str, Any]:
-        """``{"text", "token_ids", "provenance"}``."""
+        """``{"text", "token_ids", "provenance"}``, and ``segments`` where they are encoded each by itself.
+
+        A segment is ``[text, whether it is a marker]``.
+        """
         ids = None if self.token_ids is None else list(self.token_ids)
-        return {"text": self.text, "token_ids": ids, "provenance": asdict(self.provenance)}
+        data = {"text": self.text, "token_ids": ids, "provenance": asdict(self.provenance)}
+        return data if self.written is None else {**data, "segments": [list(one) for one in self.written.segments]}

@@ -18,7 +18,7 @@ from k2lab.chat import Request
 from k2lab.errors import InputError, RenderError, first_line
 from k2lab.families import Family
 from k2lab.families.special import GENERATION_PROMPT
-from k2lab.prompt import known
+from k2lab.prompt import known, xtml
 from k2lab.prompt.declaration import Declaration, declared
 from k2lab.prompt.files import ChatTemplate
 from k2lab.prompt.plaindata import Raised
@@ -42,6 +42,13 @@ UNUSED = {
     "tool_choice": "a constraint on the answer; no part of the prompt of K2 to K2.7",
 }
 """Fields of a request that one may take for a part of the prompt, and why this rendering does not use them."""
+
+UNUSED_BY_CODE = {name: UNUSED[name] for name in ("documents", "thinking")} | {
+    "chat_template": "a template, where prompts are made by code",
+    "documents": "documents, which Kimi K3's renderer does not read",
+    "thinking_effort": "a variable, which servers read of chat_template_kwargs",
+}
+"""The same of a family whose prompts are made by code."""
 
 
 def render(
@@ -89,6 +96,8 @@ def prompt_of(
 def _prompt_of(
     source: Source, request: Request, add_generation_prompt: bool | None, tokenizer: Tokenizer | None, bare: bool
 ) -> Prompt:
+    if source.writes_xtml:
+        return _by_code(source, request, add_generation_prompt, tokenizer, bare)
     family = None if bare else source.family
     variables = _variables(request, add_generation_prompt)
     tools = declared(request.tools, family) if family else Declaration(tools=request.tools)
@@ -113,10 +122,73 @@ def _prompt_of(
     return Prompt(text=text, token_ids=ids, provenance=provenance, request=request, tokenizer=encoder)
 
 
+def _by_code(
+    source: Source, request: Request, add_generation_prompt: bool | None, tokenizer: Tokenizer | None, bare: bool
+) -> Prompt:
+    """A prompt of a family that has no chat template: by the renderer here, or by the folder's own code."""
+    assert source.family is not None
+    if bare:
+        raise InputError(
+            f"{source.spec} has no bare template to render: {source.family.name}'s prompts are made by code"
+        )
+    made = xtml.written(request, add_generation_prompt=add_generation_prompt, folder=source.folder)
+    with _quiet(source):
+        encoder = source.tokenizer or tokenizer
+        ids = None if encoder is None else _xtml_ids(made, encoder)
+    text = made.text
+    known: xtml.Written | None = made
+    if source.runs_code:
+        text, ids, known = _by_own_renderer(source, request, made, ids)
+    provenance = Provenance(
+        source=source.spec,
+        template="the folder's own code" if source.runs_code else f"{source.chat_templates.usual.name}, here k2lab's",
+        template_sha256=source.template_sha256,
+        tokenizer=None if ids is None else source.tokenizer_name or "given by the caller",
+        add_generation_prompt=made.options.add_generation_prompt,
+        transformers=_version("transformers") if source.runs_code else None,
+        jinja2=_version("jinja2"),
+        family=source.family.name,
+        tools="keys sorted and written as compact JSON" if request.tools else "none are declared",
+        template_kwargs=dict(request.template_kwargs),
+        notes=(*made.notes, *_unused(request, UNUSED_BY_CODE)),
+    )
+    return Prompt(
+        text=text, token_ids=ids, provenance=provenance, request=request, tokenizer=encoder, written=known
+    )  # fmt: skip
+
+
+def _by_own_renderer(
+    source: Source, request: Request, made: xtml.Written, ids: tuple[int, ...] | None
+) -> tuple[str, tuple[int, ...], xtml.Written | None]:
+    """Text and ids by the folder's own code; its segments are known where both are those made here."""
+    options = made.options.kwargs()
+    data = request.to_json()
+    with _quiet(source):
+        render_chat = source.own_code.apply_chat_template
+        try:
+            text, own = (
+                render_chat(data["messages"], tools=data["tools"] or None, tokenize=tokenize, **options)
+                for tokenize in (False, True)
+            )
+        except Exception as error:
+            raise RenderError(_cause(source, type(error).__name__, first_line(error))) from error
+    return str(text), tuple(own), made if str(text) == made.text and tuple(own) == ids else None
+
+
+def _xtml_ids(made: xtml.Written, tokenizer: Tokenizer) -> tuple[int, ...]:
+    _check_text(made.text)
+    return tuple(token for ids in xtml.ids_of(made, tokenizer) for token in ids)
+
+
 def _ids(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    _check_text(text)
+    return tuple(tokenizer.encode(text))
+
+
+def _check_text(text: str) -> None:
+    """Refuse what is no text; a tokenizer written in Rust would call it a TypeError."""
     try:
-        text.encode()  # which a tokenizer written in Rust would call a TypeError
-        return tuple(tokenizer.encode(text))
+        text.encode()
     except UnicodeEncodeError as error:
         raise InputError(
             f"the prompt has half a character, {text[error.start]!a}, at character {error.start}, which has no"
@@ -203,8 +275,11 @@ def _notes(source: Source, template: ChatTemplate, request: Request, tools: Decl
     if read is not None and not source.runs_code:
         unread = sorted(request.template_kwargs.keys() - read - {"add_generation_prompt", "continue_final_message"})
         notes += [f"chat_template_kwargs: the template does not read {name}" for name in unread]
-    notes += [f"{name} is not used: {why}" for name, why in UNUSED.items() if _says_something(request, name)]
-    return tuple(notes)
+    return (*notes, *_unused(request, UNUSED))
+
+
+def _unused(request: Request, fields: Mapping[str, str]) -> list[str]:
+    return [f"{name} is not used: {why}" for name, why in fields.items() if _says_something(request, name)]
 
 
 def _says_something(request: Request, name: str) -> bool:

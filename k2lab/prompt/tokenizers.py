@@ -65,23 +65,31 @@ class Tokenizer(Protocol):
     def spans(self, text: str) -> list[Span]:
         """Where each id of a text stands in it; ids that share a character overlap there."""
 
+    def encode_plain(self, text: str) -> list[int]:
+        """Token ids of a text in which added tokens are text like any other."""
+
+    def spans_plain(self, text: str) -> list[Span]:
+        """Where each of these ids stands."""
+
 
 class KimiTokenizer:
     """Kimi's own ``tiktoken.model``, read without running the code of its repository.
 
     Ids and splitting follow Moonshot's published tokenizer: base ranks, then
-    256 added slots of which the unnamed read ``<|reserved_token_ID|>``.
+    256 added slots of which the unnamed read ``<|reserved_token_ID|>``. ``slots``
+    are names of the first of them that go before those of the folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, slots: Sequence[str] = ()) -> None:
         path = folder / KIMI_FILE
         state = path.stat()
         self._ranks = (path, state.st_mtime_ns, state.st_size)
-        self._named = tuple(sorted(_kimi_added(folder).items()))
+        self._named = tuple(sorted(_kimi_added(folder, lacking=bool(slots)).items()))
+        self._slots = tuple(slots)
 
     @cached_property
     def _encoding(self) -> tiktoken.Encoding:
-        return _kimi_encoding(*self._ranks, self._named)
+        return _kimi_encoding(*self._ranks, self._named, self._slots)
 
     def encode(self, text: str) -> list[int]:
         """Token ids; added tokens in the text are parsed, and long runs cut as Kimi's ``encode`` cuts them."""
@@ -101,6 +109,14 @@ class KimiTokenizer:
         """Where each id stands, by the bytes that it is of."""
         return list(_characters(self._encoding.decode_tokens_bytes(self.encode(text))))
 
+    def encode_plain(self, text: str) -> list[int]:
+        """Token ids, no added token being read; long runs are cut as above."""
+        return [token for part in _cut(text) for token in self._encoding.encode_ordinary(part)]
+
+    def spans_plain(self, text: str) -> list[Span]:
+        """Where each of these stands, by the bytes that it is of."""
+        return list(_characters(self._encoding.decode_tokens_bytes(self.encode_plain(text))))
+
 
 class CodeTokenizer:
     """A folder's own tokenizer class, where it is not backed by a ``tokenizer.json``."""
@@ -109,6 +125,9 @@ class CodeTokenizer:
         self._hf = hf_tokenizer
         own = "allow_special_tokens" in inspect.signature(hf_tokenizer.encode).parameters
         self._options: dict[str, Any] = {} if own else {"add_special_tokens": False}
+        self._plain: dict[str, Any] = (
+            {"allow_special_tokens": False} if own else {"add_special_tokens": False, "split_special_tokens": True}
+        )
 
     def encode(self, text: str) -> list[int]:
         """Token ids; Kimi's class parses added tokens where it is asked for nothing else."""
@@ -120,9 +139,20 @@ class CodeTokenizer:
 
     def spans(self, text: str) -> list[Span]:
         """Where each id stands, by what it decodes to; ids that make a character together share their place."""
+        return self._spans(text, self.encode(text))
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Token ids, no special token being read."""
+        return list(self._hf.encode(text, **self._plain))
+
+    def spans_plain(self, text: str) -> list[Span]:
+        """Where each of these stands, by what it decodes to."""
+        return self._spans(text, self.encode_plain(text))
+
+    def _spans(self, text: str, ids: list[int]) -> list[Span]:
         found: list[Span] = []
         place, run = 0, list[int]()
-        for token in self.encode(text):
+        for token in ids:
             run.append(token)
             piece = self.decode(run)
             if text.startswith(piece, place):
@@ -137,7 +167,9 @@ class CodeTokenizer:
 
 
 @lru_cache(maxsize=4)
-def _kimi_encoding(path: Path, changed_ns: int, size: int, named: Sequence[tuple[int, str]]) -> tiktoken.Encoding:
+def _kimi_encoding(
+    path: Path, changed_ns: int, size: int, named: Sequence[tuple[int, str]], first: Sequence[str]
+) -> tiktoken.Encoding:
     """The tokenizer of a file of ranks; half a second's work, kept for as long as the file is what it was."""
     import tiktoken
 
@@ -145,7 +177,8 @@ def _kimi_encoding(path: Path, changed_ns: int, size: int, named: Sequence[tuple
     try:
         ranks = dict(zip(map(binascii.a2b_base64, words[::2]), map(int, words[1::2]), strict=True))
         _check_ranks(ranks)
-        names, base = dict(named), len(ranks)
+        base = len(ranks)
+        names = {number: text for number, text in named if text not in first} | dict(enumerate(first, base))
         slots = {names.get(i, f"<|reserved_token_{i}|>"): i for i in range(base, base + KIMI_ADDED_SLOTS)}
         return tiktoken.Encoding("kimi", pat_str=KIMI_SPLIT, mergeable_ranks=ranks, special_tokens=slots)
     except (KeyboardInterrupt, SystemExit, MemoryError):
@@ -163,10 +196,10 @@ def _check_ranks(ranks: Mapping[bytes, int]) -> None:
         raise ValueError(f"no rank for the byte {missing[0]}")
 
 
-def _kimi_added(folder: Path) -> dict[int, str]:
-    """Named added tokens by id, from ``tokenizer_config.json`` or a bare table of them."""
+def _kimi_added(folder: Path, *, lacking: bool) -> dict[int, str]:
+    """Named added tokens by id, from ``tokenizer_config.json`` or a bare table of them, which may be ``lacking``."""
     table = read_object(folder / CONFIG).get("added_tokens_decoder") or read_object(folder / "special_tokens.json")
-    if not table:
+    if not table and not lacking:
         raise SourceError(f"{folder} has {KIMI_FILE} and no names of its added tokens: put its {CONFIG} beside it")
     return added_tokens(table, folder)
 
