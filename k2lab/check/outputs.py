@@ -11,7 +11,8 @@ from k2lab.findings.schemas import schema_error
 from k2lab.findings.texts import OTHER_SPELLINGS, repeats
 from k2lab.legible import one_line
 from k2lab.wire.bare import REASON as BARE
-from k2lab.wire.records import THINK_BEGIN, THINK_END, Call, Parsed
+from k2lab.wire.channels import REASONING_CLOSES, REASONING_OPENS
+from k2lab.wire.records import Call, Parsed
 
 NO_SECTION = "no section around the call"
 LOST_MARKERS = ("marker lost", "marker missing", "section end missing", "marker in the singular")
@@ -30,14 +31,16 @@ def of_output(text: str, tools: Tools | None, thinking: bool | None = None) -> I
     parsed = wire.parse(text, tools, thinking=thinking)
     schemas = None if tools is None else schemas_by_name(tools)
     for call in parsed.calls:
-        for name, told in _of_call(call, schemas):
+        for name, told in _of_call(call, schemas, parsed.family.numbers_ids):
             yield Finding.of(name, "present", f"{_named(call)}: {told}"), call.start
     yield from _of_channels(parsed)
     yield from _of_texts(parsed)
 
 
-def _of_call(call: Call, schemas: Mapping[str, Mapping[str, object]] | None) -> Iterator[tuple[str, str]]:
-    """The names of findings of one call, each with what is said."""
+def _of_call(
+    call: Call, schemas: Mapping[str, Mapping[str, object]] | None, numbers_ids: bool
+) -> Iterator[tuple[str, str]]:
+    """The names of findings of one call, each with what is said; ``numbers_ids``: its family writes ids."""
     reason = call.reason
     if reason.startswith(BARE):
         yield "markers_stripped", reason
@@ -47,7 +50,7 @@ def _of_call(call: Call, schemas: Mapping[str, Mapping[str, object]] | None) -> 
         return
     if NO_SECTION in reason:
         yield "call_without_section", reason
-    if not wire.ID.fullmatch(call.id):
+    if numbers_ids and not wire.ID.fullmatch(call.id):
         yield "call_id_of_another_form", reason or f"the id is {call.id[:SHOWN]!r}"
     if any(lost in reason for lost in LOST_MARKERS):
         yield "call_markers_incomplete", reason
@@ -77,9 +80,9 @@ def _of_channels(parsed: Parsed) -> Iterator[tuple[Finding, int]]:
     """Calls that stand where the reasoning is still open."""
     is_open, calls = False, iter(parsed.calls)
     for piece, text in zip(parsed.pieces, parsed.texts, strict=True):
-        if piece.kind == "reasoning" or (piece.kind == "marker" and THINK_BEGIN in text):
+        if piece.kind == "reasoning" or (piece.kind == "marker" and REASONING_OPENS.search(text)):
             is_open = True
-        if piece.kind == "marker" and THINK_END in text:
+        if piece.kind == "marker" and REASONING_CLOSES.search(text):
             is_open = False
         if piece.kind == "call":
             call = next(calls, None)

@@ -15,21 +15,25 @@ from k2lab.errors import InputError
 @click.option("--tools", type=click.Path(path_type=Path), default=None, help="A JSON file: the list of tools on offer.")
 @click.option("--strict", is_flag=True, help="Accept the documented form alone.")
 @click.option("--thinking/--no-thinking", default=None, help="Whether the output begins inside the reasoning.")
-def parse_command(tools: Path | None, strict: bool, thinking: bool | None) -> None:
+@click.option("--family", default=None,
+              help="Whose output it is: K2, K2.5, K3 ...; by default its own markers say it.")  # fmt: skip
+def parse_command(tools: Path | None, strict: bool, thinking: bool | None, family: str | None) -> None:
     """Read a raw output from standard input: content, and calls with their status, as JSON.
 
     A raw output is the text that the model wrote, markers included, as
-    /completions gives it. An answer in JSON, a captured stream, a request, or an
-    output of Kimi K3 is refused with a word on what it is.
+    /completions gives it. An answer in JSON, a captured stream or a request is
+    refused with a word on what it is. `family` in the JSON says whose output it
+    was read as: K2 stands for K2 to K2.7, whose calls have one form.
     """
-    from k2lab import chat, wire
+    from k2lab import chat, families, wire
 
+    whose = None if family is None else families.named(family)
     text = streams.read().decode("utf-8", errors="replace")
     foreign = wire.foreign_form(text)
     if foreign:
         raise InputError(f"this is not a raw output but {foreign}")
     offered = None if tools is None else chat.load_tools(tools)
-    print_json(wire.parse(text, offered, strict=strict, thinking=thinking).to_json())
+    print_json(wire.parse(text, offered, strict=strict, thinking=thinking, family=whose).to_json())
 
 
 @click.command(name="parsers")

@@ -10,6 +10,7 @@ K3 = Family(
     numbers_ids=False,
     added_tokens=special.XTML,
     encodes_apart=True,
+    wire="xtml",
     renders="xtml",
     efforts=("low", "high", "max"),
     model_type="kimi_k3",

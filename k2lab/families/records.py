@@ -31,7 +31,8 @@ class Family:
     ``renders``: what makes its prompts, a chat template or, in XTML, the
     checkpoint's own code; ``efforts``: the levels of thinking that can be asked
     for; ``model_type``: what ``config.json`` calls it; ``slots``: the first
-    tokens after those of the ranks, where they are not K2's.
+    tokens after those of the ranks, where they are not K2's. ``wire``: the form of
+    its calls, a section of ids and JSON, or XTML; :mod:`k2lab.wire` reads both.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Family:
     always_thinks: bool = False
     added_tokens: str = special.K2
     encodes_apart: bool = False
+    wire: Literal["section", "xtml"] = "section"
     renders: Literal["template", "xtml"] = "template"
     efforts: tuple[str, ...] = ()
     model_type: str | None = None

@@ -12,8 +12,12 @@ from k2lab.wire.records import THINK_BEGIN, THINK_END, Piece, PieceKind
 
 TAG = re.compile(f"{THINK_BEGIN}|{THINK_END}")
 K3_MARKER = re.compile(r"<\|(?:open|close)\|>[^<]{1,256}<\|sep\|>")
-K3_NOTE = "this is Kimi K3's format (XTML), which is not read here: all of it is left as text"
+K3_NOTE = "tags of Kimi K3's format (XTML) stand in it, which K2 does not write: they are left as text"
 
+
+REASONING_OPENS = re.compile(r"<think>|<\|open\|>\s{0,16}think\b")
+REASONING_CLOSES = re.compile(r"</think>|<\|close\|>\s{0,16}think\b|<\|open\|>\s{0,16}response\b")
+"""What opens and closes the reasoning in a marker's text, of K2's format and of K3's."""
 
 EDGE = 256
 """Characters of white space beside a tag that are looked through; keeps time linear."""

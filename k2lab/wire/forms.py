@@ -7,8 +7,6 @@ import re
 from collections.abc import Mapping
 
 from k2lab.families.special import TURN_MARKER
-from k2lab.wire.channels import K3_MARKER
-from k2lab.wire.records import SECTION_BEGIN
 
 HEADERS = re.compile(r"HTTP/[^\n]*\n(?:[^\r\n]+\r?\n)*+\s*+")
 """What curl -i prints before an answer."""
@@ -16,8 +14,8 @@ BROKEN_ANSWER = re.compile(
     r"""\{.{0,4000}?["'](?:choices["']\s*:\s*\[|object["']\s*:\s*["']chat\.completion)""", re.DOTALL
 )
 SSE = re.compile(r"(?:\s*+(?::[^\n]*|event:[^\n]*|id:[^\n]*|retry:[^\n]*|data:\s*\[DONE\]\s*)\n)*+\s*+data:\s*+\{")
-LOOKED_AT = 4096
-"""Characters from the begin in which a foreign marker is looked for."""
+XTML_TURN = re.compile(r'<\|open\|>message role="(?P<role>(?P<who>user|system|tool))"')
+"""The header of a message of K3's prompts that is not the assistant's."""
 
 RAW = "a raw output is the text itself, as /completions gives it in choices[0].text"
 ANSWER = (
@@ -28,7 +26,7 @@ MESSAGE = "a message in JSON: pipe its text: jq -r .content FILE | k2lab parse"
 
 
 def foreign_form(text: str) -> str | None:
-    """What a text is, in one line with what reads it, where it is clearly no raw output of Kimi K2; else ``None``."""
+    """What a text is, in one line with what reads it, where it is clearly no raw output of Kimi's; else ``None``."""
     text = text.removeprefix("\ufeff")
     headers = HEADERS.match(text)
     text = text[headers.end() :] if headers else text
@@ -37,14 +35,10 @@ def foreign_form(text: str) -> str | None:
             "a captured stream (server-sent events): k2lab check looks at one; or join the choices[0].delta.content"
             f" of its events and pipe that; {RAW}"
         )
-    head = text[:LOOKED_AT]
-    if K3_MARKER.search(head) and SECTION_BEGIN not in head:
-        return "an output of Kimi K3 (XTML, <|open|>…<|sep|>): K3 is not read yet; parse reads Kimi K2 to K2.7"
-    turn = TURN_MARKER.match(text.lstrip()[:256])
-    if turn and turn["who"] in ("user", "system"):
-        return (
-            f"a rendered prompt, which begins with a turn for {turn['role']}: pipe the output alone, without its prompt"
-        )
+    turn = TURN_MARKER.match(text.lstrip()[:256]) or XTML_TURN.match(text.lstrip()[:256])
+    if turn and turn["who"] in ("user", "system", "tool"):
+        role = turn["role"] or turn["who"]
+        return f"a rendered prompt, which begins with a turn for {role}: pipe the output alone, without its prompt"
     if text.lstrip().startswith("ChatCompletion("):
         return f"an answer as Python prints it: print choices[0].message.content instead; {RAW}"
     if text.lstrip()[:1] in ("{", "[", '"'):

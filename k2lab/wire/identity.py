@@ -8,7 +8,7 @@ and never where they are empty.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from k2lab.wire.arguments import decode
@@ -266,3 +266,13 @@ def _is_of(value: object, kind: object) -> bool:
     if isinstance(value, int | float):
         return kind == "number" or (kind == "integer" and (isinstance(value, int) or value.is_integer()))
     return kind == ("string" if isinstance(value, str) else "array" if isinstance(value, list) else "object")
+
+
+def alike(name: str, names: Iterable[str]) -> str:
+    """A word on the tools whose names differ from one by letter case and separators alone."""
+    found = sorted(other for other in names if _letters(other) == _letters(name))
+    return f" (spelled alike: {', '.join(found)})" if found else ""
+
+
+def _letters(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())

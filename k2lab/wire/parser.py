@@ -8,14 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from k2lab.families import K2, Family
 from k2lab.families.special import TURN_MARKER
 from k2lab.wire.bare import BARE_CALL, holds_bare_call
 from k2lab.wire.identity import LEAK_WINDOW
 from k2lab.wire.reader import Reader
+from k2lab.wire.recognition import of_output
 from k2lab.wire.records import MARKER, Parsed, Piece
+from k2lab.wire.xtml import reader as xtml
+from k2lab.wire.xtml import tags
 
 K3_CALL = '<|open|>call tool="'
-HELD = re.compile(f"{MARKER.pattern}|{TURN_MARKER.pattern}")
+HELD = re.compile(f"{MARKER.pattern}|{TURN_MARKER.pattern}|{tags.MARKER.pattern}")
+AS_TEXT = "no marker is a token of its own here: the tags were read from the text"
 LONGEST_GAP = 40
 """White space between a bare id and the first quote of its arguments, and the brace."""
 RUN = 48
@@ -35,6 +40,7 @@ def parse(
     *,
     strict: bool = False,
     thinking: bool | None = None,
+    family: Family | None = None,
 ) -> Parsed:
     """Read an output.
 
@@ -43,7 +49,8 @@ def parse(
     two readings are possible; ``strict`` accepts the documented form alone.
     ``thinking`` says whether the output begins inside the reasoning; by default
     it does when a closing tag stands outside calls without an opening one.
-    ``docs/reader.md`` says what is read how, and where others read otherwise.
+    ``family`` says whose output it is; by default the output's own markers do,
+    and K2 where they say nothing. ``docs/reader.md`` says what is read how, and where others read otherwise.
 
     >>> tools = [{"type": "function", "function": {"name": "search"}}]
     >>> raw = ("<|tool_calls_section_begin|><|tool_call_begin|>search:0<|tool_call_argument_begin|>{}"
@@ -52,7 +59,21 @@ def parse(
     >>> call.name, call.status
     ('search', 'repaired')
     """
-    return Reader(text, tools, strict).read(thinking)
+    return _read(text, tools, strict, thinking, family)
+
+
+def _read(
+    text: str,
+    tools: Sequence[Mapping[str, object]] | None,
+    strict: bool,
+    thinking: bool | None,
+    family: Family | None,
+    control: Sequence[int] | None = None,
+) -> Parsed:
+    whose = family or of_output(text) or K2
+    if whose.wire == "xtml":
+        return xtml.Reader(text, tools, strict, whose, control).read(thinking)
+    return Reader(text, tools, strict, whose).read(thinking)
 
 
 def holds_call(text: str) -> bool:
@@ -63,8 +84,8 @@ def holds_call(text: str) -> bool:
     marker that is only mentioned is no call. K3's calls count as well. Linear
     time, no exception.
     """
-    if MARKER.search(text):
-        return bool(parse(text, thinking=False).calls)
+    if MARKER.search(text) and parse(text, thinking=False, family=K2).calls:
+        return True
     return holds_bare_call(text) or K3_CALL in text
 
 
@@ -75,13 +96,20 @@ def parse_ids(
     *,
     strict: bool = False,
     thinking: bool | None = None,
+    family: Family | None = None,
 ) -> Parsed:
     """Read an output from its token ids; spans are then token indexes.
 
-    A span that begins or ends inside a token is widened to the whole token.
+    A span that begins or ends inside a token is widened to the whole token. K3
+    encodes text with special tokens off, so that a marker of K3 that is not one
+    token is text; where none is one, all count.
     """
-    text, starts = _places(list(ids), tokenizer)
-    parsed = parse(text, tools, strict=strict, thinking=thinking)
+    ids = list(ids)
+    text, starts = _places(ids, tokenizer)
+    control = _control(ids, starts, tokenizer)
+    parsed = _read(text, tools, strict, thinking, family, control or None)
+    if parsed.family.wire == "xtml" and not control and tags.MARKER.search(text):
+        parsed = replace(parsed, notes=(*parsed.notes, AS_TEXT))
 
     def span(start: int, end: int) -> tuple[int, int]:
         return bisect_right(starts, start) - 1, bisect_left(starts, end)
@@ -114,8 +142,9 @@ class OutputStream:
         *,
         strict: bool = False,
         thinking: bool | None = False,
+        family: Family | None = None,
     ) -> None:
-        self._tools, self._strict, self._thinking = tools, strict, thinking
+        self._tools, self._strict, self._thinking, self._family = tools, strict, thinking, family
         self._chunks: list[str] = []
         self._tail = ""
         self._holding = thinking is not False
@@ -137,7 +166,14 @@ class OutputStream:
 
     def close(self) -> Parsed:
         """What the whole text is; equal to :func:`parse` of it."""
-        return parse("".join(self._chunks), self._tools, strict=self._strict, thinking=self._thinking)
+        return _read("".join(self._chunks), self._tools, self._strict, self._thinking, self._family)
+
+
+def _control(ids: list[int], starts: list[int], tokenizer: Decoder) -> list[int]:
+    """The places of K3's markers that are one token each."""
+    marker = {token: tokenizer.decode([token]) in tags.TOKENS for token in set(ids)}
+    found = [start for token, start in zip(ids, starts, strict=False) if marker[token]]
+    return found if any(tokenizer.decode([token]) in tags.MARKERS for token in set(ids)) else []
 
 
 def _places(ids: list[int], tokenizer: Decoder) -> tuple[str, list[int]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from k2lab.chat import schemas_by_name
+from k2lab.families import K2, Family
 from k2lab.wire import arguments, channels, marks
 from k2lab.wire.arguments import EMPTY, INVALID, Read
 from k2lab.wire.bare import bare_calls
-from k2lab.wire.identity import LEAK_WINDOW, Identity, identify, leaked_id_start, required_of
+from k2lab.wire.identity import LEAK_WINDOW, Identity, alike, identify, leaked_id_start, required_of
 from k2lab.wire.marks import FOREIGN_TURN, TURN, Mark
 from k2lab.wire.payload import PayloadReader
 from k2lab.wire.records import (
@@ -25,6 +26,7 @@ from k2lab.wire.records import (
     PieceKind,
     Span,
     Status,
+    assembled,
 )
 
 ID_LIKE = re.compile(r"[\w.:-]*")
@@ -36,9 +38,10 @@ JSON_BEGIN = re.compile(r"\s*+\{")
 class Reader:
     """One pass over the markers of a text."""
 
-    def __init__(self, text: str, tools: Sequence[Mapping[str, object]] | None, strict: bool) -> None:
-        self.text = text
-        self.strict = strict
+    def __init__(
+        self, text: str, tools: Sequence[Mapping[str, object]] | None, strict: bool, family: Family = K2
+    ) -> None:
+        self.text, self.strict, self.family = text, strict, family
         self.schemas = None if tools is None else schemas_by_name(tools)
         self.calls: list[Call] = []
         self.pieces: list[Piece] = []
@@ -63,30 +66,9 @@ class Reader:
         return self._result(pieces)
 
     def _result(self, pieces: list[Piece]) -> Parsed:
-        def joined(kind: PieceKind) -> str:
-            return "".join(self.text[p.start : p.end] for p in pieces if p.kind == kind)
-
-        content = joined("content")
-        blank = not content or (bool(self.calls) and content.isspace())
-        reasoning = joined("reasoning")
-        stray = tuple(self.text[p.start : p.end] for p in pieces if p.kind == "stray")
-        calls = tuple(self._strictly(self._in_turn(call)) for call in self.calls)
-        kept = tuple(s for s in stray if not s.isspace())
+        calls = [self._in_turn(call) for call in self.calls]
         notes = channels.notes(self.text, pieces, self.foreign)
-        return Parsed(
-            content=None if blank else content,
-            reasoning=reasoning or None,
-            calls=calls,
-            stray=kept,
-            pieces=tuple(pieces),
-            texts=tuple(self.text[p.start : p.end] for p in pieces),
-            notes=notes,
-        )
-
-    def _strictly(self, call: Call) -> Call:
-        if self.strict and call.status == "repaired":
-            return replace(call, status="malformed", reason=f"not the documented form: {call.reason}")
-        return call
+        return assembled(self.text, pieces, calls, notes=notes, family=self.family, strict=self.strict)
 
     def _in_turn(self, call: Call) -> Call:
         """A call behind a turn that the model made up for someone else is no call of this answer."""
@@ -374,7 +356,7 @@ class Reader:
             return "malformed"
         undeclared = self.schemas is not None and name not in self.schemas
         if undeclared:
-            reasons.append(f"no tool {name!r} is on offer{_alike(name, self.schemas or {})}")
+            reasons.append(f"no tool {name!r} is on offer{alike(name, self.schemas or {})}")
         if value is None:
             return "invalid_arguments"
         return "undeclared" if undeclared else "repaired" if reasons else "ok"
@@ -393,13 +375,3 @@ class Reader:
                 )
                 place = bare.end
             self._add(piece.kind, place, piece.end)
-
-
-def _alike(name: str, names: Iterable[str]) -> str:
-    """A word on the tools whose names differ from one by letter case and separators alone."""
-    found = sorted(other for other in names if _letters(other) == _letters(name))
-    return f" (spelled alike: {', '.join(found)})" if found else ""
-
-
-def _letters(name: str) -> str:
-    return "".join(character for character in name.lower() if character.isalnum())

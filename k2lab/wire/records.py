@@ -1,15 +1,14 @@
-"""The format's markers, the records of what was read, and writing calls in the documented form."""
+"""The markers of K2's format, and the records of what was read, of whatever family."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
-from k2lab.errors import InputError
-from k2lab.families.special import TURN_MARKER
+from k2lab.families import K2, Family
 
 SECTION_BEGIN = "<|tool_calls_section_begin|>"
 SECTION_END = "<|tool_calls_section_end|>"
@@ -40,7 +39,11 @@ class Span(NamedTuple):
 class Call:
     """One call, or what almost is one.
 
-    ``arguments`` is the decoded object, or ``None`` where there is none;
+    ``arguments`` is the decoded object, or ``None`` where there is none, and
+    ``arguments_raw`` its JSON: as the model wrote it, or for K3, whose arguments
+    are elements, what they make, each value as written (where they make none,
+    the elements). ``id`` is as it stands, for K3, which writes none, empty, and
+    ``index`` then counts from 1 in the message, not from 0 in the conversation;
     ``[start, end)`` is its place in the text (characters), or in the ids
     (tokens) when parsed from ids. ``reason`` says what was repaired or is wrong.
     """
@@ -88,11 +91,14 @@ class Parsed:
     """The text of each piece: one behind the other, they are the whole."""
     notes: tuple[str, ...] = ()
     """What is odd about the output beside its calls: what follows its end, or another format."""
+    family: Family = field(default=K2, repr=False)
+    """Whose output it was read as: the family that was given, else K2 or K3 by the output's own markers."""
 
     def to_json(self) -> dict[str, object]:
-        """``{"content", "calls"}``, with ``reasoning``, ``stray`` and ``notes`` where there are any."""
+        """``{"family", "content", "calls"}``, with ``reasoning``, ``stray`` and ``notes`` where there are any."""
         keys = ("name", "arguments", "id", "index", "status", "reason", "raw", "start", "end")
         data: dict[str, object] = {
+            "family": self.family.name,
             "content": self.content,
             "calls": [{key: getattr(call, key) for key in keys} for call in self.calls],
         }
@@ -105,6 +111,42 @@ class Parsed:
         return data
 
 
+def assembled(
+    text: str,
+    pieces: Sequence[Piece],
+    calls: Iterable[Call],
+    *,
+    notes: Iterable[str] = (),
+    family: Family = K2,
+    strict: bool = False,
+) -> Parsed:
+    """What a text was read as, from the pieces that tile it; ``strict``: a call that was repaired is malformed."""
+    texts = tuple(text[piece.start : piece.end] for piece in pieces)
+    calls = tuple(_strictly(call) if strict else call for call in calls)
+
+    def joined(kind: PieceKind) -> str:
+        return "".join(part for piece, part in zip(pieces, texts, strict=True) if piece.kind == kind)
+
+    content = joined("content")
+    strays = (part for piece, part in zip(pieces, texts, strict=True) if piece.kind == "stray")
+    return Parsed(
+        content=None if not content or (calls and content.isspace()) else content,
+        reasoning=joined("reasoning") or None,
+        calls=calls,
+        stray=tuple(part for part in strays if not part.isspace()),
+        pieces=tuple(pieces),
+        texts=texts,
+        notes=tuple(notes),
+        family=family,
+    )
+
+
+def _strictly(call: Call) -> Call:
+    if call.status == "repaired":
+        return replace(call, status="malformed", reason=f"not the documented form: {call.reason}")
+    return call
+
+
 def call_id(name: str, index: int) -> str:
     """The documented id of a call; ``index`` counts all calls of the conversation from 0."""
     return f"functions.{name}:{index}"
@@ -113,18 +155,3 @@ def call_id(name: str, index: int) -> str:
 def arguments_text(arguments: Mapping[str, object]) -> str:
     """Arguments as Kimi writes them: JSON with its usual separators, letters unescaped."""
     return json.dumps(arguments, ensure_ascii=False)
-
-
-def format_calls(calls: Iterable[tuple[str, Mapping[str, object]]], content: str = "", *, first_index: int = 0) -> str:
-    """The text that a model writes for content and calls; :func:`parse` is its inverse.
-
-    Raises :class:`InputError` for content or a name that the format cannot carry.
-    """
-    if MARKER.search(content) or TURN_MARKER.search(content):
-        raise InputError(f"content holds a marker of the format: {content[:80]!r}")
-    parts: list[str] = []
-    for index, (name, arguments) in enumerate(calls, first_index):
-        if not ID.fullmatch(call_id(name, index)):
-            raise InputError(f"tool name {name!r} cannot stand in an id: use letters, digits, '_', '-' and '.'")
-        parts += [CALL_BEGIN, call_id(name, index), ARGUMENT_BEGIN, arguments_text(arguments), CALL_END]
-    return content + ("".join([SECTION_BEGIN, *parts, SECTION_END]) if parts else "")

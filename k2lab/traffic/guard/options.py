@@ -60,8 +60,8 @@ class GuardOptions:
         ):
             if value not in known:
                 raise InputError(f"{name} must be one of {', '.join(filter(None, known))}, not {value!r}")
-        if self.family is not None and families.of_model(self.family) is None:
-            raise InputError(f"family must be one of K2, K2-Thinking, K2.5, K2.6, K2.7, K3, not {self.family!r}")
+        if self.family is not None:
+            families.named(self.family)
 
     @property
     def changes(self) -> bool:

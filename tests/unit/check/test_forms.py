@@ -84,7 +84,6 @@ def test_a_file_is_taken_for_what_its_form_says(given, taken_for):
         (b"caf\xe9 <think>", "byte 4 is not UTF-8"),
         ("[" * 5000, "nested deeper than"),
         ("event: message_start\ndata: {}\n\n", "a stream of another API"),
-        ("<|open|>tools<|sep|><|open|>call tool=\"a\" index=\"1\"<|sep|>", "an output of Kimi K3"),
         ({"object": "chat.completion.chunk", "choices": []}, "one event of a stream"),
     ],
     ids=str,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2lab import cli, wire
+from k2lab import cli, families, wire
 from k2lab.cli.commands import COMMANDS
 from tests.unit.wire.test_reader import OWN, RECORDED, hostile
 
@@ -50,7 +50,7 @@ FORMS = [
     ("ChatCompletion(id='x', choices=[Choice(finish_reason='stop')])", "an answer as Python prints it"),
     (json.dumps("Hi<|tool_calls_section_begin|>"), "a JSON string"),
     ("[163595, 163597, 12]", "a list of token ids"),
-    (K3, "K3 is not read yet"),
+    ('<|open|>message role="user"<|sep|>Hi<|close|>message<|sep|>', "a rendered prompt, which begins with a turn"),
     ("<|im_system|>system<|im_middle|>You.<|im_end|><|im_user|>user<|im_middle|>Hi<|im_end|>", "a rendered prompt"),
 ]  # fmt: skip
 
@@ -94,6 +94,7 @@ def k2lab_refused(monkeypatch):
         '{"city": "Oslo"}\n{"city": "Rome"}',
         *("[1] says so, [2] does not.", '{"choices": 3', "{choices: [1]}", "ChatCompletion is a class."),
         "<|im_assistant|>assistant<|im_middle|>Hi<|im_end|>",
+        K3,
         f"K3 writes <|open|>tools<|sep|>, K2 {wire.SECTION_BEGIN}.",
     ],
 )
@@ -106,10 +107,10 @@ def test_the_form_of_any_text_is_told_without_an_exception(text):
     assert wire.foreign_form(text) is None or "\n" not in wire.foreign_form(text)
 
 
-def test_the_library_leaves_k3_as_text_and_says_so():
-    parsed = wire.parse(K3)
+def test_k3_in_an_output_that_is_said_to_be_k2s_is_left_as_text_and_named():
+    parsed = wire.parse(K3, family=families.K2)
     assert parsed.content == K3 and "K3" in parsed.notes[0]
-    assert "K3" in wire.parse(K3, thinking=True).notes[0]
+    assert "K3" in wire.parse(K3, thinking=True, family=families.K2_5).notes[0]
 
 
 def test_deep_json_is_told_without_an_exception():
