@@ -25,6 +25,8 @@ def visible(text: str) -> str:
     >>> visible("a\x1b[2J b\u202ec \ud800")
     'a\\x1b[2J b\\u202ec \\ud800'
     """
+    if text.isascii() and text.isprintable():
+        return text
     return HIDDEN.sub(_written, text)
 
 

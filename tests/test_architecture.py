@@ -27,6 +27,7 @@ ORDER = (
         "paths",
         "jsonable",
         "jsonread",
+        "fastjson",
         "files",
         "sqlitefile",
         "stats",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from k2lab.chat.calls import ToolCall, calls_of
+from k2lab.chat.calls import OBJECT, ToolCall, calls_of
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")
 """Moonshot's API, SGLang and earlier vLLM use the first, vLLM 0.32.0 the second; some servers send both."""
@@ -80,7 +80,7 @@ def _choice(response: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, OBJECT) else {}
 
 
 def _ids(value: object) -> tuple[int, ...] | None:

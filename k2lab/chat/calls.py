@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from k2lab.errors import first_line
 from k2lab.jsonread import MOST_LEVELS, is_deep
 
+OBJECT = (dict, Mapping)
+"""For ``isinstance``: an object of JSON is a ``dict`` nearly always, which is told in a fifth of the time."""
+
 NO_ARGUMENTS = "there are no arguments"
 
 _SORTED = json.JSONEncoder(sort_keys=True)
@@ -42,7 +45,7 @@ class ToolCall:
         return cls(
             name=name if isinstance(name, str) and name else None,
             arguments=function.get("arguments"),
-            id=call.get("id") if isinstance(call, Mapping) else None,
+            id=call.get("id") if isinstance(call, OBJECT) else None,
             raw=call,
         )
 
@@ -111,8 +114,8 @@ def _one_form(call: ToolCall) -> str:
 
 def function_of(item: object) -> Mapping[str, object]:
     """The function of a call, or of a tool; empty for what is none."""
-    function = item.get("function") if isinstance(item, Mapping) else None
-    return function if isinstance(function, Mapping) else {}
+    function = item.get("function") if isinstance(item, OBJECT) else None
+    return function if isinstance(function, OBJECT) else {}
 
 
 def name_of(item: object) -> str | None:
@@ -131,16 +134,17 @@ def tools_by_name(tools: object) -> dict[str, Mapping[str, object]]:
     """
     found: dict[str, Mapping[str, object]] = {}
     for tool in tools if isinstance(tools, Iterable) else ():
-        name = name_of(tool)
-        if name is not None:
-            found.setdefault(name, function_of(tool))
+        function = function_of(tool)
+        name = function.get("name")
+        if isinstance(name, str) and name:
+            found.setdefault(name, function)
     return found
 
 
 def schemas_by_name(tools: object) -> dict[str, Mapping[str, object]]:
     """The schema of each tool's parameters by its name, empty where it has none; the first of a name counts."""
     found = {name: function.get("parameters") for name, function in tools_by_name(tools).items()}
-    return {name: schema if isinstance(schema, Mapping) else {} for name, schema in found.items()}
+    return {name: schema if isinstance(schema, OBJECT) else {} for name, schema in found.items()}
 
 
 def repeated_names(tools: Iterable[object]) -> tuple[str, ...]:

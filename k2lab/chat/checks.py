@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from k2lab.chat.calls import OBJECT, function_of
 from k2lab.errors import RequestError
 
 Message = dict[str, Any]
@@ -39,30 +40,35 @@ def checked_parameters(parameters: Mapping[str, object]) -> dict[str, object]:
 
 def checked_message(index: int, message: object) -> Message:
     """A copy of a message; raises with its place where it is none."""
-    where = f"messages[{index}]"
-    if not isinstance(message, Mapping):
-        raise RequestError(f"{where} must be an object, found {kind(message)}")
+    fault = message_fault(message)
+    if fault:
+        raise RequestError(f"messages[{index}]{fault}")
+    return dict(message)  # type: ignore[call-overload, no-any-return]
+
+
+def message_fault(message: object) -> str:
+    """What is wrong with a message, to be read behind its place; empty for nothing."""
+    if not isinstance(message, OBJECT):
+        return f" must be an object, found {kind(message)}"
     role = message.get("role")
     if not isinstance(role, str):
-        raise RequestError(f"{where} has no role: add one of {', '.join(sorted(ROLES))}")
+        return f" has no role: add one of {', '.join(sorted(ROLES))}"
     if role not in ROLES:
-        raise RequestError(f"{where} has the unknown role {role!r}: use one of {', '.join(sorted(ROLES))}")
+        return f" has the unknown role {role!r}: use one of {', '.join(sorted(ROLES))}"
     content = message.get("content")
     if content is not None and not isinstance(content, str | list):
-        raise RequestError(f"{where}.content must be a string, a list of parts or null, found {kind(content)}")
-    _check_calls(where, message.get("tool_calls"))
-    return dict(message)
+        return f".content must be a string, a list of parts or null, found {kind(content)}"
+    calls = message.get("tool_calls")
+    return "" if calls is None else _calls_fault(calls)
 
 
-def _check_calls(where: str, calls: object) -> None:
-    if calls is None:
-        return
+def _calls_fault(calls: object) -> str:
     if not isinstance(calls, list):
-        raise RequestError(f"{where}.tool_calls must be a list, found {kind(calls)}")
+        return f".tool_calls must be a list, found {kind(calls)}"
     for index, call in enumerate(calls):
-        function = call.get("function") if isinstance(call, Mapping) else None
-        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-            raise RequestError(f"{where}.tool_calls[{index}] has no function.name")
+        if not isinstance(function_of(call).get("name"), str):
+            return f".tool_calls[{index}] has no function.name"
+    return ""
 
 
 def checked_tool(index: int, tool: object) -> Tool:

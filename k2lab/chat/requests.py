@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from k2lab.chat.calls import count_calls, name_of, tools_by_name
+from k2lab.chat.calls import OBJECT, count_calls, name_of, tools_by_name
 from k2lab.chat.checks import (
     SYSTEM_ROLES,
     Message,
@@ -146,7 +146,7 @@ def with_system_role(message: Mapping[str, object]) -> Message:
 
 
 def _mappings(value: object) -> tuple[dict[str, object], ...]:
-    return tuple(item for item in value if isinstance(item, Mapping)) if isinstance(value, list | tuple) else ()  # type: ignore[misc]
+    return tuple(item for item in value if isinstance(item, OBJECT)) if isinstance(value, (list, tuple)) else ()  # type: ignore[misc]
 
 
 def _separate(value: Any) -> Any:

@@ -41,7 +41,8 @@ def of_answer(
         raise InputError("the response has no choices: there is no answer in it")
     asked = _asked(request, tools)
     for index, choice in enumerate(choices):
-        for finding in _of_choice(choice, {**answer, "choices": [choice]}, asked, family, stored, request is not None):
+        own = answer if len(choices) == 1 else {**answer, "choices": [choice]}
+        for finding in _of_choice(choice, own, asked, family, stored, request is not None):
             place = finding.place.replace("choices[0]", f"choices[{index}]", 1)
             yield replace(finding, place=f"answer.{place}")
 

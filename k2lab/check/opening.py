@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from k2lab import files, jsonread, wire
-from k2lab.check import fastjson, forms
+from k2lab import fastjson, files, jsonread, wire
+from k2lab.check import forms
 from k2lab.check.records import Item, Kind, Unread
 from k2lab.errors import InputError
 

@@ -6,15 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from k2lab import families
+from k2lab import families, repairs
 from k2lab.chat import Request, name_of
-from k2lab.chat.checks import SYSTEM_ROLES, checked_message, kind
+from k2lab.chat.checks import SYSTEM_ROLES, kind, message_fault
 from k2lab.check.tools import of_tools
-from k2lab.errors import RequestError
 from k2lab.families import Family
 from k2lab.findings import Finding
-from k2lab.findings.histories import of_history
-from k2lab.repairs.soundness import is_plain
+from k2lab.findings.histories import of_history, of_reasoning
+from k2lab.repairs.soundness import keeps_form
 
 ASK_NOTHING = (None, "auto", "none")
 """Values of ``tool_choice`` that any tools can keep."""
@@ -44,7 +43,7 @@ def of_request(
     if value.get("tool_choice") not in ASK_NOTHING:
         yield from _of_choice(request)
     if value.get("tools") is not None:
-        yield from (_moved(finding, "request") for finding in of_tools(value["tools"], family))
+        yield from of_tools(value["tools"], family, "request")
 
 
 def _of_messages(request: Request, model: str | None, family: Family | None) -> Iterator[Finding]:
@@ -52,11 +51,14 @@ def _of_messages(request: Request, model: str | None, family: Family | None) -> 
         told = f"chat_template_kwargs must be an object, found {kind(request.parameters['chat_template_kwargs'])}"
         yield Finding.of("not_a_request", "present", told, place="request.chat_template_kwargs")
         return
-    if not is_plain(request, family or families.K2):
+    held = family or families.K2
+    if keeps_form(request, held) and (held.replays == "none" or held is repairs.family_of(request, model)):
+        yield from map(_moved, of_reasoning(request, held))
+    else:
         known = tuple(tool for tool in request.tools if name_of(tool))
         for finding in of_history(replace(request, tools=known), model=model):
             if finding.name not in BY_RENDERING and not finding.place.startswith("tools"):
-                yield _moved(finding, "request")
+                yield _moved(finding)
     if family is None or family.numbers_ids:
         yield from _of_order(request)
 
@@ -70,10 +72,10 @@ def _of_shape(value: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding.of("not_a_request", "present", told, place="request.messages")
         return
     for index, message in enumerate(messages):
-        try:
-            checked_message(index, message)
-        except RequestError as why:
-            yield Finding.of("not_a_request", "present", str(why), place=f"request.messages[{index}]")
+        fault = message_fault(message)
+        if fault:
+            place = f"messages[{index}]"
+            yield Finding.of("not_a_request", "present", f"{place}{fault}", place=f"request.{place}")
 
 
 def _of_order(request: Request) -> Iterator[Finding]:
@@ -111,5 +113,5 @@ def _of_choice(request: Request) -> Iterator[Finding]:
         yield Finding.of("tool_choice_of_an_undeclared_tool", "present", "a call is required, of no tool", place=place)
 
 
-def _moved(finding: Finding, part: str) -> Finding:
-    return replace(finding, place=f"{part}.{finding.place}")
+def _moved(finding: Finding) -> Finding:
+    return replace(finding, place=f"request.{finding.place}")

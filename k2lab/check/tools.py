@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from k2lab import families
+from k2lab import families, fastjson
 from k2lab.chat import function_of, name_of
 from k2lab.chat.checks import kind
-from k2lab.check import fastjson, unheld
+from k2lab.check import unheld
 from k2lab.check.places import joined, of_pointer
 from k2lab.enforcer.schema import translate
 from k2lab.errors import InputError
@@ -33,19 +34,22 @@ CODES = {
 LAX = "Moonshot's validator refuses it at its default level, not at that which the API is said to use"
 
 
-def of_tools(tools: object, family: Family | None) -> tuple[Finding, ...]:
+def of_tools(tools: object, family: Family | None, within: str = "") -> tuple[Finding, ...]:
     """Findings of a list of tools; places begin with ``tools``. ``family`` is ``None`` where it is not known.
+
+    ``within`` is the place of that before which the tools stand, as ``request``.
 
     >>> [one.code for one in of_tools([{"type": "function", "function": {"name": "a b", "parameters": {}}}], None)]
     ['T001', 'T005']
     """
     if not isinstance(tools, list):
-        return (Finding.of("not_a_tool", "present", f"the tools are {kind(tools)}, not a list", place="tools"),)
-    return _of_list(fastjson.encoded(tools), None if family is None else family.name)
+        told = f"the tools are {kind(tools)}, not a list"
+        return (Finding.of("not_a_tool", "present", told, place=joined(within, "tools")),)
+    return _of_list(fastjson.encoded(tools), None if family is None else family.name, within)
 
 
 @lru_cache(maxsize=2048)
-def _of_list(text: bytes, named: str | None) -> tuple[Finding, ...]:
+def _of_list(text: bytes, named: str | None, within: str) -> tuple[Finding, ...]:
     """By the text of the list: the tools of a conversation come again with each of its turns."""
     tools = json.loads(text)
     family = families.of_model(f"kimi-{named}") if named else None
@@ -55,7 +59,8 @@ def _of_list(text: bytes, named: str | None) -> tuple[Finding, ...]:
     for index, tool in enumerate(tools):
         found += _of_tool(f"tools[{index}]", tool, declares)
     present = [finding for finding in found if finding]
-    return tuple(sorted(present, key=lambda finding: _index(finding.place)))
+    ordered = sorted(present, key=lambda finding: _index(finding.place))
+    return tuple(replace(finding, place=joined(within, finding.place)) for finding in ordered)
 
 
 def _of_texts(tools: Sequence[Any], family: Family) -> Iterator[Finding]:

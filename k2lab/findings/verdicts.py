@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 from k2lab import wire
@@ -101,11 +100,14 @@ class _Held:
         self.call = call
         self.schema = tools.get(call.name or "", {}).get("parameters")
         self.value, self.problem = decoded(call.arguments)
+        self._found: tuple[bool, str] | None = None
 
-    @cached_property
+    @property
     def found(self) -> tuple[bool, str]:
         """What :func:`schema_error` says."""
-        return schema_error(self.schema, self.value)
+        if self._found is None:
+            self._found = schema_error(self.schema, self.value)
+        return self._found
 
 
 def _call_verdict(held: _Held, tools: Mapping[str, Mapping[str, object]] | None, index: int) -> CallVerdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from k2lab import families
 from k2lab.chat import Message, Request
@@ -82,7 +83,7 @@ def _problems(request: Request, family: Family) -> Iterator[Problem]:
         *pairing.problems(messages, renumbered=family.numbers_ids),
         *arguments.problems(messages),
         *contents.problems(messages, family),
-        *reasoning.problems(messages, _mode(request, family)),
+        *reasoning.problems(messages, reasoning.mode_of(request, family)),
         *markers.problems(messages, request.tools, family),
     ]
     yield from sorted(found, key=lambda problem: len(messages) if problem.message is None else problem.message)
@@ -92,18 +93,10 @@ def family_of(request: Request, model: str | None) -> Family:
     """Of the model that is named, else the request's own, else Kimi K2."""
     named = request.parameters.get("model")
     name = model or (named if isinstance(named, str) else "")
-    return (families.of_model(name) or families.UNKNOWN) if name else families.K2
+    return (_named(name) or families.UNKNOWN) if name else families.K2
 
 
-def _mode(request: Request, family: Family) -> reasoning.Mode:
-    asked = request.parameters.get("thinking")
-    api = asked if isinstance(asked, dict) else {}
-    kwargs = request.template_kwargs
-    return reasoning.Mode(
-        family=family,
-        thinking=kwargs.get("thinking") is not False and api.get("type") != "disabled",
-        preserve=kwargs.get("preserve_thinking") is True or api.get("keep") == "all",
-    )
+_named = lru_cache(maxsize=256)(families.of_model)
 
 
 def _copied(request: Request) -> list[Message]:

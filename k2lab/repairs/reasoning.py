@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from k2lab.chat import Message
+from k2lab.chat import Message, Request
 from k2lab.families import Family
 from k2lab.repairs.records import Editor, Problem
 
@@ -40,6 +40,23 @@ class Mode:
     def needs(self) -> bool:
         """Whether the prompt holds the reasoning of earlier turns."""
         return self.family.replays != "none" and (self.family.always_thinks or self.thinking)
+
+
+def mode_of(request: Request, family: Family) -> Mode:
+    """How a request asks a model of that family."""
+    asked = request.parameters.get("thinking")
+    api = asked if isinstance(asked, dict) else {}
+    kwargs = request.template_kwargs
+    return Mode(
+        family=family,
+        thinking=kwargs.get("thinking") is not False and api.get("type") != "disabled",
+        preserve=kwargs.get("preserve_thinking") is True or api.get("keep") == "all",
+    )
+
+
+def missing(request: Request, family: Family) -> tuple[Problem, ...]:
+    """The problems of reasoning that has no other name in a request: none where the family's prompts hold none."""
+    return () if family.replays == "none" else tuple(problems(request.messages, mode_of(request, family)))
 
 
 def mend(editor: Editor, family: Family) -> None:

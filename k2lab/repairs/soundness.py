@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from k2lab import wire
 from k2lab.chat import Request
 from k2lab.families import Family
+from k2lab.repairs import reasoning
 from k2lab.repairs.arguments import object_of
 
-FIELDS = {"role", "content", "tool_calls", "tool_call_id", "name"}
+FIELDS = {"role", "content", "tool_calls", "tool_call_id", "name", "reasoning_content"}
 CALL_FIELDS = {"id", "type", "function"}
 IN_BRACKETS = re.compile(r"\[(?:BOS|EOS|EOT|UNK|PAD)\]")
 """Added tokens without ``<|`` and ``think>``, one of which stands in all the others."""
@@ -24,16 +25,21 @@ def is_plain(request: Request, family: Family) -> bool:
     >>> is_plain(k2lab.Request.of([{"role": "user", "content": "Hello"}]), k2lab.families.K2)
     True
     """
+    return keeps_form(request, family) and not reasoning.missing(request, family)
+
+
+def keeps_form(request: Request, family: Family) -> bool:
+    """Whether a repair surely changes nothing in the messages, and reasoning is all that can be missing in them."""
     messages = request.messages
     if not messages or not family.numbers_ids or request.parameters.get("system"):
-        return False
-    if family.replays != "none" and any(message["role"] == "assistant" for message in messages):
         return False
     waiting: list[str] = []
     count = 0
     for message in messages:
         role = message["role"]
         if not message.keys() <= FIELDS or not _is_plain_text(message.get("name", "")):
+            return False
+        if "reasoning_content" in message and (role != "assistant" or not _is_plain_text(message["reasoning_content"])):
             return False
         if (role == "tool") != bool(waiting) or ("tool_calls" in message and role != "assistant"):
             return False

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from k2lab import jsonread
+from k2lab import fastjson, jsonread
 from k2lab.audit.tables import Row
-from k2lab.check import fastjson
 
 EARLIEST_US, LATEST_US = 0, 4_102_444_800_000_000
 """Times that are taken for times: from 1970 to 2100."""

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from k2lab import families, repairs
 from k2lab.chat import Request, text_of
-from k2lab.repairs.soundness import is_plain
+from k2lab.findings.histories import of_history, of_reasoning
+from k2lab.repairs.soundness import is_plain, keeps_form
 from tests.helpers.effort import examples
 from tests.helpers.histories import SECTION, TOOLS, USER, result
 
@@ -159,27 +160,39 @@ plain_texts = st.sampled_from(
     ["t", "18", "a [b] <c>", "", "<think>a</think>", "<|im_end|>", "[EOS]", "functions.a:0{}"]
 )
 
+thoughts = st.sampled_from([{}, {}, {"reasoning_content": "r"}, {"reasoning_content": "<think>"}])
+thoughts |= st.sampled_from([{"reasoning_content": None}, {"reasoning_content": ""}, {"reasoning": "r"}])
+usual_turns = st.one_of(any_turns, st.tuples(plain_calls, plain_texts, thoughts))
+kwargs = st.sampled_from([{"thinking": False}, {"preserve_thinking": True}])
+asked_to_think = st.sampled_from([{}, {"thinking": {"type": "disabled"}}, {"thinking": {"keep": "all"}}])
+asked_to_think |= st.builds(lambda one: {"chat_template_kwargs": one}, kwargs)
+
 
 @examples(300)
-@given(st.lists(st.one_of(any_turns, st.tuples(plain_calls, plain_texts)), max_size=5), models, argument_texts)
-def test_what_is_told_to_be_plain_is_left_as_it_is_by_a_repair(turns, model, arguments):
+@given(st.lists(usual_turns, max_size=5), models, argument_texts, asked_to_think)
+def test_what_is_told_to_be_plain_is_left_as_it_is_by_a_repair(turns, model, arguments, thinking):
     messages, count = [USER], 0
     for turn in turns:
         if isinstance(turn, dict):
             messages.append(turn)
             continue
-        names, text = turn
+        names, text, reasoning = turn
         ids = [f"functions.{name}:{count + place}" for place, name in enumerate(names)]
         count += len(ids)
         functions = [{"name": name, "arguments": arguments} for name in names]
         made = [{"id": i, "type": "function", "function": one} for i, one in zip(ids, functions, strict=True)]
-        messages += [{"role": "assistant", "content": text or None, **({"tool_calls": made} if made else {})}]
+        calls = {"tool_calls": made} if made else {}
+        messages += [{"role": "assistant", "content": text or None, **calls, **reasoning}]
         messages += [result(i, text or "r") for i in ids]
-    request = Request.of(messages)
+    request = Request.of(messages, (), thinking)
     family = families.of_model(model) or families.UNKNOWN
-    if is_plain(request, family):
+    if keeps_form(request, family):
         repaired = repairs.repair(request, model=model)
-        assert repaired.changes == () and repaired.problems == ()
+        assert repaired.changes == ()
+        assert is_plain(request, family) == (not repaired.problems)
+        assert of_reasoning(request, family) == of_history(request, model=model)
+    else:
+        assert not is_plain(request, family)
 
 
 def test_a_usual_conversation_is_plain():
@@ -188,3 +201,10 @@ def test_a_usual_conversation_is_plain():
     assert is_plain(Request.of(turns), families.K2)
     assert not is_plain(Request.of(turns[:2]), families.K2)
     assert not is_plain(Request.of(turns), families.K2_5)
+
+
+def test_a_thinking_models_conversation_with_its_reasoning_is_plain():
+    said = {"role": "assistant", "content": "Hi", "reasoning_content": "They greet."}
+    asked, without = Request.of([USER, said, USER]), Request.of([USER, {"role": "assistant", "content": "Hi"}])
+    assert is_plain(asked, families.K2_7) and is_plain(asked, families.K2_THINKING)
+    assert keeps_form(without, families.K2_7) and not is_plain(without, families.K2_7)
