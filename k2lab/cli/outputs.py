@@ -42,20 +42,26 @@ def parse_command(tools: Path | None, strict: bool, thinking: bool | None, famil
 @click.option("--source", default=None,
               help="The model that the server serves, whose ids are sent: a folder or hub:REPO@SHA."
                    " k2-nano where left out, or what a server of k2lab serves.")  # fmt: skip
-@click.option("--catalogue", type=click.Path(path_type=Path), default=None, help="A file of outputs of your own.")
+@click.option("--catalogue", default=None,
+              help="k2, thinking or k3, or a file of outputs of your own; the three where left out.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print every answer as JSON.")
 def parsers_command(
-    engines: tuple[str, ...], base_url: str | None, source: str | None, catalogue: Path | None, as_json: bool
+    engines: tuple[str, ...], base_url: str | None, source: str | None, catalogue: str | None, as_json: bool
 ) -> None:
     """What every parser at hand makes of recorded failures, whole and in chunks.
 
-    A catalogue has one JSON object a line:
+    An output of a family that thinks goes through the release's reasoning
+    parser, then through its tool parser, as on a server that is started with
+    both. A catalogue has one JSON object a line:
 
     \b
     {"id": "a name of its own", "raw_output": "the text of the model",
      "tools": [...],              the tools on offer, in OpenAI's form
      "expected": {"calls": [{"name": "search", "arguments": {"q": "x"}}],
-                  "content": null},
+                  "content": null,
+                  "reasoning": "..."},   where left out, it is not judged
+     "family": "K2-Thinking",     K2 where left out; K2.5, K2.6, K2.7, K3:
+                                  which parsers are asked, kimi_k2 or kimi_k3
      "what": "...", "source": ["..."]}      both may be left out
     """  # noqa: D301 - click wants the control character
     from k2lab import engine
@@ -68,7 +74,9 @@ def parsers_command(
         engine.resolve(name)
     if base_url is not None:
         base_url = checked_url(base_url)
-    readings = lab.ask_all(lab.catalogue(catalogue), open_source(source or _served_at(base_url)), engines, base_url)
+    names = [catalogue] if catalogue is not None else list(lab.CATALOGUES)
+    failures = [failure for name in names for failure in lab.catalogue(name)]
+    readings = lab.ask_all(failures, open_source(source or _served_at(base_url)), engines, base_url)
     if as_json:
         print_json([reading.to_json() for reading in readings])
     else:
@@ -81,7 +89,7 @@ def _served_at(base_url: str | None) -> str:
     from k2lab.nano import folders
 
     if base_url is None:
-        return str(folders.assemble("current"))
+        return str(folders.for_parsers())
     for server in engine.running():
         if server.base_url.rstrip("/") == base_url:
             return server.model

@@ -12,10 +12,11 @@ MoonshotAI/Kimi-Vendor-Verifier (``beam/tokenizer``).
 from k2lab.families.k2 import K2, K2_THINKING
 from k2lab.families.k3 import K3
 from k2lab.families.k25 import K2_5, K2_6, K2_7
-from k2lab.families.recognition import UNKNOWN, named, of_model, of_model_type, of_template, of_tokens
+from k2lab.families.recognition import FAMILIES, UNKNOWN, named, of_model, of_model_type, of_template, of_tokens
 from k2lab.families.records import TOKENIZER_CLASS, Family, Replay
 
 __all__ = [
+    "FAMILIES",
     "K2",
     "K2_5",
     "K2_6",

@@ -11,15 +11,19 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tokenizers import AddedToken, Tokenizer
 
 from k2lab import paths
 from k2lab.engine import locks
 from k2lab.errors import InputError, SourceError
+from k2lab.families.special import CLOSE, END_OF_MSG, OPEN, SEP
 from k2lab.nano import heads, tokenizer
 from k2lab.prompt import templates
+from k2lab.wire.records import THINK_BEGIN, THINK_END
 
 CODE = Path(__file__).parent / "code"
 WEIGHT_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json")
@@ -100,6 +104,30 @@ def assemble(name: str, weights: Path | None = None, *, engine: str = "") -> Pat
     return target
 
 
+def for_parsers() -> Path:
+    """A folder without weights, for parsers alone: k2-nano's tokenizer, with the markers of all families.
+
+    Real parsers look for the ids of ``<think>`` and of K3's markers, which each
+    family's own tokenizer has.
+    """
+    weights = paths.data_dir() / "models" / "k2-nano"
+    text = all_markers().to_str()
+    target = paths.cache_dir() / "models" / f"k2-nano-for-parsers-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    if not target.exists():
+        config = json.dumps(tokenizer.config(), indent=2) + "\n"
+        files = {"tokenizer.json": text, "tokenizer_config.json": config, "chat_template.jinja": _current()}
+        _make(target, weights, files, None, copied=("config.json",))
+    return target
+
+
+def all_markers() -> Tokenizer:
+    """k2-nano's tokenizer with the markers of all families."""
+    made = Tokenizer.from_file(str(paths.data_dir() / "models" / "k2-nano" / "tokenizer.json"))
+    markers = (THINK_BEGIN, THINK_END, OPEN, CLOSE, SEP, END_OF_MSG)
+    made.add_tokens([AddedToken(marker, special=False, normalized=False) for marker in markers])
+    return made
+
+
 def _files(variant: Variant) -> dict[str, str]:
     template = variant.template()
     config = tokenizer.config()
@@ -112,12 +140,18 @@ def _files(variant: Variant) -> dict[str, str]:
     return files
 
 
-def _make(target: Path, weights: Path, files: Mapping[str, str], head_dim: int | None) -> None:
+def _make(
+    target: Path,
+    weights: Path,
+    files: Mapping[str, str],
+    head_dim: int | None,
+    copied: Sequence[str] = WEIGHT_FILES,
+) -> None:
     """Fill a folder beside the target, then rename: nobody ever sees half of one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
     try:
-        for name in WEIGHT_FILES:
+        for name in copied:
             shutil.copyfile(weights / name, fresh / name)
         if head_dim:
             _widen(fresh, head_dim)

@@ -19,7 +19,8 @@ from k2lab.chat import ToolCall, canonical
 from k2lab.engine import warm
 from k2lab.engine.server import environment
 from k2lab.errors import EngineError
-from k2lab.server.parsers import command_of
+from k2lab.families import K2, Family
+from k2lab.server.parsers import command_of, question
 
 START_S = 240.0
 """For the first answer, before which the engine is imported."""
@@ -39,6 +40,7 @@ class Step:
     end: int
     content: str
     calls: tuple[tuple[int, str, str], ...]
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,15 +51,16 @@ class Heard:
     calls: tuple[ToolCall, ...]
     error: str = ""
     steps: tuple[Step, ...] = ()
+    reasoning: str = ""
 
     def same_as(self, other: Heard) -> bool:
-        """Whether a caller would get the same, white space around the content aside."""
-        contents = self.content.strip() == other.content.strip()
-        return contents and canonical(self.calls) == canonical(other.calls)
+        """Whether a caller would get the same, white space around the texts aside."""
+        texts = (self.content.strip(), self.reasoning.strip()) == (other.content.strip(), other.reasoning.strip())
+        return texts and canonical(self.calls) == canonical(other.calls)
 
 
 class KeptParser:
-    """The Kimi parser of one engine, with the tokenizer of a model folder.
+    """The Kimi parsers of one engine, with the tokenizer of a model folder.
 
     Its process is begun by the first question and anew after it died; it ends
     with :meth:`close`, with a question that is cancelled, and with this
@@ -76,22 +79,31 @@ class KeptParser:
         return None if self._process is None else self._process.pid
 
     def ask(
-        self, raw_output: str, tools: Sequence[Mapping[str, Any]], chunk: int = 0, cancel: threading.Event | None = None
+        self,
+        raw_output: str,
+        tools: Sequence[Mapping[str, Any]],
+        chunk: int = 0,
+        cancel: threading.Event | None = None,
+        *,
+        family: Family = K2,
     ) -> Heard:
-        """Its answer to the whole text, or to ``chunk`` tokens at a time.
+        """Its answer to the whole text, or to ``chunk`` tokens at a time; of a family that thinks, by both parsers.
 
         Raises :class:`EngineError` where there is none, and within a tenth of a second once ``cancel`` is set.
         """
-        case = {"id": "", "raw_output": raw_output, "tools": list(tools), "chunk": chunk, "steps": True}
+        case = {"id": "", **question(raw_output, tools, family), "chunk": chunk, "steps": True}
         cancel = cancel or threading.Event()
         with self._one:
             try:
                 if self._process is None:
                     self._process = _begun(self.name, self._folder, cancel)
-                return _heard(self._process.answer(json.dumps(case), cancel))
+                row = self._process.answer(json.dumps(case), cancel)
             except (EngineError, OSError, ValueError) as error:
                 self._end()
                 raise EngineError(f"the parser of vLLM {self.name} gave no answer: {error}") from None
+        if row["absent"]:
+            raise EngineError(f"not asked: {row['absent']}")
+        return _heard(row)
 
     def close(self) -> None:
         """End its process; a question under way is waited for."""
@@ -194,7 +206,10 @@ def _heard(row: Mapping[str, Any]) -> Heard:
         calls=tuple(ToolCall(name=call["name"], arguments=call["arguments"]) for call in row["calls"]),
         error=str(row["error"]),
         steps=tuple(
-            Step(tokens=tokens, end=end, content=content, calls=tuple((i, n, a) for i, n, a in calls))
-            for tokens, end, content, calls in row.get("steps", ())
+            Step(
+                tokens=tokens, end=end, content=content, calls=tuple((i, n, a) for i, n, a in calls), reasoning=thought
+            )
+            for tokens, end, content, calls, thought in row.get("steps", ())
         ),
+        reasoning=str(row["reasoning"] or ""),
     )

@@ -1,8 +1,9 @@
 """The parser lab: recorded outputs through every parser at hand, each judged against what is expected.
 
-Asked are the Kimi parser of each installed vLLM, in that engine's interpreter,
+Asked are the Kimi parsers of each installed vLLM, in that engine's interpreter,
 with the whole text and with one and seven tokens at a time; ``derender`` of a
-running server; and :mod:`k2lab.wire`.
+running server; and :mod:`k2lab.wire`. An output of a family that thinks goes
+through the reasoning parser first, as a server started with both has it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from k2lab.chat import ToolCall, canonical, name_of
 from k2lab.engine import warm
 from k2lab.engine.server import environment
 from k2lab.errors import EndpointError, EngineError, InputError, first_line
+from k2lab.families import K2, Family, named
+from k2lab.families.special import GENERATION_PROMPT
 from k2lab.prompt.source import Source
 from k2lab.prompt.tokenizers import Tokenizer
 from k2lab.server.endpoint import Endpoint
@@ -30,6 +33,9 @@ Outcome = Literal["right", "wrong", "lost", "leaked", "not asked"]
 CHUNKS: Mapping[int, str] = {0: "whole", 1: "1 token", 7: "7 tokens"}
 """Tokens fed at a time; more than one arrive together under load or with speculative decoding."""
 
+K3_PROMPT = '<|open|>message role="assistant"<|sep|><|open|>think<|sep|>'
+"""How a prompt of K3 ends where it thinks. Source: ``encoding_k3.py`` of its checkpoint."""
+
 WORKER = Path(engine.__file__).with_name("parser_worker.py")
 TIMEOUT_S = 300.0
 
@@ -37,9 +43,20 @@ CPU_S, MEMORY = 30, 2 << 30
 """Processor time for one output, and for reading the folder; bytes of memory beside the engine's own."""
 
 
+CATALOGUES = {"k2": "failures.jsonl", "thinking": "failures-thinking.jsonl", "k3": "failures-k3.jsonl"}
+"""The catalogues that come with k2lab, by name: K2's calls, reasoning and calls of K2-Thinking to K2.7, K3's."""
+
+MARKS = ("<|tool_call", "<think>", "</think>", "<|open|>", "<|close|>", "<|sep|>")
+"""What stands in no text that a server should return."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """One output of the catalogue, with the tools on offer and what a good parser answers."""
+    """One output of the catalogue, with the tools on offer and what a good parser answers.
+
+    ``reasoning``: ``None`` where it is not judged. Of a family that thinks the
+    output begins inside the reasoning, as its prompt leaves it.
+    """
 
     case_id: str
     what: str
@@ -49,6 +66,13 @@ class Failure:
     status: str
     calls: tuple[ToolCall, ...]
     content: str | None
+    reasoning: str | None = None
+    family: Family = K2
+
+    @property
+    def thinks(self) -> bool:
+        """Whether a server reads it with a reasoning parser first."""
+        return self.family.reads_reasoning
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +84,7 @@ class Reading:
     outcome: Outcome
     content: str | None = None
     calls: tuple[ToolCall, ...] = ()
+    reasoning: str | None = None
     detail: str = ""
     differs: bool = False
 
@@ -69,15 +94,20 @@ class Reading:
         return {name: getattr(self, name) for name in self.__slots__} | {"calls": calls}
 
 
-def catalogue(path: Path | None = None) -> list[Failure]:
-    """The failures of ``data/failures.jsonl``, or of another file of the same form.
+def catalogue(path: Path | str | None = None) -> list[Failure]:
+    """The failures of one of :data:`CATALOGUES` (K2's, unless named), or of another file of the same form.
 
     A line is a JSON object with ``id``, ``raw_output``, ``tools`` and
     ``expected`` (``calls`` of ``name`` and ``arguments``, ``content``); ``what``,
-    ``source`` and ``expected.status`` may be left out. Raises
-    :class:`InputError` with file, line and cause where a line is none.
+    ``source``, ``family`` (``K2-Thinking``, ``K3``; ``K2`` otherwise),
+    ``expected.reasoning`` (not judged then) and ``expected.status`` may be left
+    out. Raises :class:`InputError` with file, line and cause where a line is none.
+
+    >>> [failure.case_id for failure in catalogue("thinking")][:2]
+    ['reasoning, then a call', 'reasoning, then an answer']
     """
-    path = path or paths.data_dir() / "failures.jsonl"
+    own = CATALOGUES.get(str(path or next(iter(CATALOGUES))))
+    path = Path(str(path)) if own is None else paths.data_dir() / own
     failures: dict[str, Failure] = {}
     for number, line in files.lines(path, "the catalogue"):
         try:
@@ -91,13 +121,23 @@ def catalogue(path: Path | None = None) -> list[Failure]:
     return list(failures.values())
 
 
-def grade(failure: Failure, content: str | None, calls: Sequence[ToolCall]) -> Outcome:
-    """Right: the expected calls (:func:`k2lab.chat.canonical`) and content, white space around it aside."""
-    if canonical(calls) == canonical(failure.calls) and (content or "").strip() == (failure.content or "").strip():
+def grade(failure: Failure, content: str | None, calls: Sequence[ToolCall], reasoning: str | None = None) -> Outcome:
+    """Right: the expected calls (:func:`k2lab.chat.canonical`), content and, where it is judged, reasoning.
+
+    White space around texts is set aside. Leaked: markers stand in a text that
+    should have none. Lost: fewer calls than were written.
+    """
+    same = _same(content, failure.content) and (failure.reasoning is None or _same(reasoning, failure.reasoning))
+    if same and canonical(calls) == canonical(failure.calls):
         return "right"
-    if "<|tool_call" in (content or "") and "<|tool_call" not in (failure.content or ""):
+    told = [(content, failure.content), *([(reasoning, failure.reasoning)] if failure.thinks else [])]
+    if any(mark in (said or "") and mark not in (wanted or "") for said, wanted in told for mark in MARKS):
         return "leaked"
     return "lost" if len(calls) < len(failure.calls) else "wrong"
+
+
+def _same(one: str | None, other: str | None) -> bool:
+    return (one or "").strip() == (other or "").strip()
 
 
 def right(answers: Iterable[Reading]) -> dict[str, Share]:
@@ -117,9 +157,16 @@ def ask_wire(failures: Iterable[Failure], *, strict: bool = False) -> list[Readi
 
 
 def _read_by_wire(failure: Failure, column: str, *, strict: bool) -> Reading:
-    parsed = wire.parse(failure.raw_output, failure.tools, strict=strict)
+    parsed = read(failure, strict=strict)
     detail = "; ".join(call.reason for call in parsed.calls if call.reason)
-    return _judged(failure, column, parsed.content, returned(parsed), detail=detail)
+    said = _Said(reasoning=parsed.reasoning, content=parsed.content, calls=returned(parsed), error=detail)
+    return _judged(failure, column, said)
+
+
+def read(failure: Failure, *, strict: bool = False) -> wire.Parsed:
+    """An output as :mod:`k2lab.wire` reads it."""
+    thinking = True if failure.thinks else None
+    return wire.parse(failure.raw_output, failure.tools, strict=strict, thinking=thinking, family=failure.family)
 
 
 def returned(parsed: wire.Parsed) -> tuple[ToolCall, ...]:
@@ -151,8 +198,10 @@ def ask_engine(name: str, failures: Sequence[Failure], folder: Path) -> list[Rea
 def _read_in_chunks(name: str, failure: Failure, said: Mapping[int, _Said]) -> Iterable[Reading]:
     for chunk, label in CHUNKS.items():
         one = said[chunk]
-        differs = not one.same_as(said[0])
-        yield _judged(failure, f"{name} {label}", one.content, one.calls, detail=one.error, differs=differs)
+        if one.absent:
+            yield _not_asked(failure.case_id, f"{name} {label}", f"vLLM {name}: {one.absent}")
+            continue
+        yield _judged(failure, f"{name} {label}", one, differs=not one.same_as(said[0]))
 
 
 def ask_engines(names: Sequence[str], failures: Sequence[Failure], folder: Path) -> list[Reading]:
@@ -172,7 +221,10 @@ def _derendered(endpoint: Endpoint, tokenizer: Tokenizer, failure: Failure) -> R
         answer = endpoint.derender(tokenizer.encode(failure.raw_output), failure.tools)
     except EndpointError as error:
         return _not_asked(failure.case_id, "derender", str(error))
-    return _judged(failure, "derender", answer.content, answer.calls)
+    reasoning = "".join(answer.reasoning) or None
+    return _judged(
+        failure, "derender", _Said(reasoning=reasoning, content=answer.content, calls=answer.calls, error="")
+    )
 
 
 def ask_all(
@@ -200,13 +252,15 @@ def matrix(answers: Iterable[Reading]) -> dict[str, dict[str, Reading]]:
 class _Said:
     """What an engine's parser said of one output, fed in one way."""
 
+    reasoning: str | None
     content: str | None
     calls: tuple[ToolCall, ...]
     error: str
+    absent: str = ""
 
     def same_as(self, other: _Said) -> bool:
-        contents = [(said.content or "").strip() for said in (self, other)]
-        return contents[0] == contents[1] and canonical(self.calls) == canonical(other.calls)
+        texts = _same(self.content, other.content) and _same(self.reasoning, other.reasoning)
+        return texts and canonical(self.calls) == canonical(other.calls)
 
 
 def command_of(folder: Path) -> list[str]:
@@ -214,9 +268,22 @@ def command_of(folder: Path) -> list[str]:
     return [str(WORKER), str(folder), str(CPU_S), str(MEMORY)]
 
 
+def question(raw_output: str, tools: Iterable[Mapping[str, Any]], family: Family) -> dict[str, Any]:
+    """What the worker is asked of an output: by which parsers, and behind which prompt."""
+    xtml = family.wire == "xtml"
+    parser = "kimi_k3" if xtml else "kimi_k2"
+    return {
+        "raw_output": raw_output,
+        "tools": list(tools),
+        "parser": parser,
+        "reasoning_parser": parser if family.reads_reasoning else "",
+        "prompt": K3_PROMPT if xtml else GENERATION_PROMPT,
+    }
+
+
 def _run_worker(python: Path, name: str, failures: Sequence[Failure], folder: Path) -> dict[tuple[str, int], _Said]:
     asked = [
-        {"id": f.case_id, "raw_output": f.raw_output, "tools": list(f.tools), "chunk": chunk}
+        {"id": f.case_id, **question(f.raw_output, f.tools, f.family), "chunk": chunk}
         for f in failures
         for chunk in CHUNKS
     ]
@@ -236,25 +303,20 @@ def _run_worker(python: Path, name: str, failures: Sequence[Failure], folder: Pa
 
 def _said(row: Mapping[str, Any]) -> _Said:
     calls = tuple(ToolCall(name=call["name"], arguments=call["arguments"]) for call in row["calls"])
-    return _Said(content=row["content"], calls=calls, error=row["error"])
+    return _Said(
+        reasoning=row["reasoning"], content=row["content"], calls=calls, error=row["error"], absent=row["absent"]
+    )
 
 
-def _judged(
-    failure: Failure,
-    column: str,
-    content: str | None,
-    calls: tuple[ToolCall, ...],
-    *,
-    detail: str = "",
-    differs: bool = False,
-) -> Reading:
+def _judged(failure: Failure, column: str, said: _Said, *, differs: bool = False) -> Reading:
     return Reading(
         case_id=failure.case_id,
         column=column,
-        outcome=grade(failure, content, calls),
-        content=content,
-        calls=calls,
-        detail=detail,
+        outcome=grade(failure, said.content, said.calls, said.reasoning),
+        content=said.content,
+        calls=said.calls,
+        reasoning=said.reasoning,
+        detail=said.error,
         differs=differs,
     )
 
@@ -277,7 +339,18 @@ def failure_of(line: bytes) -> Failure:
         status=str(expected.get("status", "ok")),
         calls=tuple(_call(call) for call in _field(expected, "calls", list, "a list", "expected.")),
         content=_field(expected, "content", str | None, "a text or null", "expected."),
+        reasoning=(_field(expected, "reasoning", str | None, "a text or null", "expected.") or "")
+        if "reasoning" in expected
+        else None,
+        family=_family(row.get("family", K2.name)),
     )
+
+
+def _family(name: object) -> Family:
+    try:
+        return named(name if isinstance(name, str) else json.dumps(name))
+    except InputError as error:
+        raise ValueError(f"family: {error}") from None
 
 
 def _object(line: bytes) -> Mapping[str, Any]:

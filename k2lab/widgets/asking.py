@@ -9,7 +9,7 @@ from pathlib import Path
 
 from k2lab.errors import K2LabError
 from k2lab.legible import one_line
-from k2lab.server.keptparsers import KeptParser
+from k2lab.server.keptparsers import Heard, KeptParser
 from k2lab.widgets.later import Later
 from k2lab.widgets.playing import Column, Question
 
@@ -89,10 +89,13 @@ class Asker:
                 self._thread = None
             return question
 
+    def _said(self, question: Question, chunk: int, cancel: threading.Event) -> Heard:
+        return self.parser.ask(question.raw, question.tools, chunk, cancel, family=question.family)
+
     def _answered(self, question: Question, cancel: threading.Event) -> Column:
         try:
-            whole = self.parser.ask(question.raw, question.tools, 0, cancel)
-            fed = self.parser.ask(question.raw, question.tools, question.chunk, cancel) if question.is_fed else None
+            whole = self._said(question, 0, cancel)
+            fed = self._said(question, question.chunk, cancel) if question.is_fed else None
         except K2LabError as error:
             return Column(name=self.title, words=one_line(error, 300))
         return Column.of(self.title, question.raw, whole, fed)

@@ -19,13 +19,13 @@ BEFORE = 12
 
 
 class Part(NamedTuple):
-    """What an answer consists of: its content (``call`` is -1), and each call's name and arguments."""
+    """What an answer consists of: its reasoning and content (``call`` is -1), and each call's name and arguments."""
 
     call: int
     field: str
 
 
-CONTENT = Part(-1, "content")
+REASONING, CONTENT = Part(-1, "reasoning"), Part(-1, "content")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,12 +64,13 @@ def _losses(raw: str, whole: Heard, fed: Heard) -> Iterator[Loss]:
     wanted, said = _wanted(whole), _said(fed.steps)
     places = _places(raw, whole)
     lost: set[int] = set()
+    texts = (REASONING, CONTENT)
     for part in dict.fromkeys([*wanted, *said]):
         parts, text = said.get(part, []), wanted.get(part)
         came = "".join(parts)
         if part.call in lost or _equal(part, text, came):
             continue
-        if text is None or (part.field == "name" and not came):
+        if part not in texts and (text is None or (part.field == "name" and not came)):
             lost.add(part.call)
         wrong = _first_wrong(text or "", parts)
         at = places.get(part, -1)
@@ -83,7 +84,7 @@ def _losses(raw: str, whole: Heard, fed: Heard) -> Iterator[Loss]:
 
 
 def _wanted(whole: Heard) -> dict[Part, str]:
-    found = {CONTENT: whole.content.strip()}
+    found = {REASONING: whole.reasoning.strip(), CONTENT: whole.content.strip()}
     for number, call in enumerate(whole.calls):
         found |= {Part(number, "name"): call.name or "", Part(number, "arguments"): written(call)}
     return found
@@ -98,7 +99,7 @@ def written(call: ToolCall) -> str:
 def _said(steps: Sequence[Step]) -> dict[Part, list[str]]:
     """By part, what came with each chunk; calls are numbered in the order of their indexes."""
     indexes = sorted({index for step in steps for index, _, _ in step.calls})
-    found = {CONTENT: [step.content for step in steps]}
+    found = {REASONING: [step.reasoning for step in steps], CONTENT: [step.content for step in steps]}
     for number, index in enumerate(indexes):
         for place, field in enumerate(("name", "arguments"), 1):
             came = ["".join(str(one[place]) for one in step.calls if one[0] == index) for step in steps]
@@ -125,7 +126,7 @@ def _first_wrong(wanted: str, said: Sequence[str]) -> int | None:
 
 def _places(raw: str, whole: Heard) -> dict[Part, int]:
     """Where the parts of the answer stand in the output; -1 for what does not stand there as it is."""
-    found = {CONTENT: raw.find(whole.content.strip())}
+    found = {part: raw.find(text.strip()) for part, text in ((REASONING, whole.reasoning), (CONTENT, whole.content))}
     at = 0
     for number, call in enumerate(whole.calls):
         name = raw.find(call.name or "", at)

@@ -84,6 +84,8 @@ def columns_table(columns: Sequence[Column], case: Failure | None, chunk: int) -
     """Parsers side by side, a row for each thing that they say."""
     calls = max((len(column.whole.calls) for column in columns if column.whole), default=0)
     rows = [_row("outcome", columns, [_outcome(column, case) for column in columns])]
+    if any(column.whole and column.whole.reasoning for column in columns):
+        rows.append(_row("reasoning", columns, [_reasoning(column) for column in columns]))
     rows.append(_row("content", columns, [_content(column) for column in columns]))
     rows += [_row(f"call {at}", columns, [_call(column, at) for column in columns]) for at in range(calls)]
     if chunk:
@@ -112,6 +114,10 @@ def _content(column: Column) -> str:
     return shortened(column.whole.content, VALUE) or NOTHING if column.whole else ""
 
 
+def _reasoning(column: Column) -> str:
+    return shortened(column.whole.reasoning, VALUE) or NOTHING if column.whole else ""
+
+
 def _call(column: Column, at: int) -> str:
     if column.whole is None:
         return ""
@@ -136,4 +142,5 @@ def _fed(column: Column) -> str:
 def _expected(case: Failure) -> str:
     calls = ", ".join(f"{call.name} {written(call)}" for call in case.calls) or "no call"
     content = f"; content “{case.content}”" if case.content else ""
-    return shortened(f"{calls}{content}", VALUE)
+    reasoning = f"; reasoning “{case.reasoning}”" if case.reasoning else ""
+    return shortened(f"{calls}{content}{reasoning}", VALUE)

@@ -12,8 +12,9 @@ import ipywidgets
 
 from k2lab import engine
 from k2lab.errors import InputError
+from k2lab.families import FAMILIES, Family, named
 from k2lab.nano import folders
-from k2lab.server.parsers import catalogue
+from k2lab.server.parsers import CATALOGUES, Failure, catalogue, question
 from k2lab.show.parts import View, escape
 from k2lab.widgets import outputview
 from k2lab.widgets.asking import Asker
@@ -40,13 +41,13 @@ class Playground(Workbench):
     def __init__(self, state: Playing, engines: Sequence[str] | None = None) -> None:
         self.state = state
         self._later = Later()
-        self._cases = {case.case_id: case for case in catalogue()}
+        self._cases = own_cases()
         self._asking, self._quiet, self._ticking = False, False, False
         self.askers, self._absent = self._engines(engines)
         self.parsed, self._wire = read_by_wire(state.question)
         self._make_controls()
         buttons = ipywidgets.HBox([self.button, self.stop_button, self.clock], layout={"flex_flow": "row wrap"})
-        parts = [self.pick, self.editor, self.tools, self.slider, buttons, self.live, self.shown]
+        parts = [self.pick, self.family, self.editor, self.tools, self.slider, buttons, self.live, self.shown]
         super().__init__(parts)
         self._write()
         self._listen()
@@ -105,7 +106,7 @@ class Playground(Workbench):
     def _engines(self, names: Sequence[str] | None) -> tuple[list[Asker], list[Column]]:
         known = dict(engine.available())
         installed = [name for name, state in known.items() if state != "not installed"]
-        folder = folders.assemble("current")
+        folder = folders.for_parsers()
         made = [Asker(name, folder, self._later, self._draw) for name in (installed if names is None else names)]
         absent = [
             Column(name=f"vLLM {name}", words=f"not installed: k2lab engine install {name}")
@@ -118,6 +119,13 @@ class Playground(Workbench):
         self.pick = ipywidgets.Dropdown(
             options=[("an output of your own", OWN), *((name, name) for name in self._cases)],
             description="Start from",
+            style=LABEL,
+            layout=ipywidgets.Layout(width="36em", max_width="100%"),
+        )
+        self.family = ipywidgets.Dropdown(
+            options=[(_reading(one), one.name) for one in FAMILIES],
+            value=self.state.family.name,
+            description="Family",
             style=LABEL,
             layout=ipywidgets.Layout(width="36em", max_width="100%"),
         )
@@ -139,6 +147,7 @@ class Playground(Workbench):
 
     def _listen(self) -> None:
         self.pick.observe(self._picked, "value")
+        self.family.observe(lambda change: self._set(self.state.with_family(named(change["new"]))), "value")
         self.editor.observe(lambda change: self._set(self.state.edited(change["new"])), "value")
         self.tools.observe(lambda change: self._set(self.state.with_tools(change["new"])), "value")
         self.slider.observe(lambda change: self._set(self.state.with_chunk(change["new"])), "value")
@@ -162,6 +171,7 @@ class Playground(Workbench):
             self.editor.value = self.state.question.raw
             self.tools.value = self.state.tools_written
             self.pick.value = self.state.case.case_id if self.state.case else OWN
+            self.family.value = self.state.family.name
 
     def _ask(self) -> None:
         for asker in self.askers:
@@ -201,18 +211,36 @@ class Playground(Workbench):
             self._quiet = earlier
 
 
+def own_cases() -> dict[str, Failure]:
+    """All that come with k2lab, by id."""
+    return {case.case_id: case for name in CATALOGUES for case in catalogue(name)}
+
+
+def _reading(family: Family) -> str:
+    """A family, and which parsers of a release read it."""
+    asked = question("", (), family)
+    both = [asked["reasoning_parser"], asked["parser"]]
+    return f"{family.name}: {' → '.join(f'{kind} {name}' for kind, name in zip(KINDS, both, strict=True) if name)}"
+
+
+KINDS = ("reasoning parser", "tool parser")
+
+
 def play(
     raw: str = "",
     tools: Iterable[Mapping[str, Any]] = (),
     *,
     case: str = "",
     chunk: int = 0,
+    family: str = "",
     engines: Sequence[str] | None = None,
 ) -> Playground:
     """A playground of a raw output: what each parser makes of it, and what streaming ``chunk`` tokens a time loses.
 
-    ``case`` is one of the catalogue (``data/failures.jsonl``) in place of an
-    output. ``engines`` are all that are installed, unless named; none is asked
+    ``case`` is one of the catalogues (``data/failures*.jsonl``) in place of an
+    output. ``family``, as the markers say unless named, decides which parsers
+    of a release read it: K2's tool parser, its reasoning parser before that for
+    the families that think, or K3's two. ``engines`` are all that are installed, unless named; none is asked
     before its button is pressed, or :meth:`Playground.ask` called. Raises
     :class:`~k2lab.errors.InputError` for an unknown case, and
     :class:`~k2lab.errors.RequestError` for what is no tool.
@@ -221,9 +249,9 @@ def play(
     >>> [column.outcome(shown.state.case) for column in shown.columns]
     ['lost', 'right']
     """
-    state = Playing.of(raw, tools, chunk)
+    state = Playing.of(raw, tools, chunk, named(family) if family else None)
     if case:
-        known = {failure.case_id: failure for failure in catalogue()}
+        known = own_cases()
         if case not in known:
             raise InputError(f"the catalogue has no case {case!r}: it has {', '.join(known)}")
         state = state.picked(known[case])

@@ -24,7 +24,7 @@ FAILURES = parsers.catalogue()
 @pytest.fixture(scope="session")  # tests of other modules run in between
 def engines_answers(k2lab):
     """Both engines' answers, by the command."""
-    done = k2lab("parsers", "--engine", "0.11.0", "--engine", "0.32.0", "--json")
+    done = k2lab("parsers", "--engine", "0.11.0", "--engine", "0.32.0", "--catalogue", "k2", "--json")
     assert done.returncode == 0, done.stderr
     return [parsers.Reading(**row | {"calls": called(*row["calls"])}) for row in json.loads(done.stdout)]
 
@@ -63,6 +63,36 @@ def test_derender_that_is_not_served_is_grey(servers):
 def test_the_matrix_shows_every_answer(engines_answers):
     shown = views.parser_matrix(engines_answers).text
     assert "9 of 34" in shown and "14 of 34" in shown and "34 of 34" in shown and "✗ leaked" in shown
+
+
+@pytest.fixture(scope="module")
+def both_parsers(k2lab):
+    """What the reasoning and the tool parser of 0.32.0, one after the other, make of the other two catalogues."""
+    made = {}
+    for name in ("thinking", "k3"):
+        done = k2lab("parsers", "--engine", "0.32.0", "--catalogue", name, "--json")
+        assert done.returncode == 0, done.stderr
+        made |= {(row["case_id"], row["column"]): row for row in json.loads(done.stdout)}
+    return made
+
+
+def test_between_the_reasoning_and_the_tool_parser_0_32_0_loses_what_is_reported(both_parsers):
+    said = {key: row["outcome"] for key, row in both_parsers.items()}
+    for case in ("reasoning, then a call", "call in place of the closing tag", "call inside the reasoning"):
+        assert {said[case, f"0.32.0 {label}"] for label in parsers.CHUNKS.values()} == {"right"}
+    assert said["call inside without a section", "0.32.0 whole"] == "leaked"
+    assert both_parsers["call inside, then text", "0.32.0 whole"]["content"] is None
+    assert both_parsers["a marker that the reasoning mentions", "0.32.0 1 token"]["content"] == ""
+
+
+def test_0_32_0_loses_k3_calls_and_leaks_its_markers_as_reported(both_parsers):
+    lost, half = "K3: tools before think is closed", "K3: response before think is closed"
+    for label in parsers.CHUNKS.values():
+        assert not both_parsers[lost, f"0.32.0 {label}"]["calls"]
+    assert both_parsers[half, "0.32.0 whole"]["calls"] and not both_parsers[half, "0.32.0 1 token"]["calls"]
+    leak = both_parsers["K3: response that is not closed", "0.32.0 1 token"]
+    assert leak["content"] == "Hello!<|close|>message<|sep|>" and leak["differs"]
+    assert {row["outcome"] for (_, column), row in both_parsers.items() if column == "wire"} == {"right"}
 
 
 @pytest.mark.long

@@ -11,6 +11,7 @@ import pytest
 
 from k2lab.engine import warm
 from k2lab.errors import EngineError
+from k2lab.families import K2_THINKING
 from k2lab.server.keptparsers import KeptParser
 from tests.helpers import fake_parser
 from tests.helpers.processes import gone, until
@@ -39,6 +40,14 @@ def test_it_answers_whole_and_in_chunks_with_each_step_and_stays_up(parser):
     assert parser.ask("FAIL", []).error == "ValueError: no such output"
     parser.close()
     assert parser.pid is None and gone(pid)
+
+
+def test_a_parser_that_a_release_has_not_is_named_and_its_process_stays_up(parser):
+    parser.ask("x", [])
+    pid = parser.pid
+    with pytest.raises(EngineError, match=r"^not asked: it has no reasoning parser kimi_k2$"):
+        parser.ask("x", [], family=K2_THINKING)
+    assert parser.pid == pid
 
 
 def test_a_process_that_ends_is_one_line_and_begins_anew(parser):

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from tokenizers import Tokenizer
@@ -10,6 +11,7 @@ from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
+from k2lab import families
 from k2lab.chat import ToolCall
 from k2lab.errors import InputError
 from k2lab.nano import folders
@@ -47,6 +49,8 @@ SHORT = (
         (SHORT.replace('[{"function": {"name": "f"}}]', '[{"name": "f"}]'), "tools has an entry that is not a tool"),
         (SHORT.replace('[{"name": "f", "arguments": {}}]', '["f"]'), "expected.calls has an entry without name"),
         (SHORT.replace('"content": null', '"content": 3'), "expected.content is to be a text or null, not 3"),
+        (SHORT.replace('"content"', '"reasoning": 3, "content"'), "expected.reasoning is to be a text or null, not 3"),
+        (SHORT.replace('"tools"', '"family": "Qwen", "tools"'), "family: 'Qwen' is no family of Kimi's: name one of"),
         (SHORT.replace("ID", "first"), "the id 'first' occurs twice"),
     ],
 )
@@ -78,7 +82,19 @@ def test_a_catalogue_needs_no_more_than_its_help_says(tmp_path, k2lab):
         calls=(ToolCall(name="f", arguments={}),), content=None,
     )  # fmt: skip
     said = k2lab("parsers", "--help").stdout
-    for key in ("id", "raw_output", "tools", "expected", "calls", "arguments", "content", "what", "source"):
+    for key in (
+        "reasoning",
+        "family",
+        "id",
+        "raw_output",
+        "tools",
+        "expected",
+        "calls",
+        "arguments",
+        "content",
+        "what",
+        "source",
+    ):
         assert f'"{key}"' in said
 
 
@@ -116,8 +132,41 @@ def test_outcomes(expected, content, calls, outcome):
     assert parsers.grade(expected, content, called(*calls)) == outcome
 
 
-def test_wire_reads_the_whole_catalogue():
-    assert Counter(answer.outcome for answer in parsers.ask_wire(FAILURES)) == {"right": len(FAILURES)}
+@pytest.mark.parametrize(
+    ("content", "reasoning", "outcome"),
+    [
+        ("Hi", "I see.", "right"),
+        ("Hi", " I see.\n", "right"),
+        ("Hi", None, "wrong"),
+        ("Hi", "I see. <|tool_call_begin|>", "leaked"),
+        ("I see.</think>Hi", "", "leaked"),
+        ("Hi<|close|>message<|sep|>", "I see.", "leaked"),
+    ],
+)
+def test_reasoning_is_judged_where_the_case_says_what_it_is(content, reasoning, outcome):
+    thinks = replace(failure(calls=(), content="Hi"), family=families.K2_5, reasoning="I see.")
+    assert parsers.grade(thinks, content, (), reasoning) == outcome
+    assert parsers.grade(replace(thinks, family=families.K2, reasoning=None), "Hi", (), "other") == "right"
+
+
+@pytest.mark.parametrize("name", parsers.CATALOGUES)
+def test_wire_reads_the_whole_catalogue(name):
+    cases = parsers.catalogue(name)
+    assert Counter(answer.outcome for answer in parsers.ask_wire(cases)) == {"right": len(cases)}
+
+
+def test_no_id_stands_in_two_catalogues_and_each_names_its_sources():
+    cases = [case for name in parsers.CATALOGUES for case in parsers.catalogue(name)]
+    assert len({case.case_id for case in cases}) == len(cases) and all(case.source and case.what for case in cases)
+    assert {case.family.name for case in parsers.catalogue("k3")} == {"K3"}
+    assert all(case.thinks and case.reasoning is not None for case in cases if case.family is not families.K2)
+
+
+def test_which_parsers_are_asked_is_as_the_family_says():
+    asked = {one.name: parsers.question("x", (), one) for one in families.FAMILIES}
+    named = {name: (one["reasoning_parser"], one["parser"]) for name, one in asked.items()}
+    assert named.pop("K2") == ("", "kimi_k2") and named.pop("K3") == ("kimi_k3", "kimi_k3")
+    assert set(named.values()) == {("kimi_k2", "kimi_k2")}
 
 
 def test_an_engine_that_cannot_be_asked_is_grey_with_its_reason(monkeypatch, tmp_path):

@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from k2lab import families
 from k2lab.chat import ToolCall
 from k2lab.server.keptparsers import Heard, Step
-from k2lab.server.parsers import catalogue
+from k2lab.server.parsers import CATALOGUES, catalogue
 from k2lab.widgets import outputview
 from k2lab.widgets.losses import lost_in
 from k2lab.widgets.playing import MOST_READ, Playing, cuts, read_by_wire
 from tests.helpers.hostile import TEXTS, skeleton
 
-CASES = {case.case_id: case for case in catalogue()}
+CASES = {case.case_id: case for name in CATALOGUES for case in catalogue(name)}
 ACTIVE = {"script", "img", "svg", "iframe", "textarea", "input", "link", "animate", "use", "title"}
 
 
@@ -75,6 +76,24 @@ def test_the_stream_reader_loses_nothing_of_the_whole_catalogue(chunk):
         assert [column.lost for column in columns] == [(), ()] and all(column.fed for column in columns)
         assert columns[1].outcome(case) == "right"
         assert parsed.pieces[-1].end == len(case.raw_output)
+
+
+def test_the_markers_say_whose_output_it_is_until_another_family_is_named():
+    state = Playing.of("I see.</think>Hi")
+    assert state.family is families.K2_THINKING and Playing.of("Hi").family is families.K2
+    reading = read_by_wire(state.with_family(families.K2_5).question)[1][1].whole
+    assert (reading.reasoning, reading.content) == ("I see.", "Hi")
+    case = CASES["K3: documented form"]
+    picked = Playing().picked(case)
+    assert picked.family is families.K3 and picked.with_family(families.K2).case is None
+
+
+def test_reasoning_that_chunks_lose_is_named_with_its_place():
+    steps = [Step(tokens=1, end=4, content="", calls=(), reasoning="I se"), Step(tokens=2, end=8, content="", calls=())]
+    found = lost_in(
+        "I see.Hi", Heard(content="", calls=(), reasoning="I see."), Heard(content="", calls=(), steps=steps)
+    )
+    assert [loss.words for loss in found] == ["reasoning: “e.” never comes, 2 of 6 characters"]
 
 
 @settings(max_examples=12, deadline=None)
