@@ -11,6 +11,7 @@ from k2lab.findings.schemas import schema_error
 from k2lab.findings.texts import OTHER_SPELLINGS, repeats
 from k2lab.legible import one_line
 from k2lab.wire.bare import REASON as BARE
+from k2lab.wire.bare import XTML_REASON as BARE_XTML
 from k2lab.wire.channels import REASONING_CLOSES, REASONING_OPENS
 from k2lab.wire.records import Call, Parsed
 
@@ -42,7 +43,7 @@ def _of_call(
 ) -> Iterator[tuple[str, str]]:
     """The names of findings of one call, each with what is said; ``numbers_ids``: its family writes ids."""
     reason = call.reason
-    if reason.startswith(BARE):
+    if reason.startswith((BARE, BARE_XTML)):
         yield "markers_stripped", reason
         return
     if call.status in ("truncated", "malformed"):

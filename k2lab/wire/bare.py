@@ -27,6 +27,17 @@ REASON = (
 )
 
 
+BARE_XTML_CALL = re.compile(
+    r"""(?<!<\|open\|>)call tool="(?P<name>[^"<\n]{1,96})" index="(?P<index>[0-9]{1,9})\""""
+    r"""(?=\s{0,4}(?:argument key="|json type="|call))"""
+)
+"""How a call of K3 begins whose markers are gone: the text of its tags is what is left."""
+
+XTML_REASON = (
+    "a call stands without its markers, as a server leaves it that decodes them away (skip_special_tokens):"
+    " where its arguments end cannot be told"
+)
+
 PREFIX = "functions."
 
 
@@ -43,6 +54,13 @@ class Bare(NamedTuple):
 def holds_bare_call(text: str) -> bool:
     """Whether an id of the documented form stands in a text with arguments behind it."""
     return PREFIX in text and any(match["prefix"] for match in BARE_CALL.finditer(text))
+
+
+def bare_xtml_calls(text: str, piece: Piece) -> Iterator[tuple[re.Match[str], int]]:
+    """Where K3's calls without markers begin in a piece, each with where the next one does, or the piece ends."""
+    matches = list(BARE_XTML_CALL.finditer(text, piece.start, piece.end))
+    ends = [*(match.start() for match in matches[1:]), piece.end]
+    return zip(matches, ends, strict=False)
 
 
 def bare_calls(text: str, piece: Piece, names: Container[str] | None) -> Iterator[Bare]:

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from k2lab.families import K2, Family
+from k2lab.families import K2, K3, Family
 from k2lab.families.special import TURN_MARKER
-from k2lab.wire.bare import BARE_CALL, holds_bare_call
+from k2lab.wire.bare import BARE_CALL, BARE_XTML_CALL, holds_bare_call
 from k2lab.wire.identity import LEAK_WINDOW
 from k2lab.wire.reader import Reader
-from k2lab.wire.recognition import of_output
+from k2lab.wire.recognition import XTML_CALL, of_output
 from k2lab.wire.records import MARKER, Parsed, Piece
 from k2lab.wire.xtml import reader as xtml
 from k2lab.wire.xtml import tags
@@ -86,7 +86,9 @@ def holds_call(text: str) -> bool:
     """
     if MARKER.search(text) and parse(text, thinking=False, family=K2).calls:
         return True
-    return holds_bare_call(text) or K3_CALL in text
+    if XTML_CALL.search(text) and parse(text, thinking=False, family=K3).calls:
+        return True
+    return holds_bare_call(text) or BARE_XTML_CALL.search(text) is not None
 
 
 def parse_ids(
@@ -155,7 +157,7 @@ class OutputStream:
         if self._holding:
             return ""
         self._tail += chunk
-        if HELD.search(self._tail) or BARE_CALL.search(self._tail):
+        if any(pattern.search(self._tail) for pattern in (HELD, BARE_CALL, BARE_XTML_CALL)):
             self._holding = True
             return ""
         keep = LEAK_WINDOW + LONGEST_GAP

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from k2lab.families import K2, K3, Family
+from k2lab.wire.bare import BARE_XTML_CALL
 from k2lab.wire.marks import is_mentioned
 from k2lab.wire.records import MARKER
 from k2lab.wire.xtml.tags import ATTRIBUTES
@@ -29,4 +30,4 @@ def of_output(text: str) -> Family | None:
         meant = not is_mentioned(text, match.start(), match.end())
         if meant or XTML_CALL.match(text, match.start()):
             return K2 if match["k2"] else K3
-    return None
+    return K3 if BARE_XTML_CALL.search(text) else None

@@ -24,13 +24,14 @@ class Draft:
 
     def __init__(self, start: int, faults: tuple[str, ...]) -> None:
         self.start = self.end = start
-        self.reasons = list(faults)
+        self.reasons = list(dict.fromkeys(faults))
         self.worst: Status = "ok"
         self.values: dict[str, object] = {}
         self.texts: dict[str, str] = {}
         self.first: int | None = None
         self.last = start
         self.has_string = self.lost = False
+        self.doubt = 0
 
     def mend(self, *reasons: str) -> None:
         """Note what was repaired."""
@@ -57,12 +58,17 @@ class Draft:
 
 
 class Taken(NamedTuple):
-    """A call, the place and the number of the tag where to go on, and whether it holds a string as it was written."""
+    """A call, and the place and the number of the tag where to go on.
+
+    ``has_string``: it holds a string as it was written; up to ``doubt`` that
+    string goes on in one of two readings.
+    """
 
     call: Call
     place: int
     number: int
     has_string: bool
+    doubt: int = 0
 
 
 class CallReader:
@@ -83,7 +89,7 @@ class CallReader:
             draft.end = len(self.text)
             draft.spoil("truncated", "ends inside the tag that opens the call")
         index = self._index(draft, tag, due)
-        return Taken(self._made(draft, name, index), draft.end, following, draft.has_string)
+        return Taken(self._made(draft, name, index), draft.end, following, draft.has_string, draft.doubt)
 
     def without_call(self, number: int, reasons: list[str]) -> Taken:
         """An argument that stands in no call, to its end or to the next tag that is none of it."""
@@ -203,7 +209,11 @@ class CallReader:
         draft.mend(*tag.faults)
         key = (tag.attributes or {}).get("key")
         what = (
-            f"the argument {_short(key)[1:-1]}" if key is not None else "JSON" if tag.name == "json" else "an argument"
+            f"the argument {_short(key)[1:-1]}"
+            if key is not None
+            else "the json element"
+            if tag.name == "json"
+            else "an argument"
         )
         value = self._value(draft, number, key, properties, what)
         if value.state in ("cut", "two readings", "unclosed"):
@@ -239,7 +249,7 @@ class CallReader:
             if kind == "string":
                 return self._unspaced(draft, number, value)
             if not fits(kind, value.value):
-                draft.mend(f"{what} says {kind} and is {type_of(value.value)}")
+                draft.mend(f"{what} says {kind}, its value is {type_of(value.value)}")
             elif kind == "integer":
                 draft.mend(f"{what} says integer, the form number")
             return value
@@ -292,6 +302,7 @@ class CallReader:
         if value.state == "unclosed":
             return value.number
         draft.has_string = True
+        draft.doubt = self.values.next_end(value.number)
         return self._swallow(draft, value.number, "call")
 
     def _swallow(self, draft: Draft, number: int, name: str) -> int:

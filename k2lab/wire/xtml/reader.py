@@ -12,10 +12,11 @@ from k2lab.chat import schemas_by_name
 from k2lab.families import Family
 from k2lab.families.special import END_OF_MSG, TURN_MARKER
 from k2lab.wire import records
+from k2lab.wire.bare import XTML_REASON, bare_xtml_calls
 from k2lab.wire.records import Call, Parsed, Piece, PieceKind, Status
 from k2lab.wire.xtml import tags as xtml
 from k2lab.wire.xtml.calls import CallReader, Taken
-from k2lab.wire.xtml.tags import Tag
+from k2lab.wire.xtml.tags import Tag, unescape
 
 Channel = Literal["think", "response"]
 
@@ -26,6 +27,8 @@ UNPLACED = (
     " it is that (thinking)"
 )
 DOUBT = "a closing tag behind it belongs to nothing: a string of it may hold tags and go on up to there"
+GOES_ON = "a string of the call before it may hold this call, and go on in it"
+UNCLOSED = "the reasoning is not closed before the response"
 BEHIND = "behind the end of the message"
 
 
@@ -58,7 +61,7 @@ class Reader:
         self.due = 1
         self.foreign: int | None = None
         self.strings: int | None = None
-        self.doubtful = 0
+        self.doubtful = self.doubt_end = 0
 
     def read(self, thinking: bool | None) -> Parsed:
         """Everything that the text holds; ``thinking`` as in :func:`k2lab.wire.parse`."""
@@ -68,7 +71,22 @@ class Reader:
         while number < len(self.tags):
             place, number = self._outside(place, number)
         self._say(place, len(self.text))
+        if not self.tags:
+            self._read_bare_calls()
         return self._result()
+
+    def _read_bare_calls(self) -> None:
+        """Records of calls whose markers are gone, out of the text."""
+        pieces, self.pieces = self.pieces, []
+        for piece in pieces:
+            place = piece.start
+            for begin, end in bare_xtml_calls(self.text, piece):
+                start = begin.start()
+                self._add(piece.kind, place, start)
+                name, index = unescape(begin["name"]), int(begin["index"])
+                self._keep(self._unread(start, end, "malformed", XTML_REASON, name, index))
+                place = end
+            self._add(piece.kind, place, piece.end)
 
     def _first_channel(self, thinking: bool | None) -> Channel | None:
         """The channel in which the output begins: the one that its first tag of a channel shows was open."""
@@ -83,7 +101,7 @@ class Reader:
         return None
 
     def _is_spoken_of(self, tag: Tag) -> bool:
-        return not self.certain and not tag.opens("call") and xtml.is_spoken_of(self.text, tag)
+        return not self.certain and xtml.is_spoken_of(self.text, tag)
 
     def _add(self, kind: PieceKind, start: int, end: int) -> None:
         if end > start:
@@ -116,9 +134,13 @@ class Reader:
         return tag.end, number + 1
 
     def _opens_calls(self, number: int) -> bool:
-        """Whether the tools that a tag opens, as prose may, lead to a call."""
-        following = self.reader.values.at(number + 1)
-        return self.tags[number].opens("tools") and following is not None and following.opens("call")
+        """Whether the tools or the call that a tag opens, as prose may, lead to anything."""
+        tag, following = self.tags[number], self.reader.values.at(number + 1)
+        if following is None or not xtml.is_close(self.text, tag, following):
+            return False
+        if tag.opens("tools"):
+            return following.opens("call")
+        return tag.opens("call") and (following.opens("argument", "json") or following.closes("call"))
 
     def _turn_to(self, tag: Tag) -> None:
         """A channel opens or closes."""
@@ -128,6 +150,8 @@ class Reader:
         if tag.kind == "open":
             if name == "response" and self.calls and not self.responded:
                 self._blame(0, "the response stands behind the tools")
+            if name == "response" and self.channel == "think" and any(p.kind == "reasoning" for p in self.pieces):
+                self.notes.append(UNCLOSED)
             self.channel = name
         elif self.channel == name:
             self.channel = None
@@ -189,7 +213,7 @@ class Reader:
 
     def _reasons(self, tag: Tag) -> list[str]:
         """What is odd about where the tools stand."""
-        reasons = [BEHIND] if self.ended else []
+        reasons = [BEHIND] if self.ended else [UNCLOSED] if UNCLOSED in self.notes else []
         if not tag.opens("tools"):
             reasons.append("no tools around the call")
         if self.channel == "think":
@@ -212,10 +236,15 @@ class Reader:
 
     def _nothing(self, tag: Tag, reasons: Sequence[str]) -> None:
         reason = "; ".join([*reasons, "ends where the tools open"])
-        self._keep(
-            Call(name=None, arguments=None, arguments_raw="", id="", index=None, status="truncated", reason=reason,
-                 raw=self.text[tag.start :], start=tag.start, end=len(self.text))
-        )  # fmt: skip
+        self._keep(self._unread(tag.start, len(self.text), "truncated", reason))
+
+    def _unread(
+        self, start: int, end: int, status: Status, reason: str, name: str | None = None, index: int | None = None
+    ) -> Call:
+        """A record of what stands in ``[start, end)``, without arguments."""
+        raw = self.text[start:end]
+        return Call(name=name, arguments=None, arguments_raw="", id="", index=index, status=status, reason=reason,
+                    raw=raw, start=start, end=end)  # fmt: skip
 
     def _keep(self, call: Call) -> None:
         self.calls.append(call)
@@ -224,7 +253,9 @@ class Reader:
     def _take(self, taken: Taken) -> None:
         if taken.has_string and self.strings is None:
             self.strings = len(self.calls)
-        self._keep(taken.call)
+        doubted = taken.call.start < self.doubt_end
+        self._keep(_malformed(taken.call, GOES_ON) if doubted else taken.call)
+        self.doubt_end = max(self.doubt_end, taken.doubt)
         if taken.call.index is not None:
             self.due = taken.call.index
         self.due += 1
@@ -284,6 +315,8 @@ class Reader:
             reasons.append(DOUBT)
         if self.foreign is not None and call.start >= self.foreign:
             reasons.append("stands behind a message that is not the assistant's")
-        if not reasons:
-            return call
-        return replace(call, status="malformed", reason="; ".join(filter(None, (call.reason, *reasons))))
+        return _malformed(call, *reasons) if reasons else call
+
+
+def _malformed(call: Call, *reasons: str) -> Call:
+    return replace(call, status="malformed", reason="; ".join(filter(None, (call.reason, *reasons))))

@@ -29,11 +29,16 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
 LONGEST_HEADER = 4096
 """Characters between a marker and its ``<|sep|>``; more are no tag."""
 
+EDGE = 256
+"""Characters of white space beside a tag that are looked through; keeps time linear."""
+
 HEADER = re.compile(r"(?P<lead>\s*)(?P<name>[a-z]+)(?P<rest>.*)", re.DOTALL)
 ATTRIBUTE = re.compile(r"""(\s+)([\w-]+)(\s*=\s*)(?:"([^"]*)"|'([^']*)')""")
 BARE_AMPERSAND = re.compile(r"&(?!amp;|quot;)")
 
 Kind = Literal["open", "close", "end", "lone"]
+Mark = tuple[str, int, int]
+"""A marker in ``[start, end)``."""
 
 
 class Tag(NamedTuple):
@@ -101,10 +106,11 @@ def find(text: str, control: Iterable[int] | None = None) -> list[Tag]:
         own = frozenset(control)
         marks = [mark for mark in marks if mark[1] in own]
     found: list[Tag] = []
+    headers: dict[tuple[Kind, str], Tag | None] = {}
     number = 0
     while number < len(marks):
         after = marks[number + 1] if number + 1 < len(marks) else None
-        tag = _tag(text, marks[number], after)
+        tag = _tag(text, marks[number], after, headers)
         number += 2 if tag.kind in ("open", "close") and not tag.cut else 1
         if marks[number - 1][0] != "[EOS]" or _ends_here(text, tag, after):
             found.append(tag)
@@ -116,29 +122,38 @@ def is_spoken_of(text: str, tag: Tag) -> bool:
     return tag.kind != "end" and is_mentioned(text, tag.start, tag.end)
 
 
-def _tag(text: str, mark: tuple[str, int, int], after: tuple[str, int, int] | None) -> Tag:
+def is_close(text: str, tag: Tag, following: Tag) -> bool:
+    """Whether nothing but white space stands between two tags."""
+    return following.start - tag.end < EDGE and not text[tag.end : following.start].strip()
+
+
+def _tag(text: str, mark: Mark, after: Mark | None, headers: dict[tuple[Kind, str], Tag | None]) -> Tag:
     marker, start, end = mark
     if marker not in (OPEN, CLOSE):
         return Tag("lone" if marker == SEP else "end", "", start, end)
     kind: Kind = "open" if marker == OPEN else "close"
     if after is None and len(text) - end <= LONGEST_HEADER and (name := _begun(text[end:])) is not None:
-        return Tag(kind, name, start, len(text), _attributes(kind, text[end:])[0], cut=True)
+        return Tag(kind, name, start, len(text), _begun_attributes(kind, text[end:]), cut=True)
     if after is None or after[0] != SEP or after[1] - end > LONGEST_HEADER:
         return Tag("lone", "", start, end)
-    header = HEADER.fullmatch(text, end, after[1])
+    header = (kind, text[end : after[1]])
+    if header not in headers:
+        headers[header] = _whole(*header)
+    tag = headers[header]
+    return Tag("lone", "", start, end) if tag is None else tag._replace(start=start, end=after[2])
+
+
+def _whole(kind: Kind, text: str) -> Tag | None:
+    """The tag, without its place, that a header makes; ``None`` where it names no element."""
+    header = HEADER.fullmatch(text)
     if header is None or header["name"] not in ATTRIBUTES:
-        return Tag("lone", "", start, end)
-    return _whole(kind, header, start, after[2])
-
-
-def _whole(kind: Kind, header: re.Match[str], start: int, end: int) -> Tag:
+        return None
     rest = header["rest"]
     attributes, faults = _read(header["name"], kind, rest)
     trailing = rest[len(rest.rstrip()) :]
     if header["lead"] or trailing:
         faults = (*faults, "white space within a tag")
-    spaced = header["lead"] == " " and trailing == " "
-    return Tag(kind, header["name"], start, end, attributes, faults, spaced=spaced)
+    return Tag(kind, header["name"], 0, 0, attributes, faults, spaced=header["lead"] == " " == trailing)
 
 
 def _begun(rest: str) -> str | None:
@@ -151,13 +166,11 @@ def _begun(rest: str) -> str | None:
     return "" if not header["rest"] and any(name.startswith(header["name"]) for name in ATTRIBUTES) else None
 
 
-def _attributes(kind: Kind, rest: str) -> tuple[Mapping[str, str] | None, tuple[str, ...]]:
+def _begun_attributes(kind: Kind, rest: str) -> Mapping[str, str] | None:
     """What can be read of the attributes of a tag that is cut."""
-    header = HEADER.fullmatch(rest)
-    found = {
-        match[2]: unescape(match[4] or match[5] or "") for match in ATTRIBUTE.finditer(header["rest"] if header else "")
-    }
-    return (found if kind == "open" else None), ()
+    if kind == "close":
+        return None
+    return {match[2]: unescape(match[4] or match[5] or "") for match in ATTRIBUTE.finditer(rest)}
 
 
 def _read(name: str, kind: Kind, rest: str) -> tuple[Mapping[str, str] | None, tuple[str, ...]]:
@@ -187,7 +200,7 @@ def _odd(match: re.Match[str], value: str) -> list[str]:
     return faults + (["an '&' that is not escaped"] if BARE_AMPERSAND.search(value) else [])
 
 
-def _ends_here(text: str, tag: Tag, after: tuple[str, int, int] | None) -> bool:
+def _ends_here(text: str, tag: Tag, after: Mark | None) -> bool:
     """Whether ``[EOS]`` ends the output here, rather than being text."""
     until = after[1] if after else len(text)
-    return until - tag.end < 256 and not text[tag.end : until].strip()
+    return until - tag.end < EDGE and not text[tag.end : until].strip()

@@ -77,6 +77,11 @@ class ValueReader:
         """Where the tag of that number begins; the end of the text where there is none."""
         return self.tags[number].start if number < len(self.tags) else len(self.text)
 
+    def next_end(self, number: int) -> int:
+        """Where the next end of an argument stands, from that tag on; 0 where none does."""
+        place = bisect_left(self.closings, number)
+        return self.tags[self.closings[place]].start if place < len(self.closings) else 0
+
     def read(self, number: int, name: str, kind: str | None) -> Value:
         """The value of the element that tag ``number`` opens; ``kind`` is its type, ``None`` where it says none."""
         opened = self.tags[number]
