@@ -117,7 +117,7 @@ class Client:
         body = await read(answer)  # a server that does not stream answers at once
         data = json_object(body, self._session.key)
         if self._arm.source:
-            data = as_chat(data, prepared.tools)
+            data = as_chat(data, prepared.tools, self._arm.source.family)
             return _Got(text=json.dumps(data), data=data)
         return _Got(text=body.decode("utf-8-sig"), data=data)
 

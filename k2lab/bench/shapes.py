@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from k2lab import wire
+from k2lab.families import Family
 from k2lab.server.shapes import answer_of
 from k2lab.server.transport import Failed
 
@@ -19,7 +20,9 @@ def finish_reason(data: Mapping[str, object]) -> str:
     return choice.finish_reason
 
 
-def as_chat(answer: Mapping[str, object], tools: Sequence[Mapping[str, object]] | None) -> dict[str, object]:
+def as_chat(
+    answer: Mapping[str, object], tools: Sequence[Mapping[str, object]] | None, family: Family | None = None
+) -> dict[str, object]:
     """A plain completion read as the chat answer that a server with a tolerant parser makes of it.
 
     A call that names a tool and has arguments is a call, right or wrong; what is
@@ -31,7 +34,7 @@ def as_chat(answer: Mapping[str, object], tools: Sequence[Mapping[str, object]] 
     text = choice.text
     if text is None:
         raise Failed.of("garbage", "a completion without a text")
-    parsed = wire.parse(text, tools)
+    parsed = wire.parse(text, tools, family=family)
     finish = choice.finish_reason
     calls, content = [], parsed.content or ""
     for call in parsed.calls:
@@ -49,4 +52,5 @@ def as_chat(answer: Mapping[str, object], tools: Sequence[Mapping[str, object]] 
 def _as_call(call: wire.Call) -> dict[str, object]:
     mended = call.status == "repaired" and call.arguments is not None
     arguments = wire.arguments_text(call.arguments or {}) if mended else call.arguments_raw
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+    made = call.id or f"call_{call.index}"
+    return {"id": made, "type": "function", "function": {"name": call.name, "arguments": arguments}}

@@ -17,8 +17,6 @@ from k2lab.findings.texts import leaked
 from k2lab.findings.verdicts import judge
 from k2lab.legible import one_line
 
-OF_IDS = frozenset({"malformed_id", "wrong_index"})
-"""What does not hold of a family whose calls have no ids on the wire."""
 OF_COMPLETIONS = frozenset({"no_finish_reason", "unknown_finish_reason"})
 """What is said of the whole of an answer whose text is raw."""
 
@@ -63,16 +61,16 @@ def _of_choice(
 ) -> Iterator[Finding]:  # fmt: skip
     exchange = Exchange(request=asked, answer=Answer.of(answer))
     is_text = isinstance(choice.get("text"), str) and "message" not in choice
-    found = of_exchange(exchange, verdict=judge(exchange, stored=bool(stored)))
+    found = of_exchange(exchange, verdict=judge(exchange, stored=bool(stored), family=family))
     for finding in found:
         if finding.place == "request" or (is_text and finding.name not in OF_COMPLETIONS):
             continue
-        if finding.name in OF_IDS and ((family and not family.numbers_ids) or _is_unseen(finding, whole)):
+        if _is_unseen(finding, whole):
             continue
         yield finding
     if is_text:
         known = None if is_raw(asked) else asked.tools
-        yield from (replace(one, place="choices[0].text") for one, _ in of_output(choice["text"], known))
+        yield from (replace(one, place="choices[0].text") for one, _ in of_output(choice["text"], known, family=family))
     elif is_raw(asked) and not whole and exchange.answer.calls and leaked(exchange.answer.content):
         told = "a call stands there as text, beside calls"
         yield Finding.of("call_leaked_into_content", "present", told, place="choices[0].message.content")

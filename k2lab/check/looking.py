@@ -159,7 +159,7 @@ def _of_parts(item: Item, look: Look, family: Family | None) -> Iterator[Finding
 def _of_output(item: Item, look: Look) -> Iterator[Pair]:
     tools = look.tools if look.tools is not None else _mappings(item.tools)
     starts = [0, *(match.end() for match in re.finditer("\n", item.text))]
-    for finding, at in of_output(item.text, tools, look.thinking):
+    for finding, at in of_output(item.text, tools, look.thinking, look.family()):
         line = bisect_right(starts, at)
         if item.at:
             yield replace(finding, place=item.place("text")), item.line

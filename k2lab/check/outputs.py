@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from k2lab import wire
 from k2lab.chat import schemas_by_name
+from k2lab.families import Family
 from k2lab.findings import Finding
 from k2lab.findings.schemas import schema_error
 from k2lab.findings.texts import OTHER_SPELLINGS, repeats
@@ -23,13 +24,15 @@ SHOWN = 80
 Tools = Sequence[Mapping[str, object]]
 
 
-def of_output(text: str, tools: Tools | None, thinking: bool | None = None) -> Iterator[tuple[Finding, int]]:
-    """Findings of what a model wrote, each with its place in the text; ``tools`` as for :func:`k2lab.wire.parse`.
+def of_output(
+    text: str, tools: Tools | None, thinking: bool | None = None, family: Family | None = None
+) -> Iterator[tuple[Finding, int]]:
+    """Findings of what a model wrote, each with its place in the text; what is given as for :func:`k2lab.wire.parse`.
 
     >>> [one.code for one, _ in of_output("It is functions.now:0{} as asked", None)]
     ['O006']
     """
-    parsed = wire.parse(text, tools, thinking=thinking)
+    parsed = wire.parse(text, tools, thinking=thinking, family=family)
     schemas = None if tools is None else schemas_by_name(tools)
     for call in parsed.calls:
         for name, told in _of_call(call, schemas, parsed.family.numbers_ids):

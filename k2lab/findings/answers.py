@@ -14,8 +14,8 @@ from typing import Literal
 
 from k2lab import wire
 from k2lab.chat import CUT_SHORT, Answer, Choice, Exchange, Request
-from k2lab.findings.texts import leaked, repeats
-from k2lab.wire.records import THINK_BEGIN, THINK_END
+from k2lab.findings.texts import leaked, marked, repeats
+from k2lab.wire.channels import REASONING_CLOSES, REASONING_OPENS
 
 AnswerFault = Literal[
     "no_finish_reason",
@@ -27,6 +27,7 @@ AnswerFault = Literal[
     "empty_but_for_reasoning",
     "call_leaked_into_content",
     "call_leaked_into_reasoning",
+    "markers_left_in_text",
     "repetition_in_content",
     "repetition_in_reasoning",
     "calls_despite_tool_choice_none",
@@ -53,6 +54,7 @@ WORDS: Mapping[str, str] = {
     "empty_but_for_reasoning": "ended by itself after the reasoning, with neither text nor call",
     "call_leaked_into_content": "a call stands there as text",
     "call_leaked_into_reasoning": "a call stands there as text",
+    "markers_left_in_text": "a server's parser takes them out",
     "repetition_in_content": "the same few characters over and over to the end",
     "repetition_in_reasoning": "the same few characters over and over to the end",
     "another_tool_than_tool_choice_allows": "named, or listed in allowed_tools",
@@ -67,8 +69,8 @@ CALLING = ("tool_calls", "function_call")
 FINISH_REASONS = ("stop", *CALLING, *CUT_SHORT)
 """Those of OpenAI's chat API."""
 
-MARKER = re.compile(r"<\|[a-z_]{1,40}\|>")
-"""Kimi's markers, which say nothing where they are all that there is."""
+MARKER = re.compile(r"<\|(?:open|close)\|>[^<]{0,256}<\|sep\|>|<\|[a-z_]{1,40}\|>")
+"""Kimi's markers and tags, which say nothing where they are all that there is."""
 
 
 def is_raw(request: Request) -> bool:
@@ -113,20 +115,33 @@ def _of_ending(request: Request, answer: Answer) -> Iterator[AnswerFault]:
 
 
 def _of_texts(request: Request, answer: Answer) -> Iterator[AnswerFault]:
-    in_reasoning = any(leaked(text) for text in answer.reasoning)
-    if not in_reasoning and _must_say_something(answer):
-        content, reasoned = _thought(answer)
-        if not MARKER.sub("", content).strip() and not answer.refusal.strip():
-            yield "empty_but_for_reasoning" if reasoned else "empty_answer"
     read_from_it = is_raw(request) and answer.calls  # K2VV's runner leaves the text from which it read the calls
-    if leaked(answer.content) and not read_from_it:
+    in_content, in_reasoning = leaked(answer.content), any(map(leaked, answer.reasoning))
+    empty = None if in_content or in_reasoning or not _must_say_something(answer) else _empty(answer)
+    if empty:
+        yield empty
+    if in_content and not read_from_it:
         yield "call_leaked_into_content"
     if in_reasoning:
         yield "call_leaked_into_reasoning"
+    if not (empty or in_content or in_reasoning or read_from_it) and any(map(marked, _texts(answer))):
+        yield "markers_left_in_text"
     if repeats(answer.content):
         yield "repetition_in_content"
-    if any(repeats(text) for text in answer.reasoning):
+    if any(map(repeats, answer.reasoning)):
         yield "repetition_in_reasoning"
+
+
+def _texts(answer: Answer) -> tuple[str, ...]:
+    return (answer.content, *answer.reasoning)
+
+
+def _empty(answer: Answer) -> AnswerFault | None:
+    """Whether nothing is said but markers, and where there was reasoning at least."""
+    content, reasoned = _thought(answer)
+    if MARKER.sub("", content).strip() or answer.refusal.strip():
+        return None
+    return "empty_but_for_reasoning" if reasoned else "empty_answer"
 
 
 def _of_choice(request: Request, answer: Answer) -> Iterator[AnswerFault]:
@@ -152,9 +167,9 @@ def _must_say_something(answer: Answer) -> bool:
 
 
 def _thought(answer: Answer) -> tuple[str, bool]:
-    """The content without a ``<think>`` that no server took out of it, and whether there is reasoning anywhere."""
+    """The content without reasoning that no server took out of it, and whether there is reasoning anywhere."""
     content, reasoned = answer.content, any(text.strip() for text in answer.reasoning)
-    if THINK_END in content or content.lstrip().startswith(THINK_BEGIN):
+    if REASONING_CLOSES.search(content) or REASONING_OPENS.match(content.lstrip()):
         parsed = wire.parse(content)
         if not parsed.calls:
             return parsed.content or "", reasoned or bool(parsed.reasoning)

@@ -34,6 +34,11 @@ def leaked(text: str) -> bool:
     return wire.holds_call(text) or OTHER_SPELLINGS.search(text) is not None
 
 
+def marked(text: str) -> bool:
+    """Whether markers of the format stand in a text that should hold none; those that are only spoken of are none."""
+    return "<|" in text and wire.of_output(text) is not None
+
+
 def repeats(text: str) -> bool:
     """Whether a text ends in one short cycle over and over; constant time."""
     return any(_cycles(tail) for tail in {text, text.rstrip()})

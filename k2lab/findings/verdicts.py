@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from k2lab import wire
+from k2lab import families, wire
 from k2lab.chat import Exchange, ToolCall, decoded, function_of
+from k2lab.families import Family
 from k2lab.findings import answers
 from k2lab.findings.answers import AnswerFault, Unjudged
 from k2lab.findings.schemas import schema_error
@@ -63,12 +64,13 @@ class Verdict:
         return not self.unjudged
 
 
-def judge(exchange: Exchange, *, stored: bool | None = None) -> Verdict:
+def judge(exchange: Exchange, *, stored: bool | None = None, family: Family | None = None) -> Verdict:
     """An answer against the tools, the history and the ``tool_choice`` of its request; never raises.
 
     ``stored`` is the verdict that K2VV's runner gave. Where that is valid and
     the request has no tools, they were left out of the file. A plain exchange
-    was sent without its ``tool_choice``.
+    was sent without its ``tool_choice``. ``family`` is the model's, by default as
+    its name says: ids are judged where the family's calls have some.
 
     >>> tool = {"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}
     >>> call = {"id": "call_1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
@@ -82,7 +84,9 @@ def judge(exchange: Exchange, *, stored: bool | None = None) -> Verdict:
     left_out = answers.is_raw(request) or (stored is True and not request.tools)
     known = None if left_out else request.functions
     held = [_Held(call, known or {}) for call in answer.calls]
-    calls = tuple(_call_verdict(one, known, index) for index, one in enumerate(held, request.first_index))
+    whose = family or families.of_model(request.model or "") or families.UNKNOWN
+    first = request.first_index if whose.numbers_ids else None
+    calls = tuple(_call_verdict(one, known, None if first is None else first + n) for n, one in enumerate(held))
     reasons = (answers.unjudged(exchange, known), *(call.unjudged for call in calls))
     return Verdict(
         k2vv_valid=_k2vv_verdict(exchange, held) if stored is None else stored,
@@ -110,8 +114,8 @@ class _Held:
         return self._found
 
 
-def _call_verdict(held: _Held, tools: Mapping[str, Mapping[str, object]] | None, index: int) -> CallVerdict:
-    """``tools`` is ``None`` where they, and the index that the history asks for, are not known."""
+def _call_verdict(held: _Held, tools: Mapping[str, Mapping[str, object]] | None, index: int | None) -> CallVerdict:
+    """``tools`` is ``None`` where they and the history are not known; ``index`` is that of its id, if it has one."""
     call, name = held.call, held.call.name
     if name is None:
         return CallVerdict(name="", fault="no_name", detail=f"a call without a name: {str(call.raw)[:100]}")
@@ -123,7 +127,7 @@ def _call_verdict(held: _Held, tools: Mapping[str, Mapping[str, object]] | None,
     judged, error = (True, "") if held.schema is None else held.found
     if judged and error:
         return CallVerdict(name=name, fault="schema_violation", detail=error)
-    fault, detail = _id_fault(call.id, name, index)
+    fault, detail = _id_fault(call.id, name, index) if index is not None else (None, "")
     if tools is None:
         fault = fault if fault == "malformed_id" else None
         return CallVerdict(name=name, fault=fault, detail=detail if fault else "", unjudged="tools_not_in_the_file")

@@ -183,6 +183,16 @@ ENTRIES = (
         layers=("model",),
     ),
     Entry(
+        code="A117",
+        name="markers_left_in_text",
+        title="markers of the format in the text of an answer",
+        looks_at="contents and reasoning in which a marker or tag of Kimi's stands that belongs to no call",
+        why="the user sees markup, the next turn's history teaches it on, and part of the answer may be missing",
+        fix=f"start the server with the reasoning parser and the tool parser of the model's family; {READ}",
+        layers=("parse", "model"),
+        sources=(issue("vllm-project/vllm", 54273), issue("vllm-project/vllm", 53246)),
+    ),
+    Entry(
         code="A121",
         name="calls_despite_tool_choice_none",
         title="calls although tool_choice is none",

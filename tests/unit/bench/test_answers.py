@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2lab import wire
+from k2lab import families, wire
 from k2lab.bench import metrics, shapes, store
 from k2lab.bench.judged import judge_all
 from k2lab.bench.records import Result
@@ -115,6 +115,48 @@ def test_a_call_that_stands_as_text_is_a_leak_and_its_place_is_told(text):
     assert found(response(content="Soon.", reasoning_content=text)) == {"call_leaked_into_reasoning"}
     assert found(response(reasoning=text)) == {"call_leaked_into_reasoning"}
     assert found(response(call(), content=text)) == {"call_leaked_into_content"}
+
+
+LEFT = {
+    "the end of K3's message": "It is noon.<|close|>message<|sep|>",
+    "K3's channels": "I know.<|close|>think<|sep|><|open|>response<|sep|>It is noon.",
+    "the end of K2's turn": "It is noon.<|im_end|>",
+    "a turn for the user": "It is noon.<|im_user|>user<|im_middle|>And now?",
+}
+
+
+@pytest.mark.parametrize("text", LEFT.values(), ids=LEFT)
+def test_markers_without_a_call_in_a_text_are_a_fault_of_their_own(text):
+    assert found(response(content=text)) == {"markers_left_in_text"}
+    assert found(response(call(), reasoning_content=text)) == {"markers_left_in_text"}
+    assert not found(response(content="K3 closes a message with <|close|>message<|sep|> in its outputs."))
+
+
+def test_ids_are_judged_of_the_families_whose_calls_have_some():
+    named = {**call(), "id": "call_0a1b2c"}
+    assert judge(request(), response(named)).calls[0].fault == "malformed_id"
+    assert judge(request(model="kimi-k2.7"), response(named)).calls[0].fault == "malformed_id"
+    assert judge(request(model="moonshotai/Kimi-K3"), response(named)).sound
+    wrong = {**named, "function": {"name": "gauge", "arguments": "{}"}}
+    assert judge(request(model="kimi-k3"), response(wrong)).calls[0].fault == "schema_violation"
+
+
+def test_a_k3_completion_is_read_as_the_answer_that_it_is():
+    text = wire.format_calls([*LEVEL, *LEVEL], "Both.", family=families.K3)
+    choice = {
+        "index": 0,
+        "text": f"Two calls.<|close|>think<|sep|>{text}<|close|>message<|sep|>",
+        "finish_reason": "stop",
+    }
+    made = shapes.as_chat({"choices": [choice]}, TOOLS)["choices"][0]
+    message = made["message"]
+    assert (message["reasoning_content"], message["content"], made["finish_reason"]) == (
+        "Two calls.",
+        "Both.",
+        "tool_calls",
+    )
+    assert [one["id"] for one in message["tool_calls"]] == ["call_1", "call_2"]
+    assert judge(request(model="kimi-k3"), {"choices": [made]}).sound
 
 
 @pytest.mark.parametrize(
