@@ -44,9 +44,9 @@ class Answering(Taken):
         self.say("salvaged", sum(change.kind == "salvage" for change in self.changes[before:]))
         return body if len(self.changes) == before else data_with(text, answer, made).encode()
 
-    def hold(self, sent: Request, known: Ids, *, salvage: bool) -> None:
-        """Say what the answer is held against: the request that was sent, and the ids that its client knows."""
-        salvaging = Salvage(request=sent, ids=known)
+    def hold(self, sent: Request, known: Ids, *, salvage: bool, family: str | None) -> None:
+        """Say what the answer is held against: the request that was sent, the ids that its client knows, the family."""
+        salvaging = Salvage(request=sent, ids=known, model=family or sent.model)
         self.salvage = salvaging if salvage and salvaging.may_be else None
         self.ids = known
         self.holds_answer = self.refusal is None and (self.salvage is not None or bool(known.known))

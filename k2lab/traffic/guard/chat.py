@@ -55,7 +55,8 @@ def chat_turn(body: bytes, options: GuardOptions) -> ChatTurn:
     hold = held(mend.request, options, options.family) if options.enforce == "pinned" else Held()
     _take(taken, found, mend, hold)
     renamed = any(change.kind == "id" for change in mend.changes)
-    taken.hold(mend.request, Ids.of(request, mend.request) if renamed else Ids(), salvage=options.salvage)
+    known = Ids.of(request, mend.request) if renamed else Ids()
+    taken.hold(mend.request, known, salvage=options.salvage, family=options.family)
     return taken
 
 

@@ -80,18 +80,18 @@ def message_turn(body: bytes, options: GuardOptions) -> MessageTurn:
     ids = renumbered(spoken, request, options.family, "messages") if options.repair else unchanged(request)
     if options.enforce == "pinned" and request.tools:
         taken.unheld("the Messages API takes no grammar", refuse=options.unheld == "refuse")
-    _take(taken, found, ids, salvage=options.salvage)
+    _take(taken, found, ids, options)
     return taken
 
 
-def _take(taken: MessageTurn, body: JSONBody, made: Renumbered, *, salvage: bool) -> None:
+def _take(taken: MessageTurn, body: JSONBody, made: Renumbered, options: GuardOptions) -> None:
     taken.changes += made.changes
     taken.say("repaired", len(made.changes))
     taken.say("left", ", ".join(made.left))
     if made.ids and taken.refusal is None:
         after = with_ids(body.value("messages"), made.ids)  # type: ignore[arg-type]
         taken.body = body.written(body.with_list("messages", after, range(len(after))))
-    taken.hold(made.request, made.known, salvage=salvage)
+    taken.hold(made.request, made.known, salvage=options.salvage, family=options.family)
 
 
 def _request(body: JSONBody) -> tuple[Spoken, Request]:

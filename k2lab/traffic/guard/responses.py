@@ -74,7 +74,7 @@ def responses_turn(body: bytes, options: GuardOptions) -> ResponsesTurn:
     ids = renumbered(spoken, request, options.family, "input") if repairs else unchanged(request)
     hold = _held(found, ids.request, options, kept) if options.enforce == "pinned" else Held()
     _take(taken, found, ids, hold)
-    taken.hold(ids.request, ids.known, salvage=options.salvage and kept is None)
+    taken.hold(ids.request, ids.known, salvage=options.salvage and kept is None, family=options.family)
     if kept and options.salvage:
         taken.say("unsalvaged", f"{kept}: the server keeps the history")
     return taken

@@ -10,21 +10,63 @@ a tool's result says is no call of the model's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from k2lab import wire
+from k2lab import families, wire
 from k2lab.chat import Request
+from k2lab.families import K2
 from k2lab.findings.schemas import schema_error
 from k2lab.traffic.guard.ids import Ids
 from k2lab.traffic.guard.splicing import dumped
 from k2lab.wire import arguments
 from k2lab.wire.records import MARKER
+from k2lab.wire.xtml import tags
 
 ENDED = ("stop", "tool_calls")
-CLOSING = (wire.SECTION_END, "<|tool_call_section_end|>")
-MARK = "<|tool_call"
+AROUND = frozenset(
+    ("the reasoning is not closed before the tools", "the response is not closed before the tools",
+     "no tools around the call", "the tools are not closed")
+)  # fmt: skip
+"""What may be odd about where an XTML call stands: a server that read it right would not have leaked it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Form:
+    """How calls of a form are told: ``sign`` begins each marker; ``names``, ``is_sure`` and ``is_closed`` judge."""
+
+    markers: re.Pattern[str]
+    sign: str
+    call_begin: str
+    call_end: str
+    is_closed: Callable[[str], bool]
+    names: Callable[[wire.Call, str], bool]
+    is_sure: Callable[[wire.Call], bool]
+
+
+FORMS: Mapping[str, _Form] = {
+    "section": _Form(
+        markers=MARKER,
+        sign="<|tool_call",
+        call_begin=wire.CALL_BEGIN,
+        call_end=wire.CALL_END,
+        is_closed=lambda text: text.endswith((wire.SECTION_END, "<|tool_call_section_end|>")),
+        names=lambda call, name: name in "".join(call.id.split()),
+        is_sure=lambda call: True,
+    ),
+    "xtml": _Form(
+        markers=tags.MARKER,
+        sign="<|open|>",
+        call_begin="<|open|>call ",
+        call_end=tags.close_tag("call"),
+        is_closed=lambda text: not text.endswith(tags.close_tag("call")),
+        names=lambda call, name: True,
+        is_sure=lambda call: not call.reason or set(call.reason.split("; ")) <= AROUND,
+    ),
+}
+"""By the form that a family's record names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,10 +93,11 @@ class SalvageVerdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Salvage:
-    """What calls are held against: the request that was sent, and the ids that its client knows."""
+    """What calls are held against: the request that was sent, the ids that its client knows, and the model's name."""
 
     request: Request
     ids: Ids
+    model: str | None = None
 
     @property
     def may_be(self) -> bool:
@@ -63,18 +106,23 @@ class Salvage:
 
     def verdict(self, held: str, finish_reason: object) -> SalvageVerdict:
         """What a text is from its first marker on, for an answer that ended for that reason."""
-        markers = [*MARKER.finditer(held)]
-        closed = markers[-1][0] in CLOSING if finish_reason == "length" else finish_reason in ENDED
+        family = wire.of_output(held) or K2
+        asked = families.of_model(self.model or "")
+        if asked is not None and asked.wire != family.wire:
+            return SalvageVerdict(why=f"it is a call as {family.name} writes them, and {asked.name} was asked")
+        form = FORMS[family.wire]
+        *_, last = form.markers.finditer(held)
+        closed = form.is_closed(held[: last.end()]) if finish_reason == "length" else finish_reason in ENDED
         if not closed:
             return SalvageVerdict(why=f"the answer ended by {finish_reason!r:.40}")
-        rest = held[markers[-1].end() :]
+        rest = held[last.end() :]
         if rest.strip():
             return SalvageVerdict(why="text follows it")
-        if self._is_quoting:
+        if self._is_quoting(form.sign):
             return SalvageVerdict(why="the request's own texts hold a marker of calls, which the model may be quoting")
-        found = wire.parse(held, self.request.tools, thinking=False)
-        faults = [fault for call in found.calls if (fault := self._fault(call))]
-        if faults or not found.calls or len(found.calls) != sum(m[0] == wire.CALL_END for m in markers):
+        found = wire.parse(held, self.request.tools, thinking=False, family=family)
+        faults = [fault for call in found.calls if (fault := self._fault(call, form))]
+        if faults or not found.calls or len(found.calls) != held.count(form.call_end):
             return SalvageVerdict(why=faults[0] if faults else "it is no whole call")
         if len(found.calls) > 1 and self.request.parameters.get("parallel_tool_calls") is False:
             return SalvageVerdict(why="several calls despite parallel_tool_calls false")
@@ -82,21 +130,27 @@ class Salvage:
         return SalvageVerdict(calls=made, rest=rest)
 
     @cached_property
-    def _is_quoting(self) -> bool:
-        """Whether a marker stands in what the model was given and did not write."""
+    def _given(self) -> str:
+        """What the model was given and did not write, as text."""
         given = [message for message in self.request.messages if message.get("role") != "assistant"]
-        return MARK in dumped([given, self.request.tools])
+        return dumped([given, self.request.tools])
 
-    def _fault(self, call: wire.Call) -> str:
+    def _is_quoting(self, sign: str) -> bool:
+        """Whether a marker stands in what the model was given."""
+        return sign in self._given
+
+    def _fault(self, call: wire.Call, form: _Form) -> str:
         """Why something is not surely a call, in words without contents; empty where it is."""
         tools, choice = self.request.functions, self.request.choice
         name = call.name
-        if name is None or name not in tools or name not in "".join(call.id.split()):
+        if name is None or name not in tools or not form.names(call, name):
             return "it names no declared tool"
         if choice.allowed is not None and name not in choice.allowed:
             return f"tool_choice does not allow {name}"
-        if not (call.usable and call.raw.startswith(wire.CALL_BEGIN) and call.raw.endswith(wire.CALL_END)):
+        if not (call.usable and call.raw.startswith(form.call_begin) and call.raw.endswith(form.call_end)):
             return "it is no whole call"
+        if not form.is_sure(call):
+            return "it can be read in more than one way"
         return _argument_fault(name, call.arguments_raw.strip(), tools[name].get("parameters"))
 
     def _made(self, call: wire.Call, place: int) -> SalvagedCall:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2lab import wire
+from k2lab import families, wire
 from k2lab.traffic.guard import GuardOptions, guard_of
 from k2lab.traffic.guard.watching import LONGEST
 from tests.helpers.effort import assert_linear, examples, within
@@ -151,6 +151,64 @@ LEFT = {
 }
 
 
+K3_ASKED = {**ASKED, "model": "moonshotai/Kimi-K3"}
+SEP, THINK, TOOLS, MESSAGE = "<|sep|>", "<|close|>think<|sep|>", "<|close|>tools<|sep|>", "<|close|>message<|sep|>"
+
+
+def tools(*calls, content=""):
+    """The tools of a K3 answer, without its response."""
+    text = wire.format_calls(calls or [("weather", {"city": "Rome"})], family=families.K3)
+    return text[text.index("<|open|>tools") :]
+
+
+K3_SALVAGED = {
+    "the whole text": (tools(), ""),
+    "behind prose": ("I will look.\n\n" + tools(), "I will look.\n\n"),
+    "to the end of the message": ("A." + tools() + MESSAGE + "<|end_of_msg|>", "A."),
+    "without tools around it": (tools().removeprefix("<|open|>tools<|sep|>").removesuffix(TOOLS), ""),
+    "the tools' end missing": (tools().removesuffix(TOOLS), ""),
+    "behind another marker": (f"Hm.{THINK}" + tools(), f"Hm.{THINK}"),
+}
+
+
+@pytest.mark.parametrize("name", K3_SALVAGED)
+def test_a_leaked_call_of_k3_becomes_a_call(name):
+    text, left = K3_SALVAGED[name]
+    made, taken, comments = both(answer(text), K3_ASKED, cuts=range(0, 300, 3))
+    assert made == {0: {"content": left, "reasoning": "", "tool_calls": [ROME], "finish_reason": "tool_calls"}}
+    assert taken.headers["x-k2lab-salvaged"] == "1" and comments == [": k2lab salvaged 1 call"]
+
+
+def test_a_call_that_k3_began_within_its_reasoning_becomes_a_call():
+    two = tools(("weather", {"city": "Rome"}), ("now", {}))
+    made, _, _ = both(answer("", reasoning="I should call." + two + MESSAGE), K3_ASKED)
+    assert made[0]["reasoning"] == "I should call." and len(made[0]["tool_calls"]) == 2
+
+
+K3_LEFT = {
+    "in backticks": f"Write `{tools()}`",
+    "followed by prose": tools() + " is how a call looks.",
+    "a response behind it": tools() + "<|open|>response<|sep|>Soon.<|close|>response<|sep|>",
+    "an undeclared tool": tools(("rm", {})),
+    "invalid arguments": tools(("weather", {"days": 1})),
+    "a type that is not the value's": tools().replace('type="string"', 'type="number"'),
+    "no type": tools().replace(' type="string"', ""),
+    "an index twice": tools(("weather", {"city": "Rome"}), ("now", {})).replace('index="2"', 'index="1"'),
+    "a tag within a string": tools().replace("Rome", "Rome<|close|>argument<|sep|>, Oslo"),
+    "a marker within a string": tools().replace("Rome", "Rome<|open|>"),
+    "not closed": tools().partition("<|close|>call")[0],
+    "the begin alone": "Text <|open|>tools<|sep|>",
+    "tools without a call": f"<|open|>tools<|sep|>{TOOLS}",
+    "K2's": section(),
+}
+
+
+@pytest.mark.parametrize("name", K3_LEFT)
+def test_what_is_no_call_of_k3_for_sure_stays_text(name):
+    made, taken, _ = both(answer(K3_LEFT[name]), K3_ASKED, cuts=range(0, 300, 7))
+    assert made[0]["content"] == K3_LEFT[name] and made[0]["tool_calls"] == [] and taken.changes == []
+
+
 @pytest.mark.parametrize("name", LEFT)
 def test_what_is_no_call_for_sure_stays_text(name):
     made, taken, _ = both(answer(LEFT[name]))
@@ -163,7 +221,7 @@ def test_why_a_call_is_left_is_said_without_contents():
     assert taken.headers == {"x-k2lab-unsalvaged": "the arguments of weather are not valid"}
     assert comments == [": k2lab left a leaked call as text: the arguments of weather are not valid"]
     _, taken, _ = both(answer(LEFT["Kimi K3's"]))
-    assert "Kimi K3" in taken.headers["x-k2lab-unsalvaged"]
+    assert taken.headers["x-k2lab-unsalvaged"] == "it is a call as K3 writes them, and K2 was asked"
 
 
 @pytest.mark.parametrize(
@@ -304,7 +362,16 @@ PIECES = [
 ]
 CALLS = [section(), one(), wire.SECTION_BEGIN, wire.CALL_END]
 TEXTS = st.lists(
-    st.sampled_from([*PIECES, *CALLS, *LEFT.values(), *(text for text, _ in SALVAGED.values())]), max_size=4
+    st.sampled_from(
+        [
+            *PIECES,
+            *CALLS,
+            *LEFT.values(),
+            *K3_LEFT.values(),
+            *(text for text, _ in [*SALVAGED.values(), *K3_SALVAGED.values()]),
+        ]
+    ),
+    max_size=4,
 ).map("".join)
 
 
