@@ -121,6 +121,28 @@ def show_command(
         note(f"{exchanges[1]:,} exchanges; {told}; {_unlooked(record.looked())}")
 
 
+@record_group.command(name="look")
+@click.argument("file", type=FILE)
+def look_command(file: Path) -> None:
+    """Look for findings in what nobody looked at: there was no time, the proxy was killed, or ran with --no-look.
+
+    Exchanges are judged as they are written: what was kept out of the record is not seen. Not while a proxy writes
+    into FILE.
+    """
+    from k2lab.traffic import recordfile
+    from k2lab.traffic.lookback import look_back
+
+    _refuse_folder(file)
+    with recordfile.reading(file):
+        pass  # no file is made where there is none
+    with recordfile.writing(file) as record:
+        counts = look_back(record)
+    print_line(
+        f"looked at {counts['yes']:,} exchanges, {counts['findings']:,} with a finding;"
+        f" {counts['cannot']:,} cannot be read"
+    )
+
+
 @record_group.command(name="export")
 @click.argument("file", type=FILE)
 @CODE

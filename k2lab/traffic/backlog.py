@@ -36,11 +36,16 @@ class Backlog(Generic[T]):
                 self._changed.notify()
             return True
 
-    def take(self, most: int, most_bytes: int, *, wait_s: float) -> list[T]:
-        """What waits, at most so much and at least one; nothing where nothing came in that time."""
+    def take(self, most: int, most_bytes: int, *, wait_s: float, gather_s: float = 0.0) -> list[T]:
+        """What waits, at most so much and at least one; nothing where nothing came in that time.
+
+        With ``gather_s`` it waits so long for further ones after the first.
+        """
         with self._changed:
             if not self._waiting and not self.closed:
                 self._changed.wait(wait_s)
+            if gather_s and 0 < len(self._waiting) < most and not self.closed:
+                self._changed.wait(gather_s)
             taken: list[T] = []
             size = 0
             while self._waiting and len(taken) < most and (not taken or size + self._waiting[0][1] <= most_bytes):

@@ -20,7 +20,13 @@ from k2lab.traffic.recordrows import Looked, Noted
 Told = Callable[[object, Looked, tuple[Noted, ...]], None]
 """Takes what was found in an exchange: what it was handed in with, whether it was looked at, the findings."""
 
-AT_A_TIME, BYTES_AT_A_TIME = 16, 4 << 20
+AT_A_TIME, BYTES_AT_A_TIME = 64, 4 << 20
+GATHER_S = 0.2
+"""Seconds for which exchanges are gathered: each batch wakes two processes that the traffic needs the cores of."""
+
+LONGEST_S = 600.0
+"""Seconds of the clock for a batch."""
+
 COMMAND = "from k2lab.traffic.looking import main; main()"
 
 
@@ -60,7 +66,7 @@ class Looker:
 
     def _run(self) -> None:
         while True:
-            jobs = self._backlog.take(AT_A_TIME, BYTES_AT_A_TIME, wait_s=1.0)
+            jobs = self._backlog.take(AT_A_TIME, BYTES_AT_A_TIME, wait_s=1.0, gather_s=GATHER_S)
             if jobs:
                 self._look([mark for mark, _ in jobs], [job for _, job in jobs])
             elif self._backlog.closed:
@@ -82,7 +88,7 @@ class Looker:
         child = self._running()
         assert child.stdin is not None and child.stdout is not None
         send(child.stdin, jobs)  # type: ignore[arg-type]
-        return self._answer(child.stdout, 2 * MOST_S * len(jobs))
+        return self._answer(child.stdout, min(2 * MOST_S * len(jobs), LONGEST_S))
 
     def _answer(self, stream: IO[bytes], within_s: float) -> object:
         if not select.select([stream], [], [], within_s)[0]:
@@ -94,7 +100,7 @@ class Looker:
             self._end()
             self._child = _started()
             assert self._child.stdout is not None
-            self._answer(self._child.stdout, 60)
+            self._answer(self._child.stdout, LONGEST_S)
         return self._child
 
     def _end(self) -> None:

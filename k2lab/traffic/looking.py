@@ -6,6 +6,7 @@ Messages API nothing is said, and of no other path: such an exchange is never ca
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import pickle
@@ -40,7 +41,10 @@ MOST_NOTED = 100
 """Findings of one exchange that are kept."""
 
 MOST_S = 20.0
-"""Seconds for one exchange; a hostile one is given up."""
+"""Seconds of processor time for one exchange; a hostile one is given up."""
+
+LAST = 19
+"""The lowest priority there is."""
 
 HEAD = struct.Struct(">Q")
 SET_DEATH_SIGNAL = 1
@@ -156,14 +160,24 @@ def _too_long(number: int, frame: FrameType | None) -> None:
     raise _TooLongError
 
 
-def _within(job: Job) -> tuple[Looked, tuple[Noted, ...]]:
-    signal.setitimer(signal.ITIMER_REAL, MOST_S)
+def in_time(job: Job) -> tuple[Looked, tuple[Noted, ...]]:
+    """The same of a hostile one, too: given up after its time; of the main thread alone, and never raises."""
+    signal.signal(signal.SIGPROF, _too_long)
+    signal.setitimer(signal.ITIMER_PROF, MOST_S)
     try:
         return of_job(job)
     except (_TooLongError, Exception):  # whatever stands in it: the next is looked at
         return "cannot", ()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _yield_to_all() -> None:
+    """From now on be the last to get a core, and take none from whoever has it."""
+    os.nice(LAST)
+    if hasattr(os, "SCHED_BATCH"):
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def main() -> None:
@@ -174,7 +188,6 @@ def main() -> None:
     if os.getppid() != parent:
         return
     os.nice(10)
-    signal.signal(signal.SIGALRM, _too_long)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's goes to all; the proxy says when it is over
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     jobs, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
@@ -186,4 +199,6 @@ def main() -> None:
         except EOFError:
             return
         assert isinstance(asked, list)
-        send(answers, [_within(job) for job in asked])
+        send(answers, [in_time(job) for job in asked])
+        if os.nice(0) < LAST:  # what a look needs is loaded by now
+            _yield_to_all()

@@ -275,11 +275,8 @@ class Recorder:
         tallies: Mapping[str, int],
         size: int,
     ) -> list[int]:
-        if notes:
-            record.note(notes)
-            notes.clear()
         self._keep(size)
-        return record.store(rows, {name: count for name, count in tallies.items() if count})
+        return record.store(rows, {name: count for name, count in tallies.items() if count}, notes)
 
     def _keep(self, coming: int) -> None:
         with contextlib.suppress(sqlite3.Error) if not coming else contextlib.nullcontext():

@@ -99,11 +99,15 @@ class Record:
         self.store([(recordrows.row_of(entry), entry.findings) for entry in entries], tallies)
 
     def store(
-        self, made: Iterable[tuple[tuple[object, ...], tuple[Noted, ...]]], tallies: Mapping[str, int]
+        self,
+        made: Iterable[tuple[tuple[object, ...], tuple[Noted, ...]]],
+        tallies: Mapping[str, int],
+        found: Iterable[tuple[int, Looked, tuple[Noted, ...]]] = (),
     ) -> list[int]:
-        """Store rows with their findings, in one transaction; their numbers."""
+        """Store rows with their findings, and what was found in earlier ones, in one transaction; their numbers."""
         numbers = []
         with self.connection:
+            self._note(found)
             for row, findings in made:
                 number = self.connection.execute(recordrows.INSERT_EXCHANGE, row).lastrowid
                 assert number is not None
@@ -117,10 +121,18 @@ class Record:
     def note(self, found: Iterable[tuple[int, Looked, tuple[Noted, ...]]]) -> None:
         """Store what was found in exchanges of these numbers, where they are still there."""
         with self.connection:
-            for number, looked, findings in found:
-                there = self.connection.execute("UPDATE exchanges SET looked = ? WHERE id = ?", (looked, number))
-                if there.rowcount and findings:
-                    self.connection.executemany(recordrows.INSERT_FINDING, recordrows.finding_rows(number, findings))
+            self._note(found)
+
+    def unlooked(self, *, above: int = 0, most: int = PAGE) -> list[tuple[int, Entry]]:
+        """Exchanges of higher numbers that were not looked at, or not in time, in the order of their numbers."""
+        query = f"{SELECT} WHERE id > ? AND looked IN ('no', 'late') ORDER BY id LIMIT ?"
+        return self._entries(query, (above, most))
+
+    def _note(self, found: Iterable[tuple[int, Looked, tuple[Noted, ...]]]) -> None:
+        for number, looked, findings in found:
+            there = self.connection.execute("UPDATE exchanges SET looked = ? WHERE id = ?", (looked, number))
+            if there.rowcount and findings:
+                self.connection.executemany(recordrows.INSERT_FINDING, recordrows.finding_rows(number, findings))
 
     def _pages(
         self, since: float | None, until: float | None, code: str | None, within: str = ""

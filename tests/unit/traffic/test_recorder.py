@@ -10,12 +10,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from k2lab.errors import InputError
 from k2lab.traffic import recorder, recordfile
+from k2lab.traffic.backlog import Backlog
 from k2lab.traffic.exchanges import Passed
 from k2lab.traffic.recorder import RecordOptions
 from k2lab.traffic.redaction import Redaction
@@ -341,3 +343,15 @@ def test_retention_by_age_takes_what_is_too_old_and_the_findings_with_it(tmp_pat
     with contextlib.closing(sqlite3.connect(given.path)) as file:
         assert file.execute("SELECT count(*) FROM findings").fetchone() == (1,)
     assert [one.passed.key for one in entries(given)] == ["new"]
+
+
+def test_what_waits_is_gathered_for_a_while_and_given_at_once_when_all_is_over():
+    backlog = Backlog[int](most=9, most_bytes=99)
+    backlog.put(1, 1)
+    later = threading.Timer(0.05, backlog.put, (2, 1))
+    later.start()
+    assert backlog.take(9, 99, wait_s=0, gather_s=0.5) == [1, 2]
+    backlog.put(3, 1)
+    threading.Timer(0.05, backlog.close).start()
+    began = time.monotonic()
+    assert backlog.take(9, 99, wait_s=0, gather_s=60) == [3] and time.monotonic() - began < 30

@@ -64,6 +64,21 @@ def test_lines_that_are_exported_are_what_check_reads(path, tmp_path):
     assert lines[2]["response"]["choices"][0]["message"]["content"] == "Hi"
 
 
+def test_what_nobody_looked_at_is_looked_at_later(tmp_path):
+    path = tmp_path / "late.db"
+    made = [passed("1", GOOD), passed("2", EMPTY), passed("3", EMPTY), passed("4", b"{"), passed("5", EMPTY)]
+    with recordfile.writing(path) as record:
+        record.add(
+            [Entry(passed=one, looked=how) for one, how in zip(made, ["no", "no", "late", "no", "yes"], strict=True)],
+            {},
+        )
+    assert "looked at 3 exchanges, 2 with a finding; 1 cannot be read" in said("record", "look", path)[1]
+    with recordfile.reading(path) as record:
+        found = [(one.looked, [noted.code for noted in one.findings]) for one in record.exchanges()]
+    assert found == [("yes", []), ("yes", ["A111"]), ("yes", ["A111"]), ("cannot", []), ("yes", [])]
+    assert "looked at 0 exchanges" in said("record", "look", path)[1]
+
+
 def test_check_says_how_a_record_is_looked_at(path):
     code, _, err = said("check", path)
     assert code == 2 and f"{path} is a record of traffic: k2lab record show" in err
