@@ -16,7 +16,8 @@ from tests.conftest import ROOT
 
 HERE = Path(__file__).parent
 WORKER = ROOT / "tests" / "helpers" / "grammar_worker.py"
-SHARED_BY = {"compiler": "grammars", "older_compiler": "grammars", "engines_answers": "parsers", "found": "sweep"}
+SHARED_BY = {"compiler": "grammars", "older_compiler": "grammars", "engines_answers": "parsers", "found": "sweep",
+             "xtml_answers": "xtml"}  # fmt: skip
 """Fixtures that take seconds to make, and the group of tests that one process does for that."""
 
 Ask = Callable[[Mapping[str, object]], Mapping[str, object]]

@@ -151,3 +151,20 @@ def test_a_familys_format_is_that_of_its_record():
         other = K3 if family is K2 else K2
         parsed = wire.parse(text, family=other)
         assert (parsed.content, parsed.calls) == (text, ()) and family.name in parsed.notes[0]
+
+
+def test_a_public_report_is_answered_by_the_command(k2lab, shared):
+    folder = shared / "reports" / "23-k3-xtml"
+    text = (folder / "raw.txt").read_text()
+    for more in ((), ("--family", "K3"), ("--family", "moonshotai/Kimi-K3", "--thinking"), ("--strict",)):
+        made = json.loads(k2lab("parse", "--tools", folder / "T.json", *more, stdin=text).stdout)
+        assert (made["family"], made["content"], made["reasoning"]) == ("K3", "Checking.", "I should call.")
+        (call,) = made["calls"]
+        assert (call["name"], call["arguments"], call["status"]) == ("get_weather", {"city": "Paris"}, "ok")
+    assert json.loads(k2lab("parse", "--family", "K2.5", stdin=text).stdout)["family"] == "K2.5"
+
+
+def test_a_family_that_is_none_is_one_line(k2lab):
+    done = k2lab("parse", "--family", "llama", stdin="Hi")
+    assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1
+    assert "'llama' is no family of Kimi's" in done.stderr
