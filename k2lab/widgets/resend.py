@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import ipywidgets
 
-from k2lab.bench.again import Again, Changed, fields_of
+from k2lab.bench.again import Again, Answered, Changed, fields_of
 from k2lab.bench.records import Result, Run
 from k2lab.chat import Request
 from k2lab.enforcer import FORMS
+from k2lab.errors import K2LabError
 from k2lab.legible import one_line
 from k2lab.server.keys import KEY_VARIABLE, masked
+from k2lab.widgets.liveline import LiveLine
 
 CHANGE_WORDS: tuple[tuple[str, Changed], ...] = (
     ("nothing", "nothing"),
@@ -26,7 +29,8 @@ PATHS = ("/chat/completions", "/completions")
 class Resend(ipywidgets.VBox):
     """Base URL, model and one change; ``Send`` sends, ``Stop waiting`` ends the request."""
 
-    def __init__(self, send: Callable[[], None], cancel: Callable[[], None]) -> None:
+    def __init__(self, send: Callable[[], None]) -> None:
+        self._sending: Future[Answered] | None = None
         self.base_url = ipywidgets.Text(
             description="Server", placeholder="http://127.0.0.1:8000/v1", style=WIDE, layout={"width": "30em"}
         )
@@ -52,9 +56,40 @@ class Resend(ipywidgets.VBox):
             ]
         )
         self.button.on_click(lambda button: send())
-        self.stop.on_click(lambda button: cancel())
+        self.stop.on_click(lambda button: self.cancel())
         self.changed.observe(lambda change: self._show_needed(), "value")
         self._show_needed()
+
+    def ask(self, sent: Callable[[Again], Future[Answered]], came: Callable[[Answered], str], live: LiveLine) -> None:
+        """Send what the form says, in place of what is under way; ``came`` takes the answer and says what it is.
+
+        Raises what the form or ``sent`` raises.
+        """
+        self.cancel()
+        again = self.again()
+        self._sending = sending = sent(again)
+        self.set_busy(True)
+        live.say(f"Asking {again.model} …")
+        sending.add_done_callback(lambda done: self._came(done, came, live))
+
+    def cancel(self) -> None:
+        """Wait no more for what is under way."""
+        if self._sending:
+            self._sending.cancel()
+
+    def _came(self, sending: Future[Answered], came: Callable[[Answered], str], live: LiveLine) -> None:
+        """In the thread of requests: what was cancelled, or is another case's by now, is not shown."""
+        if sending is not self._sending:
+            return
+        self._sending = None
+        self.set_busy(False)
+        if sending.cancelled():
+            live.say("Stopped: the request was not waited for.")
+            return
+        try:
+            live.say(f"Sent again: {came(sending.result())}")
+        except K2LabError as error:
+            live.say(error)
 
     def offer(self, run: Run, result: Result) -> None:
         """Where the case was sent before, so far as nothing was written yet."""

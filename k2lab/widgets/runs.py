@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +41,7 @@ class RunBrowser(Workbench):
         self.answered: Answered | None = None
         self._page, self._quiet = 0, False
         self._make_controls(str(path))
-        self.resend = Resend(self._send, self._cancel)
-        self._sending: Future[Answered] | None = None
+        self.resend = Resend(self._send)
         super().__init__(self._children())
         self._listen()
         if path:
@@ -161,7 +159,7 @@ class RunBrowser(Workbench):
     def open_case(self, pair: Pair) -> None:
         """Show one case whole."""
         assert self.cases is not None
-        self._cancel()
+        self.resend.cancel()
         with self._told():
             self.result, self.pair, self.answered = self.cases.open(pair.case), pair, None
             self.resend.offer(self.cases.run_of(pair.case.arm), self.result)
@@ -170,34 +168,17 @@ class RunBrowser(Workbench):
 
     def _send(self) -> None:
         """Send the open case again; the answer comes when it comes."""
-        if self.result is None:
+        result = self.result
+        if result is None:
             self.live.say("Open a case first.")
             return
-        self._cancel()
         with self._told():
-            again = self.resend.again()
-            self._sending = sending = sent_again(self.result, again)
-            self.resend.set_busy(True)
-            self.live.say(f"Asking {again.model} …")
-            sending.add_done_callback(self._came)
+            self.resend.ask(lambda again: sent_again(result, again), self._came, self.live)
 
-    def _came(self, sending: Future[Answered]) -> None:
-        """In the thread of requests: what was cancelled, or is another case's by now, is not shown."""
-        if sending is not self._sending:
-            return
-        self._sending = None
-        self.resend.set_busy(False)
-        if sending.cancelled():
-            self.live.say("Stopped: the request was not waited for.")
-            return
-        with self._told():
-            self.answered = sending.result()
-            self._draw_case()
-            self.live.say(f"Sent again: {caseviews.came(self.answered)}")
-
-    def _cancel(self) -> None:
-        if self._sending:
-            self._sending.cancel()
+    def _came(self, answered: Answered) -> str:
+        self.answered = answered
+        self._draw_case()
+        return caseviews.came(answered)
 
     def _offer(self, kept: Wanted) -> None:
         """Fill the filters with what there is, and keep what was chosen where it is still there."""

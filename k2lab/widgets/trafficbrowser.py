@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +58,8 @@ class TrafficBrowser(Workbench):
         self.answered: Answered | None = None
         self._count, self._page, self._quiet, self._later = 0, 0, False, Later()
         self._make_controls(str(path))
-        self.resend = Resend(self._send, self._cancel)
+        self.resend = Resend(self._send)
         self.shrinker = Shrinker(self._shrink)
-        self._sending: Future[Answered] | None = None
         super().__init__(self._children())
         self._listen()
         if path:
@@ -195,7 +193,7 @@ class TrafficBrowser(Workbench):
     def open_key(self, key: str) -> None:
         """Show the exchange of a key, whether the filters want it or not."""
         assert self.path is not None
-        self._cancel()
+        self.resend.cancel()
         self.shrinker.cancel()
         with self._told():
             with paged(self.path) as record:
@@ -245,32 +243,15 @@ class TrafficBrowser(Workbench):
 
     def _send(self) -> None:
         """Send the open request again; the answer comes when it comes."""
-        self._cancel()
         with self._told():
+            self.resend.cancel()
             _, request = self._open_chat()
-            again = self.resend.again()
-            self._sending = sending = request_again(request.to_json(), again)
-            self.resend.set_busy(True)
-            self.live.say(f"Asking {again.model} …")
-            sending.add_done_callback(self._came)
+            self.resend.ask(lambda again: request_again(request.to_json(), again), self._came, self.live)
 
-    def _came(self, sending: Future[Answered]) -> None:
-        """In the thread of requests: what was cancelled, or is another exchange's by now, is not shown."""
-        if sending is not self._sending:
-            return
-        self._sending = None
-        self.resend.set_busy(False)
-        if sending.cancelled():
-            self.live.say("Stopped: the request was not waited for.")
-            return
-        with self._told():
-            self.answered = sending.result()
-            self._draw()
-            self.live.say(f"Sent again: {caseviews.came(self.answered)}")
-
-    def _cancel(self) -> None:
-        if self._sending:
-            self._sending.cancel()
+    def _came(self, answered: Answered) -> str:
+        self.answered = answered
+        self._draw()
+        return caseviews.came(answered)
 
     def _offer(self, kept: Where, tally: Tally) -> None:
         """Fill the filters with what there is, and keep what was chosen where it is still there."""
