@@ -83,7 +83,9 @@ class Table:
 
 @cache
 def rows() -> tuple[Row, ...]:
-    """Every figure, in the order of the file."""
+    """Every figure, in the order of the file; none where ``K2LAB_DATA`` is a folder without them."""
+    if not _folder().is_dir():
+        return ()
     lines = files.read_text(_folder() / "results.csv", "published figures").splitlines()
     return tuple(
         Row(**{**row, "requests": int(row["requests"]), "value": float(row["value"])})  # type: ignore[arg-type]

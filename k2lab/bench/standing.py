@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
-from k2lab import families, stats
+from k2lab import families, paths, stats
 from k2lab.bench import published
 from k2lab.bench.metrics import K2vv, Trigger, overlap_of
 from k2lab.bench.published import Table
@@ -124,6 +124,8 @@ def unplaced(model: str) -> str:
     if not published.is_kimi(model):
         return f"{model!r} is not a Kimi model by its name: where it is one of those published, --model says which"
     known = ", ".join(dict.fromkeys(table.model for table in published.published_tables()))
+    if not known:
+        return f"{paths.data_dir()} has no folder published, whose figures are set beside a run"
     return f"no accepted F1 is published for {model!r}, only for {known}"
 
 

@@ -175,10 +175,10 @@ def summary_command(run: Path, reference: str | None, model: str | None, as_json
 
     Beside the figures that K2VV published of the same model: within, below, or not to be said of so few requests.
     """
-    from k2lab.bench import standing, store
+    from k2lab.bench import published, standing, store
     from k2lab.bench.summary import summarise
 
-    if model is not None and standing.unplaced(model):
+    if model is not None and published.rows() and standing.unplaced(model):
         raise InputError(standing.unplaced(model))
     from k2lab.show import views
 

@@ -171,3 +171,16 @@ def test_plans_say_what_they_count():
     for wrong in (lambda: planning.f1_against(1.2, 0.7), lambda: planning.f1_against(0.6, 0.7, 0.0)):
         with pytest.raises(InputError):
             wrong()
+
+
+@pytest.fixture
+def no_figures(tmp_path, monkeypatch):
+    monkeypatch.setenv("K2LAB_DATA", str(tmp_path))
+    published.rows.cache_clear(), published.published_tables.cache_clear()
+    yield tmp_path
+    published.rows.cache_clear(), published.published_tables.cache_clear()
+
+
+def test_where_the_data_have_no_published_figures_nothing_is_set_beside_a_run_and_a_line_says_so(no_figures):
+    assert placed(540, 100, 100, model=THINKING, temperature=None) == ()
+    assert unplaced(THINKING) == f"{no_figures} has no folder published, whose figures are set beside a run"
