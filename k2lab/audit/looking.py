@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
 from k2lab import jsonread
 from k2lab.audit.tables import CODE, EXCHANGE, FINDINGS, LAYER, LEFT_OUT, LEVEL, OUTSIDE, completed
-from k2lab.chat import Request
-from k2lab.check.answers import of_answer
 from k2lab.check.looking import Look
 from k2lab.check.opening import value_of
-from k2lab.check.requests import as_sent, of_request
-from k2lab.check.streams import of_stream
+from k2lab.check.together import of_pair
 from k2lab.errors import InputError, K2LabError
 from k2lab.findings import Finding
 from k2lab.legible import one_line
@@ -150,21 +148,15 @@ def _looked(texts: Texts, streamed: bool, lacks: str, look: Look) -> tuple[list[
 def _found(texts: Texts, streamed: bool, lacks: list[str], look: Look) -> Iterator[Finding]:
     text, answer, sent = texts
     asked = None if text is None or "request" in lacks else value_of(text)
-    family, request = look.family(asked), None
-    if asked is not None:
-        if not isinstance(asked, Mapping):
-            raise InputError("the request is no object")
-        value = as_sent(asked)
-        request = Request.unchecked(value)
-        yield from of_request(value, request, look.model, family)
-    if answer is None:
-        return
-    if sent is not None:
-        got = value_of(sent)
-        request = Request.unchecked(as_sent(got)) if isinstance(got, Mapping) else request
-    tools = True if "tools" in lacks else None
-    if not streamed:
-        yield from of_answer(value_of(answer), request, look.tools, family, tools)
-        return
-    streaming = of_stream(str(answer, "utf-8", "replace"), request, look.tools, lambda said: family, tools)
-    yield from (finding for finding, _ in streaming)
+    if asked is not None and not isinstance(asked, Mapping):
+        raise InputError("the request is no object")
+    yield from of_pair(
+        asked,
+        None if answer is None else partial(str, answer, "utf-8", "replace") if streamed else partial(value_of, answer),
+        sent=None if sent is None else partial(value_of, sent),
+        streamed=streamed,
+        model=look.model,
+        tools=look.tools,
+        family=look.family(asked),
+        stored=True if "tools" in lacks else None,
+    )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path)
 DAY_S = 86_400
+NOT_LOOKED_AT = {"/responses": "the Responses API", "/messages": "the Messages API"}
 BESIDE = ("record_form", "durable", "sample", "keep_size", "keep_days", "redact", "redact_pattern", "look")
 
 
@@ -207,11 +208,16 @@ def _time(at: float) -> str:
 def _line(entry: Entry) -> str:
     passed = entry.passed
     codes = " ".join(sorted({one.code for one in entry.findings}))
-    said = {"yes": "clean", "no": "not looked at", "late": "not looked at in time", "cannot": "not read"}[entry.looked]
+    said = {"yes": "clean", "no": "not looked at", "late": "not looked at in time", "cannot": _unread(passed.path)}
     ended = "" if passed.ended == "whole" else f" {passed.ended}"
-    return (
-        f"{_time(passed.started_at)} {passed.key} {passed.method} {passed.path} {passed.status}{ended}  {codes or said}"
-    )
+    began, told = _time(passed.started_at), codes or said[entry.looked]
+    return f"{began} {passed.key} {passed.method} {passed.path} {passed.status}{ended}  {told}"
+
+
+def _unread(path: str) -> str:
+    """Why an exchange was not looked at, though there was time."""
+    named = next((name for ending, name in NOT_LOOKED_AT.items() if path.endswith(ending)), "")
+    return f"not looked at: {named}" if named else "not read"
 
 
 def _unlooked(looked: Mapping[Looked, int]) -> str:

@@ -15,17 +15,14 @@ import struct
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import FrameType
 from typing import BinaryIO
 
 from k2lab import jsonread
-from k2lab.chat import Request
-from k2lab.check.answers import of_answer
 from k2lab.check.looking import Look
-from k2lab.check.requests import as_sent, of_request
-from k2lab.check.streams import of_stream
+from k2lab.check.together import of_pair
 from k2lab.errors import K2LabError
-from k2lab.families import Family
 from k2lab.findings import Finding
 from k2lab.legible import one_line
 from k2lab.traffic.exchanges import Passed
@@ -94,28 +91,22 @@ def _of_exchange(passed: Passed) -> Iterator[Finding]:
         raise K2LabError("nothing that is read")
     if passed.request_cut:
         raise K2LabError("a part of the request is not there")
-    asked, sent = _object(passed.request), passed.sent
-    family = Look().family(asked)
-    request = Request.unchecked(as_sent(asked))
-    yield from of_request(as_sent(asked), request, None, family)
-    if passed.ended in ("refused", "unreachable") or (not passed.answer and passed.ended != "whole"):
-        return
-    if sent is not None:
-        request = Request.unchecked(as_sent(_object(sent)))
+    asked = _object(passed.request)
+    unasked = passed.ended in ("refused", "unreachable") or (not passed.answer and passed.ended != "whole")
+    streamed = "event-stream" in passed.answer_type
+    answer = partial(passed.answer.decode, "utf-8", "replace") if streamed else partial(_object, passed.answer)
     without = OF_ENDS if passed.ended in CUT_BY_OTHERS or passed.answer_cut else frozenset()
-    for finding in _of_answer(passed, request, family):
+    for finding in of_pair(
+        asked,
+        None if unasked else answer,
+        sent=None if passed.sent is None else partial(_object, passed.sent),
+        streamed=streamed,
+        family=Look().family(asked),
+    ):
         if finding.name not in without:
             yield finding
-    if passed.answer_cut:
+    if passed.answer_cut and not unasked:
         raise K2LabError("a part of the answer is not there")
-
-
-def _of_answer(passed: Passed, request: Request, family: Family | None) -> Iterator[Finding]:
-    if "event-stream" not in passed.answer_type:
-        yield from of_answer(_object(passed.answer), request, None, family, None)
-        return
-    streamed = of_stream(passed.answer.decode("utf-8", "replace"), request, None, lambda said: family)
-    yield from (finding for finding, _ in streamed)
 
 
 def _object(body: bytes) -> Mapping[str, object]:
