@@ -13,7 +13,7 @@ from k2lab.families import Family
 from k2lab.findings import Finding
 from k2lab.findings.answers import is_raw
 from k2lab.findings.exchanges import of_exchange
-from k2lab.findings.texts import leaked
+from k2lab.findings.texts import holds_reasoning, leaked, marked
 from k2lab.findings.verdicts import judge
 from k2lab.legible import one_line
 
@@ -68,6 +68,10 @@ def _of_choice(
         if _is_unseen(finding, whole):
             continue
         yield finding
+    content = exchange.answer.content
+    if not is_text and holds_reasoning(content) and not marked(content):
+        told = "a tag of reasoning stands there: no reasoning parser took it out"
+        yield Finding.of("reasoning_left_in_content", "present", told, place="choices[0].message.content")
     if is_text:
         known = None if is_raw(asked) else asked.tools
         yield from (replace(one, place="choices[0].text") for one, _ in of_output(choice["text"], known, family=family))

@@ -81,11 +81,11 @@ def _of_meaning(call: Call, schemas: Mapping[str, Mapping[str, object]] | None) 
 
 
 def _of_channels(parsed: Parsed) -> Iterator[tuple[Finding, int]]:
-    """Calls that stand where the reasoning is still open."""
-    is_open, calls = False, iter(parsed.calls)
+    """Calls that stand where the reasoning is still open, and reasoning that is open to the end."""
+    is_open, calls, begun = False, iter(parsed.calls), 0
     for piece, text in zip(parsed.pieces, parsed.texts, strict=True):
         if piece.kind == "reasoning" or (piece.kind == "marker" and REASONING_OPENS.search(text)):
-            is_open = True
+            is_open, begun = True, begun if is_open else piece.start
         if piece.kind == "marker" and REASONING_CLOSES.search(text):
             is_open = False
         if piece.kind == "call":
@@ -93,6 +93,9 @@ def _of_channels(parsed: Parsed) -> Iterator[tuple[Finding, int]]:
             if is_open and call is not None:
                 told = f"{_named(call)} stands before the reasoning is closed"
                 yield Finding.of("call_within_reasoning", "present", told), piece.start
+    if is_open and not parsed.calls:
+        told = "it ends within the reasoning: an answer may stand there, or it was cut off"
+        yield Finding.of("reasoning_not_closed", "present", told), begun
 
 
 def _of_texts(parsed: Parsed) -> Iterator[tuple[Finding, int]]:

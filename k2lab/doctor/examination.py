@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from k2lab.doctor import callids, choices, enforcing, outputs, prompts, streams, thinking
+from k2lab.doctor import callids, choices, enforcing, outputs, prompts, replaying, streams, thinking
 from k2lab.doctor.budget import Budget
 from k2lab.doctor.experiments import Experiment
 from k2lab.doctor.patient import Careful, Patient
@@ -22,6 +22,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     callids.IDS,
     enforcing.ENFORCER,
     thinking.THINKING,
+    replaying.REPLAY,
 )
 """Cheap ones first."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from k2lab import wire
+from k2lab.wire.channels import REASONING_CLOSES, REASONING_OPENS
+from k2lab.wire.marks import is_mentioned
 
 CYCLE_CHARS, REPEATS = 64, 16
 """A text that repeats ends in at least so many times the same cycle of up to so many characters."""
@@ -37,6 +39,19 @@ def leaked(text: str) -> bool:
 def marked(text: str) -> bool:
     """Whether markers of the format stand in a text that should hold none; those that are only spoken of are none."""
     return "<|" in text and wire.of_output(text) is not None
+
+
+def holds_reasoning(content: str) -> bool:
+    """Whether a content begins with reasoning or holds its end, as where no reasoning parser took it out.
+
+    A tag that is spoken of is none.
+
+    >>> holds_reasoning("I see.</think>Hello"), holds_reasoning("The tag is `</think>`.")
+    (True, False)
+    """
+    if REASONING_OPENS.match(content.lstrip()):
+        return True
+    return any(not is_mentioned(content, *match.span()) for match in REASONING_CLOSES.finditer(content))
 
 
 def repeats(text: str) -> bool:

@@ -11,11 +11,11 @@ from tokenizers import Tokenizer
 
 from k2lab import paths
 from k2lab.families.special import BOS, END, PAD
-from k2lab.nano import corpus, plaincourse, synth, tokenizer
+from k2lab.nano import corpus, plaincourse, synth, thinking, thinkingcorpus, thinkingcourse, tokenizer
 from k2lab.nano.corpus import Corpus
 from k2lab.nano.recipes import Recipe, Tried
 
-__all__ = ["COURSES", "K2", "SHAPE", "SPECIAL", "Course", "Recipe", "Tried"]
+__all__ = ["COURSES", "K2", "K2_THINKING", "SHAPE", "SPECIAL", "Course", "Recipe", "Tried"]
 
 SHAPE: Mapping[str, Any] = {
     "vocab_size": tokenizer.VOCABULARY_SIZE,
@@ -71,5 +71,15 @@ K2 = Course(
     card=plaincourse.CARD,
     decided_by=_files(synth, corpus, tokenizer),
 )
-COURSES: Mapping[str, Course] = {"k2": K2}
+K2_THINKING = Course(
+    folder="k2-nano-thinking",
+    recipe=Recipe(conversations=10_000, muon_lr=2e-3, adamw_lr=2e-3),
+    material=thinkingcourse.material,
+    made_of=thinkingcourse.made_of,
+    tried=thinkingcourse.tried,
+    card=thinkingcourse.CARD,
+    decided_by=_files(synth, thinking, thinkingcorpus),
+    start="k2-nano",
+)
+COURSES: Mapping[str, Course] = {"k2": K2, "k2-thinking": K2_THINKING}
 """By the family whose form each nano speaks."""

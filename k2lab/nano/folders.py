@@ -1,4 +1,4 @@
-"""Model folders of k2-nano: one set of weights under several tokenizers and templates.
+"""Model folders of the nanos: each set of weights under several tokenizers and templates.
 
 A folder is assembled on demand in the cache, under a name that ends in a digest
 of all that went into it; a finished folder is never changed.
@@ -31,12 +31,14 @@ WEIGHT_FILES = ("config.json", "generation_config.json", "model.safetensors", "t
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variant:
-    """How a folder differs from the others: its template, and the tokenizer class over it."""
+    """How a folder differs from the others: its weights, its template, and the tokenizer class over it."""
 
     summary: str
     template: Callable[[], str]
     tokenizer_class: str | None = None
     """``module.Class`` of :data:`CODE`, or ``None`` for the plain fast tokenizer."""
+    model: str = "k2-nano"
+    """The folder of its weights under ``data/models``."""
 
 
 def _current() -> str:
@@ -53,6 +55,10 @@ def _current_without_block() -> str:
 
 def _content_fault() -> str:
     return templates.with_content_fault(_current())
+
+
+def _thinking(summary: str, name: str) -> Variant:
+    return Variant(summary=summary, template=lambda: templates.read(name), model="k2-nano-thinking")
 
 
 KWARGS = "tokenization_kwargs.KwargsTokenizer"
@@ -78,6 +84,10 @@ VARIANTS: Mapping[str, Variant] = {
         summary="plain tokenizer, the current template with the old one's content fault", template=_content_fault
     ),
     "old": Variant(summary="plain tokenizer, the real old template", template=_old),
+    "thinking": _thinking("the weights that think, K2-Thinking's real template", "moonshotai-Kimi-K2-Thinking"),
+    "thinking-k2.5": _thinking("the weights that think, K2.5's real template", "moonshotai-Kimi-K2.5"),
+    "thinking-k2.6": _thinking("the weights that think, K2.6's real template", "moonshotai-Kimi-K2.6"),
+    "thinking-k2.7": _thinking("the weights that think, K2.7's real template", "moonshotai-Kimi-K2.7-Code"),
 }
 
 
@@ -88,9 +98,10 @@ def assemble(name: str, weights: Path | None = None, *, engine: str = "") -> Pat
     """
     if name not in VARIANTS:
         raise InputError(f"k2-nano has no variant {name!r}: choose one of {', '.join(sorted(VARIANTS))}")
-    weights = weights or paths.data_dir() / "models" / "k2-nano"
+    weights = weights or paths.data_dir() / "models" / VARIANTS[name].model
     if not (weights / "model.safetensors").exists():
-        raise SourceError(f"no weights in {weights}: run `make nano` to train them")
+        family = VARIANTS[name].model.removeprefix("k2-nano").replace("-", " FAMILY=k2-", 1)
+        raise SourceError(f"no weights in {weights}: run `make nano{family}` to train them")
     files = _files(VARIANTS[name])
     head_dim = locks.read(engine).head_dim if engine in locks.versions() else None
     digest = hashlib.sha256(f"heads of {head_dim}".encode() if head_dim else b"")

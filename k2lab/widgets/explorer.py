@@ -136,6 +136,7 @@ class SideControls(ipywidgets.VBox):
         flags = {
             "generation_prompt": ("Generation prompt", exploring.FLAGS),
             "thinking": ("Thinking", exploring.FLAGS),
+            "preserve_thinking": ("Preserve thinking", exploring.FLAGS),
             "content": ("Content format", exploring.CONTENTS),
             "repair": ("Repair first", exploring.REPAIRS),
         }

@@ -18,6 +18,7 @@ from k2lab.prompt import known, templates
 from k2lab.prompt.alignment import Diff, Tag, diff
 from k2lab.prompt.records import Prompt, Provenance
 from k2lab.prompt.rendering import prompt_of
+from k2lab.prompt.replay import replayed
 from k2lab.prompt.source import Source, open_source
 from k2lab.prompt.tokenizers import Tokenizer
 from k2lab.server.endpoint import Endpoint, PromptIds
@@ -50,6 +51,7 @@ class Side:
     source: str
     generation_prompt: Flag = "as asked"
     thinking: Flag = "as asked"
+    preserve_thinking: Flag = "as asked"
     declared: bool = True
     content: Content = "as written"
     repair: Repair = "none"
@@ -70,6 +72,7 @@ class Side:
         flags = {
             "generation prompt": self.generation_prompt,
             "thinking": self.thinking,
+            "preserve_thinking": self.preserve_thinking,
             "content": self.content,
             "repair": self.repair,
         }
@@ -266,7 +269,7 @@ class Shelf:
                 *notes,
                 "the template came without a tokenizer: its ids are those of the other side's, or k2-nano's",
             )
-        return Made(side=side, prompt=prompt, notes=(*notes, *prompt.provenance.notes))
+        return Made(side=side, prompt=prompt, notes=(*notes, *prompt.provenance.notes, *replayed(prompt)))
 
     def _served(self, request: Request, side: Side, tokenizer: Tokenizer) -> Made:
         sent, notes = prepared(request, side, None)
@@ -279,7 +282,7 @@ class Shelf:
             return Made(side=side, problem=answer.how)
         prompt = _of_ids(answer.ids, sent, side, tokenizer)
         told = f"the ids are the server's own, by {answer.how}; pieces are named by a tokenizer of this side"
-        return Made(side=side, prompt=prompt, notes=(*notes, told))
+        return Made(side=side, prompt=prompt, notes=(*notes, told, *replayed(prompt)))
 
 
 def prepared(request: Request, side: Side, source: Source | None) -> tuple[Request, tuple[str, ...]]:
@@ -292,11 +295,13 @@ def prepared(request: Request, side: Side, source: Source | None) -> tuple[Reque
         request = repaired.request
         notes = (f"the repair made {len(repaired.changes)} changes and left {len(repaired.problems)} problems",)
     request = _formatted(request, side.content)
-    if side.thinking != "as asked":
-        request = request.with_template_kwargs({"thinking": side.thinking == "on"})
+    for name in ("thinking", "preserve_thinking"):
+        flag = getattr(side, name)
+        if flag != "as asked":
+            request = request.with_template_kwargs({name: flag == "on"})
     if side.generation_prompt != "as asked":
-        flag = {"add_generation_prompt": side.generation_prompt == "on"}
-        request = replace(request, parameters={**request.parameters, **flag})
+        asked = {"add_generation_prompt": side.generation_prompt == "on"}
+        request = replace(request, parameters={**request.parameters, **asked})
     return request, notes
 
 

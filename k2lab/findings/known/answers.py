@@ -193,6 +193,17 @@ ENTRIES = (
         sources=(issue("vllm-project/vllm", 54273), issue("vllm-project/vllm", 53246)),
     ),
     Entry(
+        code="A118",
+        name="reasoning_left_in_content",
+        title="reasoning that stands in the content",
+        looks_at="tags of reasoning in the content: <think> at its begin, </think> anywhere, K3's think channel",
+        why="it is shown to the user, and sent back as text: the next prompt has it twice, or where it does not belong",
+        fix="serve with the reasoning parser of the family (vLLM and SGLang: --reasoning-parser kimi_k2, kimi_k3)",
+        layers=("parse",),
+        level="warning",
+        sources=(issue("vllm-project/vllm", 37397), issue("sgl-project/sglang", 33995)),
+    ),
+    Entry(
         code="A121",
         name="calls_despite_tool_choice_none",
         title="calls although tool_choice is none",

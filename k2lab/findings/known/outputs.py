@@ -47,10 +47,14 @@ ENTRIES = (
         name="call_within_reasoning",
         title="a call within the reasoning",
         looks_at="whether a call section begins before the reasoning is closed",
-        why="a reasoning parser keeps all of it as reasoning: the call is never run",
-        fix="read it with a tolerant parser (k2lab.wire); on a server, ask again",
+        why="many reasoning parsers keep all of it as reasoning: the call is never run",
+        fix="see with k2lab parsers which release reads it; read it with a tolerant parser (k2lab.wire), or ask again",
         layers=("model", "parse"),
-        sources=(issue("vybestack/llxprt-code", 749),),
+        sources=(
+            issue("vybestack/llxprt-code", 749),
+            issue("vllm-project/vllm", 32216),
+            issue("vllm-project/vllm", 53246),
+        ),
     ),
     Entry(
         code="O006",
@@ -101,5 +105,15 @@ ENTRIES = (
         fix="read it with a tolerant parser (k2lab parse), or hold the model to the format (k2lab enforce)",
         layers=("model",),
         level="warning",
+    ),
+    Entry(
+        code="O011",
+        name="reasoning_not_closed",
+        title="reasoning that is never closed",
+        looks_at="whether the reasoning that an output opens, or begins in, ends before the output does",
+        why="an answer that stands behind it stays in the reasoning: what the caller gets is empty",
+        fix="where it was not cut off (max_tokens), ask again; nothing in the text tells where an answer begins",
+        layers=("model",),
+        sources=(issue("sgl-project/sglang", 23341), issue("sgl-project/sglang", 33995)),
     ),
 )

