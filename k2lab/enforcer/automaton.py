@@ -21,6 +21,9 @@ FREE: Ranges = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x10FFFF))
 UNIT: Ranges = (*FREE, (ESCAPE, ESCAPE))
 """What counts as one character of a JSON string."""
 
+EVERY: Ranges = ((0, 0x10FFFF),)
+"""What counts as one character of a text that stands as it is."""
+
 MOST_STATES = 600
 MOST_POSITIONS = 800
 """Of a pattern that is put beside markers: each may become one state for each beginning of a marker."""
@@ -152,16 +155,16 @@ def matching(pattern: str, markers: Sequence[str]) -> Automaton:
     return _smallest(*determined(pieces, end, markers))
 
 
-def counted(least: int, most: int | None, markers: Sequence[str]) -> Automaton:
-    """JSON strings of so many characters, without those that hold a marker."""
+def counted(least: int, most: int | None, markers: Sequence[str], unit: Ranges = UNIT) -> Automaton:
+    """Strings of so many characters, each a ``unit``, without those that hold a marker."""
     pieces, place = Pieces.empty(), 0
     for _ in range(least):
-        place = pieces.step(place, UNIT)
+        place = pieces.step(place, unit)
     if most is None:
-        return _smallest(*determined(pieces, pieces.loop(place, UNIT), markers))
+        return _smallest(*determined(pieces, pieces.loop(place, unit), markers))
     ends = [place]
     for _ in range(most - least):
-        ends.append(pieces.step(ends[-1], UNIT))
+        ends.append(pieces.step(ends[-1], unit))
     edges, last = determined(pieces, pieces._joined(ends), markers)
     return Automaton(edges=tuple(edges), ends=last)
 
@@ -169,7 +172,7 @@ def counted(least: int, most: int | None, markers: Sequence[str]) -> Automaton:
 def free(markers: Sequence[str]) -> Automaton:
     """All texts but those that hold a marker."""
     pieces = Pieces.empty()
-    return _smallest(*determined(pieces, pieces.loop(0, ((0, 0x10FFFF),)), markers))
+    return _smallest(*determined(pieces, pieces.loop(0, EVERY), markers))
 
 
 def without_loops(found: Automaton) -> bool:

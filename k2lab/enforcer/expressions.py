@@ -10,6 +10,7 @@ expressions against Python's :mod:`re`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from k2lab.enforcer.automaton import ESCAPE, Automaton, Ranges, TooLarge, codes, without
@@ -21,6 +22,8 @@ ESCAPED = r'\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})'
 LONGEST = 8192
 """Letters of an expression; longer ones are written as rules."""
 
+CONTROL = re.compile(r"[\x00-\x1f]")
+
 SPECIAL = frozenset(r"\^$.*+?()[]{}|/-")
 
 
@@ -29,12 +32,16 @@ def literal(text: str) -> str:
     made = text.replace("\\", "\\\\").replace('"', '\\"')
     for letter, name in (("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
         made = made.replace(letter, name)
-    return f'"{made}"'
+    return f'"{CONTROL.sub(_by_number, made)}"'
 
 
-def node(expression: str) -> str:
-    """A regular expression as one automaton of the engine's, with a string's quotes."""
-    return f"Regex({literal(f'{chr(34)}{expression}{chr(34)}')})"
+def _by_number(control: re.Match[str]) -> str:
+    return f"\\u{ord(control[0]):04x}"
+
+
+def node(expression: str, begin: str, end: str) -> str:
+    """A regular expression as one automaton of the engine's, with the characters before and behind it."""
+    return f"Regex({literal(f'{begin}{expression}{end}')})"
 
 
 def chars(ranges: Ranges) -> str:

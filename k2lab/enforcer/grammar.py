@@ -14,15 +14,14 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from k2lab.enforcer import strings
-from k2lab.enforcer.automaton import Automaton
+from k2lab.enforcer.automaton import Automaton, free
 from k2lab.enforcer.expressions import literal
 from k2lab.enforcer.guard import K2, Guard
+from k2lab.enforcer.notation import ESCAPE_BODY, JSON, Notation
 from k2lab.enforcer.schema.finite import Schema
 
 WHITE_SPACE = 16
 """Blanks in a row that JSON may hold: room for indented JSON, and no room to run on for ever."""
-
-QUOTE = '"\\""'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,24 +94,34 @@ class Grammar:
         inside = f' {self.blank} "," {self.blank} '.join(parts)
         return f"{literal(begin)} {self.blank} {inside}{f' {self.blank} ' if parts else ''}{literal(end)}"
 
-    def string(self, said: Schema, path: str, bound: int | None = None) -> str:
-        """The rule of a string."""
+    def string(self, said: Schema, path: str, bound: int | None = None, notation: Notation = JSON) -> str:
+        """The rule of a string with what surrounds it."""
         asked = (said.get("pattern"), said.get("minLength", 0), said.get("maxLength"), bound)
         pattern, least, most, soft = asked
-        made = strings.text(self.guard, pattern=pattern, least=least, most=most, soft=soft, macros=self.macros)
+        made = strings.text(
+            self.guard, pattern=pattern, least=least, most=most, soft=soft, macros=self.macros, notation=notation
+        )
         if made.loss:
             self.losses.append(Loss(path=path, reason=made.loss))
         if made.body is not None:
             return self.define(made.body)
         assert made.states is not None
-        key = f"string {asked}"
+        key = f"string {asked} {notation}"
         if key not in self.names:
-            self.names[key] = self.define(f"{QUOTE} {self.automaton(made.states, QUOTE)}")
+            inside = self.automaton(made.states, literal(notation.end))
+            self.names[key] = self.define(f"{literal(notation.begin)} {inside}")
         return self.names[key]
 
     def automaton(self, found: Automaton, end: str) -> str:
         """The rule of an automaton's texts and what ends them."""
-        return strings.written(found, self.define, self.fresh, self.define(strings.ESCAPE_BODY), end)
+        return strings.written(found, self.define, self.fresh, self.define(ESCAPE_BODY), end)
+
+    def free(self, markers: tuple[str, ...]) -> str:
+        """Free text, in which no marker may be written; the end of the turn stays allowed."""
+        if not self.macros:
+            return self.automaton(free(markers), '""')
+        quoted = ", ".join(map(literal, markers))
+        return self.define(f"TagDispatch(loop_after_dispatch=false, excludes=({quoted}))")
 
 
 State = TypeVar("State", bound=Hashable)
@@ -120,23 +129,29 @@ State = TypeVar("State", bound=Hashable)
 
 @dataclass(kw_only=True)
 class Series(Generic[State]):
-    """Members or items behind each other, with commas between, up to a bracket that closes them.
+    """Members or items behind each other, up to a bracket that closes them.
 
     ``moves`` gives what may come next in a state and the state after it, ``ends``
-    whether the bracket may.
+    whether the bracket may. With ``commas`` they stand between, as in JSON, with
+    white space where JSON may have it.
     """
 
     grammar: Grammar
     moves: Callable[[State], Iterable[tuple[str, State]]]
     ends: Callable[[State], bool]
     bracket: str
+    commas: bool = True
     _made: dict[State, str | None] = field(default_factory=dict)
     _open: dict[State, str] = field(default_factory=dict)
 
     def whole(self, start: State) -> str | None:
         """What stands between the opening bracket and the end, that included; ``None`` where nothing can."""
-        ways = self._ways(start) + ([literal(self.bracket)] if self.ends(start) else [])
-        return f"{self.grammar.blank} ({' | '.join(ways)})" if ways else None
+        return self._either(self._ways(start), start)
+
+    def _either(self, ways: list[str], state: State) -> str | None:
+        ways = ways + ([literal(self.bracket)] if self.ends(state) else [])
+        blank = f"{self.grammar.blank} " if self.commas else ""
+        return f"{blank}({' | '.join(ways)})" if ways else None
 
     def _ways(self, state: State) -> list[str]:
         return [f"{item} {rest}" for item, after in self.moves(state) if (rest := self._rest(after))]
@@ -149,11 +164,11 @@ class Series(Generic[State]):
             self._open[state] = self._open[state] or self.grammar.fresh()
             return self._open[state]
         self._open[state] = ""
-        more, blank = self._ways(state), self.grammar.blank
-        ways = [f'"," {blank} ({" | ".join(more)})'] if more else []
-        ways += [literal(self.bracket)] if self.ends(state) else []
-        name = self._open.pop(state) or None
-        self._made[state] = self.grammar.define(f"{blank} ({' | '.join(ways)})", name) if ways else None
+        ways = self._ways(state)
+        if ways and self.commas:
+            ways = [f'"," {self.grammar.blank} ({" | ".join(ways)})']
+        name, body = self._open.pop(state) or None, self._either(ways, state)
+        self._made[state] = self.grammar.define(body, name) if body else None
         return self._made[state]
 
 

@@ -1,4 +1,4 @@
-r"""JSON strings in the grammar, in which no marker can be written that a :class:`Guard` shuts out.
+r"""Strings in the grammar, in which no marker can be written that a :class:`Guard` shuts out.
 
 Measured with Kimi's 163,840 tokens on xgrammar 0.2.8 (``benchmarks/enforcer_compile.py``):
 ``json_schema``'s own ``excludes`` costs 0.3 s of each new tag, as its rules go in
@@ -12,22 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from k2lab.enforcer.automaton import ESCAPE, FREE, Automaton, TooLarge, counted, holds, matching, without, without_loops
-from k2lab.enforcer.expressions import LONGEST, body, chars, expression, node, one, rewritten, rules
+from k2lab.enforcer.automaton import ESCAPE, Automaton, TooLarge, counted, holds, matching, without, without_loops
+from k2lab.enforcer.expressions import LONGEST, body, chars, expression, literal, node, one, rewritten, rules
 from k2lab.enforcer.guard import Guard
+from k2lab.enforcer.notation import ESCAPE_BODY, JSON, Notation
 from k2lab.errors import InputError
-
-ESCAPE_BODY = r'"\\" (["\\/bfnrt] | "u" [0-9A-Fa-f]{4})'
-"""One escape of JSON, as the body of a rule."""
 
 FEW_STATES = 64
 MOST_COUNTED = 450
 """States of a bounded string; each costs 15 ms of the first grammar with a vocabulary as large as Kimi's."""
 
 SHORT_ESCAPE = r'\\["\\/bfnrt]'
-ASCII = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x7F))
-OTHER = ((0x80, 0x10FFFF), (ESCAPE, ESCAPE))
-
 
 CUTS = (("<", True, "<<<, <<|, {near}, or < in what is counted"), ("<", False, "<"), ("<|", False, "< and |"))
 """What is taken out of the classes of a pattern that is too large beside markers, and what that loses."""
@@ -35,7 +30,7 @@ CUTS = (("<", True, "<<<, <<|, {near}, or < in what is counted"), ("<", False, "
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Text:
-    """A rule's body for a string with its quotes, or an automaton to be written as rules, and what is lost."""
+    """A rule's body for a string with what surrounds it, or an automaton to be written as rules, and what is lost."""
 
     body: str | None = None
     states: Automaton | None = None
@@ -43,83 +38,119 @@ class Text:
 
 
 @lru_cache(4096)
-def text(guard: Guard, *, pattern: str | None, least: int, most: int | None, soft: int | None, macros: bool) -> Text:
+def text(
+    guard: Guard,
+    *,
+    pattern: str | None,
+    least: int,
+    most: int | None,
+    soft: int | None,
+    macros: bool,
+    notation: Notation = JSON,
+) -> Text:
     """A string with a pattern, or of ``least`` to ``most`` characters.
 
     ``soft`` bounds a string without bounds of its own. ``macros`` tells whether
-    the engine has ``Regex``.
+    the engine has ``Regex``. A pattern says what stands in the ``notation``.
     """
+    made = _Strings(guard, macros, notation)
     if pattern is not None:
-        return _patterned(pattern, guard, macros)
+        return made.patterned(pattern)
     if most is None and soft is None:
-        return _open(least, guard, macros)
+        return made.open(least)
     if most is None and macros and not least:
-        return _softly(int(soft or 0), guard)
-    return _counted(least, max(least, soft or 0) if most is None else most, guard)
+        return made.softly(int(soft or 0))
+    return made.counted(least, max(least, soft or 0) if most is None else most)
 
 
-def _open(least: int, guard: Guard, macros: bool) -> Text:
-    """A string of at least so many characters: of many, ``<`` and what follows it count as one."""
-    if not macros and least <= FEW_STATES:
-        return Text(states=counted(least, None, guard.markers))
-    last = expression(counted(min(least, 1), None, guard.markers))
-    if least < 2 and macros:
-        return Text(body=node(last))
-    loss = _lost(f"<<<, <<|, {guard.spelled}", f"of at least {least} characters", " among the first")
-    if macros:
-        return Text(body=node(f"{_unit(guard)}{{{least - 1}}}{last}"), loss=loss)
-    free = f"({chars(without(FREE, [(0x3C, 0x3C)]))} | {ESCAPE_BODY})"
-    return Text(body=f'"\\"" {free}{{{least}}} {free}* "\\""', loss=_lost("<", f"of at least {least} characters"))
+class _Strings:
+    """Strings for one engine, in one notation."""
 
+    def __init__(self, guard: Guard, macros: bool, notation: Notation) -> None:
+        self.guard, self.macros, self.notation = guard, macros, notation
 
-def _softly(most: int, guard: Guard) -> Text:
-    """Up to so many characters, of which a ``<`` and what follows it count as one.
+    def open(self, least: int) -> Text:
+        """A string of at least so many characters: of many, ``<`` and what follows it count as one."""
+        markers, unit = self.guard.markers, self.notation.unit
+        if not self.macros and least <= FEW_STATES:
+            return Text(states=counted(least, None, markers, unit))
+        last = expression(counted(min(least, 1), None, markers, unit))
+        if least < 2 and self.macros:
+            return self._node(last)
+        loss = _lost(f"<<<, <<|, {self.guard.spelled}", f"of at least {least} characters", " among the first")
+        if self.macros:
+            return self._node(f"{self._unit(one(self.notation.beyond))}{{{least - 1}}}{last}", loss)
+        free = chars(without(tuple(part for part in unit if part[0] != ESCAPE), [(0x3C, 0x3C)]))
+        free = f"({free} | {ESCAPE_BODY})" if self.notation.escapes else free
+        return Text(
+            body=self._surrounded(f"{free}{{{least}}} {free}*"), loss=_lost("<", f"of at least {least} characters")
+        )
 
-    What takes most states is written once a character: 16 characters cost 2 ms of a grammar, and 3 ms otherwise.
-    """
-    short = rf"(?:{chars(OTHER[:1])}|{SHORT_ESCAPE})"
-    loss = _lost(f"\\u, <<<, <<|, {guard.spelled}", f"where max_string bounds it to {most} characters")
-    return Text(body=node(rf"{_unit(guard, short)}{{0,{most}}}(?:<\||<|)"), loss=loss)
+    def softly(self, most: int) -> Text:
+        """Up to so many characters, of which a ``<`` and what follows it count as one.
 
+        What takes most states is written once a character: 16 characters cost 2 ms of a grammar, and 3 ms otherwise.
+        """
+        plain, escapes = chars(self.notation.beyond[:1]), self.notation.escapes
+        short = rf"(?:{plain}|{SHORT_ESCAPE})" if escapes else plain
+        long = "\\u, " if escapes else ""
+        loss = _lost(f"{long}<<<, <<|, {self.guard.spelled}", f"where max_string bounds it to {most} characters")
+        return self._node(rf"{self._unit(short)}{{0,{most}}}(?:<\||<|)", loss)
 
-def _unit(guard: Guard, other: str = one(OTHER)) -> str:
-    """A character, or ``<`` and what follows it and makes no marker; without a loop and never empty."""
-    free, after, bar = (
-        chars(without(ASCII, [(ord(c), ord(c)) for c in cut])) for cut in ("<", "<|", f"<{guard.letters}")
-    )
-    return rf"(?:{free}|<(?:{after}|<{after}|\|{bar})|(?:<<|<\||<|){other})"
+    def _unit(self, other: str) -> str:
+        """A character, or ``<`` and what follows it and makes no marker; without a loop and never empty."""
+        free, after, bar = (
+            chars(without(self.notation.ascii, [(ord(c), ord(c)) for c in cut]))
+            for cut in ("<", "<|", f"<{self.guard.letters}")
+        )
+        return rf"(?:{free}|<(?:{after}|<{after}|\|{bar})|(?:<<|<\||<|){other})"
 
+    def counted(self, least: int, most: int) -> Text:
+        """Strings of a bounded number of characters: one state for each, and for each beginning of a marker."""
+        unit = self.notation.unit
+        markers = tuple(marker for marker in self.guard.markers if len(marker) <= most)
+        if most * sum(map(len, markers)) <= FEW_STATES:
+            return Text(states=counted(least, most, markers, unit))
+        loss = _lost(self.guard.spelled, f"of at most {most} characters")
+        return Text(states=counted(least, most, self.guard.near, unit), loss=loss)
 
-def _counted(least: int, most: int, guard: Guard) -> Text:
-    """Strings of a bounded number of characters: one state for each, and for each beginning of a marker."""
-    markers = tuple(marker for marker in guard.markers if len(marker) <= most)
-    if most * sum(map(len, markers)) <= FEW_STATES:
-        return Text(states=counted(least, most, markers))
-    return Text(states=counted(least, most, guard.near), loss=_lost(guard.spelled, f"of at most {most} characters"))
+    def patterned(self, pattern: str) -> Text:
+        """A string that a pattern matches as a whole."""
+        guard = self.guard
+        if not holds(pattern, guard.markers):
+            return self._as_is(pattern)
+        found = _within(pattern, guard.markers)
+        if found and self.macros:
+            try:
+                return self._node(expression(found))
+            except TooLarge:
+                pass
+        elif found and len(found.edges) <= MOST_COUNTED:
+            return Text(states=found)
+        named = "with its pattern, but where that names it,"
+        near = _within(pattern, guard.near)
+        if near and len(near.edges) <= MOST_COUNTED and without_loops(near):
+            return Text(states=near, loss=_lost(guard.spelled, named))
+        for cut, blocks, what in CUTS:
+            block = guard.letters if blocks else ""
+            if not holds(rewritten(pattern, cut=cut, block=block), guard.markers):
+                return self._as_is(pattern, cut, block, _lost(what.format(near=guard.spelled), named))
+        if found and len(found.edges) <= MOST_COUNTED:
+            return Text(states=found)
+        raise InputError(f"a string with the pattern {pattern[:80]!r} would hold what begins a marker of Kimi's format")
 
+    def _as_is(self, pattern: str, cut: str = "", block: str = "", loss: str = "") -> Text:
+        """A pattern as it is, or without some letters but in what :func:`rewritten` makes a ``block``."""
+        if self.macros and len(text := rewritten(pattern, cut=cut, block=block)) <= LONGEST:
+            return self._node(f"(?:{text})", loss)
+        body = f"({rewritten(pattern, as_rule=True, cut=cut, block=block)})"
+        return Text(body=self._surrounded(body), loss=loss)
 
-def _patterned(pattern: str, guard: Guard, macros: bool) -> Text:
-    if not holds(pattern, guard.markers):
-        return Text(body=_as_is(pattern, macros))
-    found = _within(pattern, guard.markers)
-    if found and macros:
-        try:
-            return Text(body=node(expression(found)))
-        except TooLarge:
-            pass
-    elif found and len(found.edges) <= MOST_COUNTED:
-        return Text(states=found)
-    named = "with its pattern, but where that names it,"
-    near = _within(pattern, guard.near)
-    if near and len(near.edges) <= MOST_COUNTED and without_loops(near):
-        return Text(states=near, loss=_lost(guard.spelled, named))
-    for cut, blocks, what in CUTS:
-        block = guard.letters if blocks else ""
-        if not holds(rewritten(pattern, cut=cut, block=block), guard.markers):
-            return Text(body=_as_is(pattern, macros, cut, block), loss=_lost(what.format(near=guard.spelled), named))
-    if found and len(found.edges) <= MOST_COUNTED:
-        return Text(states=found)
-    raise InputError(f"a string with the pattern {pattern[:80]!r} would hold what begins a marker of Kimi's format")
+    def _node(self, expression: str, loss: str = "") -> Text:
+        return Text(body=node(expression, self.notation.begin, self.notation.end), loss=loss)
+
+    def _surrounded(self, body: str) -> str:
+        return f"{literal(self.notation.begin)} {body} {literal(self.notation.end)}"
 
 
 def _within(pattern: str, markers: Sequence[str]) -> Automaton | None:
@@ -127,13 +158,6 @@ def _within(pattern: str, markers: Sequence[str]) -> Automaton | None:
         return matching(pattern, markers)
     except TooLarge:
         return None
-
-
-def _as_is(pattern: str, macros: bool, cut: str = "", block: str = "") -> str:
-    """A pattern as it is, or without some letters but in what :func:`rewritten` makes a ``block``."""
-    if macros and len(text := rewritten(pattern, cut=cut, block=block)) <= LONGEST:
-        return node(f"(?:{text})")
-    return f'"\\"" ({rewritten(pattern, as_rule=True, cut=cut, block=block)}) "\\""'
 
 
 def _lost(what: str, where: str, how: str = "") -> str:

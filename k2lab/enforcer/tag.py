@@ -23,7 +23,6 @@ import json
 from collections.abc import Mapping
 
 from k2lab import wire
-from k2lab.enforcer.automaton import free
 from k2lab.enforcer.expressions import literal
 from k2lab.enforcer.grammar import Grammar
 from k2lab.enforcer.options import Form, Thinking
@@ -43,7 +42,7 @@ def root(
     section = _section(grammar, arguments, first_index, most) if arguments else None
     answer = [section] if section else []
     if not must:
-        answer = [_free(grammar, grammar.guard.markers), *([f'({section} | "")'] if section else [])]
+        answer = [grammar.free(grammar.guard.markers), *([f'({section} | "")'] if section else [])]
     return " ".join([*_reasoning(grammar, thinking), *answer])
 
 
@@ -80,17 +79,9 @@ def _section(grammar: Grammar, arguments: Mapping[str, str], first_index: int, m
     return f"{literal(wire.SECTION_BEGIN)} {call}"
 
 
-def _free(grammar: Grammar, markers: tuple[str, ...]) -> str:
-    """Free text, in which no marker may be written; the end of the turn stays allowed."""
-    if not grammar.macros:
-        return grammar.automaton(free(markers), '""')
-    quoted = ", ".join(map(literal, markers))
-    return grammar.define(f"TagDispatch(loop_after_dispatch=false, excludes=({quoted}))")
-
-
 def _reasoning(grammar: Grammar, thinking: Thinking) -> list[str]:
     if thinking == "no":
         return []
-    free = f"{_free(grammar, (*grammar.guard.markers, END_THINKING))} {literal(END_THINKING)}"
+    free = f"{grammar.free((*grammar.guard.markers, END_THINKING))} {literal(END_THINKING)}"
     blank = grammar.define("[ \\n\\r\\t]*")
     return [free if thinking == "begun" else f'({literal(BEGIN_THINKING)} {free} | "")', blank]
