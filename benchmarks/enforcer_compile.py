@@ -3,7 +3,8 @@
     python -m benchmarks.enforcer_compile [--tiktoken PATH/tiktoken.model]
 
 The forms: ``schemas``, a structural tag of one ``json_schema`` for each tool and call, as vLLM's own tags are made,
-with the markers in ``excludes``; ``vllm``, ours; ``tensorrt-llm``, ours without macros. Each request has tools that the
+with the markers in ``excludes``; ``vllm``, ours; ``tensorrt-llm``, ours without macros; ``k3``, ours in XTML, and
+``xgrammar k3`` xgrammar's own tag of that. Each request has tools that the
 engine has not seen. Milliseconds of CPU for the first tag, and as the median of the later ones; microseconds as
 median and largest of the masks along an answer, which is taken in pieces of three letters.
 """
@@ -19,16 +20,21 @@ import sys
 import time
 from pathlib import Path
 
+FORMS = ("schemas", "vllm", "tensorrt-llm", "xgrammar k3", "k3")
 REQUESTS = 40
 CALLS = 8
 ROOT = Path(__file__).parents[1]
+XTML = {163586: "<|end_of_msg|>", 163587: "<|open|>", 163588: "<|close|>", 163589: "<|sep|>"}
+"""K3's special tokens by their ids."""
 CODE = 'def f(a, b):\n    return "<div>" if a < b else f"{a}: <p>{b}</p>"  # x <| y\n'
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tiktoken", type=Path, help="Kimi's tiktoken.model, for its 163,840 tokens")
+    parser.add_argument("--tools", type=int, nargs="+", default=[3, 20, 96])
     parser.add_argument("--requests", type=int, default=REQUESTS)
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS)
     options = parser.parse_args()
     from k2lab import engine
 
@@ -36,13 +42,14 @@ def main():
     vocabularies |= {"Kimi": options.tiktoken} if options.tiktoken else {}
     worker = [str(engine.resolve("0.32.0").python), __file__, "--worker"]
     for vocabulary, path in vocabularies.items():
-        for kind, count in (("3 tools", 3), ("20 tools", 20), ("96 tools", 96)):
-            for form in ("schemas", "vllm", "tensorrt-llm"):
+        for count in options.tools:
+            for form in options.forms:
                 requests = options.requests if count == 3 else 4
-                asked = {"vocabulary": str(path), "tags": list(tags(form, count, requests)), "answer": answer()}
+                asked = {"vocabulary": str(path), "form": form, "tags": list(tags(form, count, requests)),
+                         "answer": answer_k3() if "k3" in form else answer()}  # fmt: skip
                 done = subprocess.run(worker, input=json.dumps(asked), capture_output=True, text=True, check=False)
                 said = done.stdout.strip() or done.stderr.strip().splitlines()[-1]
-                print(f"{vocabulary:8} {kind:9} {form:12} {said}", flush=True)
+                print(f"{vocabulary:8} {count:3} tools {form:12} {said}", flush=True)
 
 
 def tools(count, request):
@@ -65,10 +72,14 @@ def tags(form, count, requests):
 
     for request in range(requests):
         offered = list(tools(count, request))
+        request = Request.of([{"role": "user", "content": "Write it."}], offered)
         if form == "schemas":
             yield schemas(offered, MARKERS)
+        elif form == "xgrammar k3":
+            yield {"tools": offered}
+        elif form == "k3":
+            yield enforce(request, options=Options(max_calls=CALLS, family="K3")).tag
         else:
-            request = Request.of([{"role": "user", "content": "Write it."}], offered)
             yield enforce(request, options=Options(max_calls=CALLS, form=form)).tag
 
 
@@ -104,13 +115,28 @@ def answer():
     return wire.format_calls([("write", {"path": "a.py", "code": CODE * 3, "limit": 7})], "Let me write that. a < b.")
 
 
+def answer_k3():
+    """The same in XTML, as vLLM's parser and xgrammar's own tag read it."""
+
+    def argument(key, kind, value):
+        return f'<|open|>argument key="{key}" type="{kind}"<|sep|>{value}<|close|>argument<|sep|>'
+
+    inside = "".join((argument("path", "string", "a.py"), argument("code", "string", CODE * 3),
+                      argument("limit", "number", 7)))  # fmt: skip
+    call = f'<|open|>call tool="write" index="1"<|sep|>{inside}<|close|>call<|sep|>'
+    return (
+        "<|open|>response<|sep|>Let me write that. a < b.<|close|>response<|sep|>"
+        f"<|open|>tools<|sep|>{call}<|close|>tools<|sep|><|close|>message<|sep|>"
+    )
+
+
 def worker():
     import xgrammar
 
     asked = json.load(sys.stdin)
-    info = vocabulary(xgrammar, Path(asked["vocabulary"]))
+    info = vocabulary(xgrammar, Path(asked["vocabulary"]), "k3" in asked["form"])
     compiler = xgrammar.GrammarCompiler(info, max_threads=8, cache_enabled=True)
-    texts = [json.dumps(tag, ensure_ascii=False) for tag in asked["tags"]]
+    texts = [json.dumps(own_tag(tag["tools"]) if "tools" in tag else tag, ensure_ascii=False) for tag in asked["tags"]]
     parsed = [taken(lambda text=text: xgrammar.Grammar.from_structural_tag(text)) for text in texts]
     compiled = [taken(lambda text=text: compiler.compile_structural_tag(text)) for text in texts]
     masks = masked(xgrammar, info, compiler.compile_structural_tag(texts[-1]), asked["answer"])
@@ -120,17 +146,33 @@ def worker():
     )
 
 
-def vocabulary(xgrammar, path):
+def own_tag(tools):
+    """xgrammar's tag for K3 behind the reasoning; without the opening of the response, which is then written."""
+    from xgrammar.builtin_structural_tag import get_model_structural_tag
+
+    made = get_model_structural_tag("kimi_k3", tools=tools, reasoning=False).model_dump()
+    return sequence_tag(made["format"])
+
+
+def sequence_tag(form):
+    begin = const("<|open|>response<|sep|>")
+    return {"type": "structural_tag", "format": sequence(begin, form)}
+
+
+def vocabulary(xgrammar, path, k3):
     """The tokens of a model: Kimi's as its tokenizer has them, k2-nano's by transformers."""
     if path.name == "tokenizer.json":
         from transformers import PreTrainedTokenizerFast
 
         tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(path))
+        if k3:
+            tokenizer.add_special_tokens({"additional_special_tokens": list(XTML.values())})
         end = tokenizer.convert_tokens_to_ids("<|im_end|>")
         return xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=len(tokenizer), stop_token_ids=[end])
     ranks = (line.split() for line in path.read_text().splitlines())
     tokens = [base64.b64decode(text) for text, _ in ranks]
-    tokens += [f"<|reserved_token_{number}|>".encode() for number in range(len(tokens), 163840)]
+    special = XTML if k3 else {}
+    tokens += [special.get(n, f"<|reserved_token_{n}|>").encode() for n in range(len(tokens), 163840)]
     return xgrammar.TokenizerInfo(tokens, vocab_type=xgrammar.VocabType.RAW, vocab_size=163840, stop_token_ids=[163586])
 
 

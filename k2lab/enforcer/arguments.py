@@ -1,10 +1,10 @@
-"""A translated schema as the rules of a grammar."""
+"""A translated schema as the rules of a grammar, its values being JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from k2lab.enforcer import numbers
 from k2lab.enforcer.grammar import Grammar, Series
@@ -17,6 +17,8 @@ Done: TypeAlias = "frozenset[str] | int | None"
 
 State: TypeAlias = "tuple[Done, int]"
 
+Value = TypeVar("Value")
+
 LARGEST_NUMBER = 10**15
 """Whole numbers up to here are exact wherever JSON is read."""
 
@@ -26,11 +28,11 @@ MOST_COUNTED = 48
 
 def rule(grammar: Grammar, schema: Schema, permuted: int) -> str:
     """The rule of a whole translated schema; objects of up to ``permuted`` keys have them in any order."""
-    return _Schema(grammar, schema, permuted).node(schema, "")
+    return Values(grammar, schema, permuted).node(schema, "")
 
 
-class _Schema:
-    """One translated schema; its definitions get names before they are written."""
+class Values:
+    """The values of one translated schema; its definitions get names before they are written."""
 
     def __init__(self, grammar: Grammar, whole: Schema, permuted: int) -> None:
         self.grammar, self.permuted = grammar, permuted
@@ -70,10 +72,10 @@ class _Schema:
     def _integer(self, said: Schema, path: str) -> str:
         if "multipleOf" in said:
             return _multiples(self.grammar, said["multipleOf"])
-        return self.grammar.define(_some(numbers.integer(self._bounded(said)), path))
+        return self.grammar.define(some(numbers.integer(self._bounded(said)), path))
 
     def _number(self, said: Schema, path: str) -> str:
-        return self.grammar.define(_some(numbers.number(self._bounded(said)), path))
+        return self.grammar.define(some(numbers.number(self._bounded(said)), path))
 
     def _bounded(self, said: Schema) -> Schema:
         """Bounds on both sides where strings have one: digits without end make no number, or an infinite one."""
@@ -101,7 +103,7 @@ class _Schema:
             return bool(count >= least)
 
         series = Series(grammar=self.grammar, moves=moves, ends=ends, bracket="]")
-        return self.grammar.define(f'"[" {_some(series.whole(0), path)}')
+        return self.grammar.define(f'"[" {some(series.whole(0), path)}')
 
     def _long(self, item: str, least: int, most: int | None) -> str:
         blank = self.grammar.blank
@@ -112,13 +114,13 @@ class _Schema:
     def _object(self, said: Schema, path: str) -> str:
         members = {
             name: self._member(
-                self.grammar.listed(checked(name, self.grammar.guard)), part, f"{path}/properties/{_pointed(name)}"
+                self.grammar.listed(checked(name, self.grammar.guard)), part, f"{path}/properties/{pointed(name)}"
             )
             for name, part in said.get("properties", {}).items()
         }
-        further = _Members(said, members, self._further(said, path), len(members) <= self.permuted)
+        further = Members(said, members, self._further(said, path), len(members) <= self.permuted)
         series = Series(grammar=self.grammar, moves=further.moves, ends=further.ends, bracket="}")
-        return self.grammar.define(f'"{{" {_some(series.whole(further.start), path)}')
+        return self.grammar.define(f'"{{" {some(series.whole(further.start), path)}')
 
     def _member(self, key: str, part: Schema | bool, path: str) -> str:
         return self.grammar.define(f"{key} {self.grammar.colon} {self.node(part, path)}")
@@ -142,14 +144,20 @@ class _Schema:
             string, number = grammar.string({}, ""), grammar.define(numbers.NUMBER)
             member = grammar.define(f"{string} {grammar.colon} {name}")
             parts = [string, number]
-            for begin, part, end in (('"["', name, "]"), ('"{"', member, "}")):
+            for kind, begin, part, end in (("array", '"["', name, "]"), ("object", '"{"', member, "}")):
                 endless = Series(grammar=grammar, moves=partial(_again, part), ends=_always, bracket=end)
-                parts.append(grammar.define(f"{begin} {endless.whole(False)}"))
+                grammar.names[f"any {kind}"] = grammar.define(f"{begin} {endless.whole(False)}")
+                parts.append(grammar.names[f"any {kind}"])
             grammar.define(" | ".join([*parts, '"true"', '"false"', '"null"']), name)
         return grammar.names["any"]
 
+    def any_of(self, kind: Literal["array", "object"]) -> str:
+        """The rule of any array or object."""
+        self._any()
+        return self.grammar.names[f"any {kind}"]
 
-class _Members:
+
+class Members:
     """The members of an object: a few in any order, more in the schema's, and further ones behind them.
 
     Held to an order that is not its own, a model fills the first key with what
@@ -212,7 +220,7 @@ def _multiples(grammar: Grammar, step: int) -> str:
     return name
 
 
-def writable(values: Sequence[object], guard: Guard) -> list[object]:
+def writable(values: Sequence[Value], guard: Guard) -> list[Value]:
     """The listed values in which no marker stands; raises :class:`InputError` where there are none."""
     kept = [value for value in values if not _holds(value, guard.markers)]
     if not kept:
@@ -243,11 +251,13 @@ def _always(_: bool) -> bool:
     return True
 
 
-def _some(body: str | None, path: str) -> str:
+def some(body: str | None, path: str) -> str:
+    """The body of a rule; raises :class:`InputError` where there is none."""
     if body is None:
         raise InputError(f"{path or '/'} has bounds that nothing is within")
     return body
 
 
-def _pointed(name: str) -> str:
+def pointed(name: str) -> str:
+    """A name as a part of a JSON pointer."""
     return name.replace("~", "~0").replace("/", "~1")

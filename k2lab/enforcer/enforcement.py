@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 
 from k2lab.chat import Request, Tool, function_of
-from k2lab.enforcer.arguments import rule
+from k2lab.enforcer.carriers import has_macros, request_fields, tag_of
 from k2lab.enforcer.grammar import Grammar, Loss
 from k2lab.enforcer.offer import Function, offer_of
 from k2lab.enforcer.options import Form, Options
 from k2lab.enforcer.schema import Limit, Translated, translate
-from k2lab.enforcer.tag import has_macros, request_fields, root, tag_of
+from k2lab.enforcer.wires import WireGrammar, grammar_of
 from k2lab.errors import InputError, UnsupportedError
 
 CHOICES = ("tool_choice", "parallel_tool_calls")
@@ -63,16 +63,18 @@ class ToolLoss:
 class Enforcement:
     """The grammar for one request to a server of some ``form``, and what it does not hold or takes too much of.
 
-    A tool with up to ``any_order`` keys may have them in any order, others have
-    them in their schema's. In all of its strings and keys :data:`MARKERS` cannot
-    be written.
+    ``family`` is that of the model. A tool with up to ``any_order`` keys may
+    have them in any order, others have them in their schema's. In all of its
+    strings and keys ``markers`` cannot be written.
     """
 
     form: Form
+    family: str
     grammar: str
     first_index: int
     max_calls: int
     any_order: int
+    markers: tuple[str, ...]
     limits: tuple[ToolLimit, ...]
     losses: tuple[ToolLoss, ...]
 
@@ -99,7 +101,7 @@ class Enforcement:
 
     def to_json(self) -> dict[str, object]:
         """The tag and the numbers, and each limit and loss."""
-        names = ("form", "tag", "first_index", "max_calls", "any_order")
+        names = ("form", "family", "tag", "first_index", "max_calls", "any_order")
         parts: dict[str, object] = {name: getattr(self, name) for name in names}
         limits, losses = ([item.to_json() for item in items] for items in (self.limits, self.losses))
         return {**parts, "limits": limits, "losses": losses}
@@ -118,19 +120,20 @@ def enforce(request: Request, *, options: Options = Options()) -> Enforcement:  
     >>> "functions." in made.grammar, made.first_index
     (True, 0)
     """
-    offer = offer_of(request)
+    wire = grammar_of(options.family)
+    offer = offer_of(request, wire.unnameable)
     translated = {name: _arguments(name, function) for name, function in offer.functions.items()}
     limits = [ToolLimit(tool=name, limit=limit) for name, found in translated.items() for limit in found.limits]
     if not options.loosen and any(item.limit.asserted for item in limits):
         listed = "; ".join(str(item) for item in limits if item.limit.asserted)
         raise UnsupportedError(f"the grammar would let invalid arguments pass, loosen these parts or refuse: {listed}")
-    first = request.first_index if options.first_index is None else options.first_index
+    first = wire.first_index(request) if options.first_index is None else options.first_index
     most = options.max_calls if offer.several else 1
 
     def written(permuted: int) -> tuple[str, list[ToolLoss]]:
-        grammar = Grammar(macros=has_macros(options.form), max_string=options.max_string)
-        rules, losses = _rules(grammar, translated, permuted)
-        whole = root(grammar, rules, first, most, must=offer.must, thinking=options.thinking)
+        grammar = Grammar(guard=wire.guard, macros=has_macros(options.form), max_string=options.max_string)
+        rules, losses = _rules(wire, grammar, translated, permuted)
+        whole = wire.root(grammar, rules, first, most, must=offer.must, thinking=options.thinking)
         return grammar.text(whole), losses
 
     permuted = MOST_PERMUTED
@@ -143,10 +146,12 @@ def enforce(request: Request, *, options: Options = Options()) -> Enforcement:  
     _check_size(text, len(translated), most)
     return Enforcement(
         form=options.form,
+        family=options.family,
         grammar=text,
         first_index=first,
         max_calls=most,
         any_order=permuted,
+        markers=wire.guard.markers,
         limits=tuple(limits),
         losses=tuple(losses),
     )
@@ -186,13 +191,13 @@ def _translated(schema: str) -> Translated:
 
 
 def _rules(
-    grammar: Grammar, translated: Mapping[str, Translated], permuted: int
+    wire: WireGrammar, grammar: Grammar, translated: Mapping[str, Translated], permuted: int
 ) -> tuple[dict[str, str], list[ToolLoss]]:
     """The rule of each tool's arguments."""
     rules, losses = {}, []
     for name, found in translated.items():
         try:
-            rules[name] = rule(grammar, found.schema, permuted)
+            rules[name] = wire.arguments(grammar, found.schema, permuted)
         except InputError as error:
             raise InputError(f"tool {name!r}: {error}") from None
         losses += [ToolLoss(tool=name, loss=loss) for loss in dict.fromkeys(grammar.losses)]

@@ -17,7 +17,7 @@ from k2lab.enforcer import strings
 from k2lab.enforcer.automaton import Automaton, free
 from k2lab.enforcer.expressions import literal
 from k2lab.enforcer.guard import K2, Guard
-from k2lab.enforcer.notation import ESCAPE_BODY, JSON, Notation
+from k2lab.enforcer.notation import ESCAPE_BODY, JSON, RAW, Notation
 from k2lab.enforcer.schema.finite import Schema
 
 WHITE_SPACE = 16
@@ -97,6 +97,8 @@ class Grammar:
     def string(self, said: Schema, path: str, bound: int | None = None, notation: Notation = JSON) -> str:
         """The rule of a string with what surrounds it."""
         asked = (said.get("pattern"), said.get("minLength", 0), said.get("maxLength"), bound)
+        if notation is RAW and asked == (None, 0, None, None):
+            return self.define(f"{literal(RAW.begin)} {self.free(self.guard.markers)} {literal(RAW.end)}")
         pattern, least, most, soft = asked
         made = strings.text(
             self.guard, pattern=pattern, least=least, most=most, soft=soft, macros=self.macros, notation=notation

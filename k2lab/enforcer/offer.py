@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from k2lab import wire
 from k2lab.chat import Choice, Request, Tool, repeated_names, tools_by_name
 from k2lab.errors import InputError
 
@@ -21,9 +20,12 @@ class Offer:
     several: bool
 
 
-def offer_of(request: Request) -> Offer:
-    """What a request offers; raises :class:`InputError` for tools or a ``tool_choice`` that no grammar can hold."""
-    declared, choice = _by_name(request.tools), request.choice
+def offer_of(request: Request, unnameable: Callable[[str], str]) -> Offer:
+    """What a request offers; raises :class:`InputError` for tools or a ``tool_choice`` that no grammar can hold.
+
+    ``unnameable`` says why a tool's name cannot be written, empty where it can.
+    """
+    declared, choice = _by_name(request.tools, unnameable), request.choice
     if choice.mode == "unknown":
         raise InputError(
             "tool_choice must be auto, required, none or a named tool, or allowed_tools with a mode and a list of"
@@ -36,13 +38,14 @@ def offer_of(request: Request) -> Offer:
     return Offer(functions=functions, must=choice.mode in ("required", "named"), several=several)
 
 
-def _by_name(tools: Sequence[Tool]) -> dict[str, Function]:
+def _by_name(tools: Sequence[Tool], unnameable: Callable[[str], str]) -> dict[str, Function]:
     for name in repeated_names(tools):
-        raise InputError(f"two tools are called {name!r}: an id could not say which is meant")
+        raise InputError(f"two tools are called {name!r}: a call could not say which is meant")
     found = tools_by_name(tools)
     for name in found:
-        if not wire.ID.fullmatch(wire.call_id(name, 0)):
-            raise InputError(f"tool name {name!r} cannot stand in an id: use letters, digits, '_', '-' and '.'")
+        why = unnameable(name)
+        if why:
+            raise InputError(f"tool name {name!r} {why}")
     return found
 
 

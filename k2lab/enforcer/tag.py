@@ -1,38 +1,20 @@
-"""The whole tag: free text, then a call section that admits the next calls alone; and how it is sent to each server.
+"""The whole tag of K2 and of all that writes as it does: free text, then a call section of the next calls alone.
 
 Each tool's arguments stand once, whatever number of calls may come. vLLM 0.32.0
 parses a tag twice on its front end's event loop, and its engine compiles it once
 more: ``benchmarks/enforcer_compile.py`` says what that costs beside a tag of schemas.
-
-The requests of each form, read from the servers' code:
-
-- ``vllm`` (0.32.0, xgrammar 0.2.8): ``structured_outputs.structural_tag``, a tag of one format of type ``grammar``.
-- ``vllm-0.11`` (0.11.0, xgrammar 0.1.25): ``structured_outputs.grammar``; its tags are of the older form alone,
-  ``structures`` and ``triggers``, which hold neither the order of calls nor that there is one.
-- ``sglang`` (0.5.23, xgrammar 0.2.7): ``response_format`` of type ``structural_tag`` with ``format``, beside
-  ``tool_choice: auto`` and no strict tool (``srt/entrypoints/openai/protocol.py`` and ``serving_chat.py``).
-- ``tensorrt-llm`` (that with xgrammar 0.1.25, started with ``guided_decoding_backend: xgrammar``): the same
-  ``response_format`` (``serve/openai_protocol.py``); its ``ebnf`` it wraps behind reasoning of its own.
-
-xgrammar 0.1.25 has no ``Regex``: its grammars write each state of a string as a rule, and are compiled more slowly.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from k2lab import wire
 from k2lab.enforcer.expressions import literal
 from k2lab.enforcer.grammar import Grammar
-from k2lab.enforcer.options import Form, Thinking
+from k2lab.enforcer.options import Thinking
 
 BEGIN_THINKING, END_THINKING = "<think>", "</think>"
-
-
-def has_macros(form: Form) -> bool:
-    """Whether a server's grammar engine has ``Regex``."""
-    return form in ("vllm", "sglang")
 
 
 def root(
@@ -44,21 +26,6 @@ def root(
     if not must:
         answer = [grammar.free(grammar.guard.markers), *([f'({section} | "")'] if section else [])]
     return " ".join([*_reasoning(grammar, thinking), *answer])
-
-
-def tag_of(text: str) -> dict[str, object]:
-    """A grammar as a structural tag."""
-    return {"type": "structural_tag", "format": {"type": "grammar", "grammar": text}}
-
-
-def request_fields(form: Form, text: str) -> dict[str, object]:
-    """The fields of a chat request that carry a grammar to a server."""
-    if form == "vllm-0.11":
-        return {"structured_outputs": {"grammar": text}}
-    tag = tag_of(text)
-    if form == "vllm":
-        return {"structured_outputs": {"structural_tag": json.dumps(tag, ensure_ascii=False, separators=(",", ":"))}}
-    return {"response_format": tag}
 
 
 def _section(grammar: Grammar, arguments: Mapping[str, str], first_index: int, most: int) -> str:

@@ -21,6 +21,9 @@ NAME = re.compile(
 
 MINORS = {"5": K2_5, "6": K2_6, "7": K2_7}
 
+NAMES = tuple(family.name for family in (K2, K2_THINKING, K2_5, K2_6, K2_7, K3))
+"""Of all families, in the order in which they came."""
+
 UNKNOWN = Family(name="unknown", declares=None, reads_reasoning=False)
 """What is held of a model whose name says no family: the ids and the tokens of K2, and no faults where they differ."""
 

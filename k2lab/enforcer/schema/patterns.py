@@ -126,7 +126,7 @@ def _whole(tree: Parts, most: int) -> Whole:
         shortest, longest = width(tree)
     except RecursionError as error:
         raise Unfollowed(str(error)) from None
-    return Whole(text=_either(ways), shortest=shortest, longest=longest if anchored else None, characters=characters)
+    return Whole(text=either(ways), shortest=shortest, longest=longest if anchored else None, characters=characters)
 
 
 def _fitted(parts: Parts, least: int, most: int | None) -> Parts:
@@ -227,7 +227,7 @@ def _leaving(tree: Tree) -> str:
     letters = sorted(letter for letter in tree if letter)
     ways = [_one_of(without(LITERAL, [(ord(letter), ord(letter)) for letter in letters])) + KEY_LETTER + "*"]
     ways += [escaped(ord(letter)) + _leaving(tree[letter]) for letter in letters]
-    return _either(ways if "" in tree else [*ways, ""])
+    return either(ways if "" in tree else [*ways, ""])
 
 
 def _letters(tree: Tree) -> int:
@@ -294,16 +294,17 @@ def _sequence(parts: Parts) -> str:
 
 def _part(part: Part) -> str:
     if isinstance(part, Repeat):
-        return _times(_sequence(part.part), part.least, part.most)
+        return times(_sequence(part.part), part.least, part.most)
     if isinstance(part, Choice):
-        return _either(list(map(_sequence, part.branches)))
+        return either(list(map(_sequence, part.branches)))
     if isinstance(part, Edge):
         raise Unfollowed("an anchor that neither begins nor ends it")
     spans = [span for item in part.items for span in _spans(item, part.negated)]
     return _one_of(without(ALL, spans) if part.negated else spans)
 
 
-def _times(text: str, least: int, most: int | None) -> str:
+def times(text: str, least: int, most: int | None) -> str:
+    """An expression so many times."""
     if not text or most == 0:
         return ""
     if least == most == 1:
@@ -313,7 +314,8 @@ def _times(text: str, least: int, most: int | None) -> str:
     return f"(?:{text}){signs.get((least, most), count)}"
 
 
-def _either(ways: list[str]) -> str:
+def either(ways: list[str]) -> str:
+    """One of some expressions."""
     ways = sorted(dict.fromkeys(ways), key=bool, reverse=True)  # nothing stands last, xgrammar 0.1 reads it there alone
     return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
 
