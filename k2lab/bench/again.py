@@ -52,7 +52,7 @@ class Again:
             model=self.model,
             repair="history" if self.changed == "history" else "",
             enforce="pinned" if self.changed == "enforced" else "off",
-            tag=enforcer.Options(form=self.form, loosen=True),
+            tag=enforcer.Options(form=self.form, family=enforcer.family_for(self.model), loosen=True),
             extra_body=self.fields if self.changed == "field" else {},
         )
 

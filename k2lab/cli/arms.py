@@ -41,12 +41,13 @@ class Pinning:
     loosen: bool
     thinking: Thinking
 
-    def options(self, form: Form) -> Options:
-        """The enforcer's own options, for a server that takes ``form``."""
+    def options(self, form: Form, family: str) -> Options:
+        """The enforcer's own options, for a server that takes ``form`` and a model of a family."""
         from k2lab.enforcer import Options
 
         return Options(
             form=form,
+            family=family,
             max_calls=self.max_calls,
             max_string=self.max_string,
             loosen=self.loosen,
@@ -56,6 +57,7 @@ class Pinning:
 
 def arm_of(sending: Sending, pinning: Pinning) -> Arm:
     """The arm that the options ask for; asks the server what they leave open."""
+    from k2lab import enforcer
     from k2lab.bench.arm import Arm
     from k2lab.prompt.source import open_source
     from k2lab.server.endpoint import Endpoint
@@ -75,7 +77,9 @@ def arm_of(sending: Sending, pinning: Pinning) -> Arm:
         extra_body=json_object("--extra-body", sending.extra_body),
         source=open_source(source, trust_remote_code=sending.trust_remote_code) if source else None,
         enforce=sending.enforce,
-        tag=pinning.options(_form(pinning.form, endpoint) if sending.enforce == "pinned" else "vllm"),
+        tag=pinning.options(
+            _form(pinning.form, endpoint) if sending.enforce == "pinned" else "vllm", enforcer.family_for(named)
+        ),
         template_kwargs=json_object("--template-kwargs", sending.template_kwargs),
     )
 

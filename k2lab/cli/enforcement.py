@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ class Offer:
     history: Path | None
     tool_choice: str | None
     parallel: bool | None
+    family: str | None
 
 
 @click.command(name="enforce")
@@ -50,6 +52,11 @@ class Offer:
     default=None,
     help="Whether an answer may have several calls; by default what the request says, else yes.",
 )
+@click.option(
+    "--family",
+    default=None,
+    help="K2, K2.5 ... K3, or the model's name: how it writes calls; by default as the request's model, else as K2.",
+)
 @click.option("--max-calls", type=click.IntRange(min=1), default=8, show_default=True,
               help="How many calls an answer may have.")  # fmt: skip
 @click.option("--max-string", type=click.IntRange(min=1), default=None,
@@ -69,16 +76,32 @@ def enforce_command(offer: Offer, pinning: Pinning) -> None:
     from k2lab import enforcer
 
     request = _asked(offer)
-    enforcement = enforcer.enforce(request, options=pinning.options(pinning.form or "vllm"))
+    options = pinning.options(pinning.form or "vllm", _family(offer, request))
+    enforcement = enforcer.enforce(request, options=options)
     _tell_limits(enforcement)
     if request.tools and request.parameters.get("tool_choice") != "none":
-        note(f"no string or key can contain {' or '.join(enforcer.MARKERS)}, which begin Kimi's markers")
+        note(f"no string or key can contain {_either(enforcement.markers)}, which begin Kimi's markers")
     if enforcement.any_order < enforcer.MOST_PERMUTED:
         note(
             f"tools with more than {enforcement.any_order} keys must write them in their schema's order, as all orders"
             " would make the grammar too large: a lower --max-calls makes it smaller"
         )
     print_json(enforcement.tag if enforcement.form == "vllm" else enforcement.fields)
+
+
+def _family(offer: Offer, request: chat.Request) -> str:
+    """The family that is given, else that of the request's model, else K2; which one it is, is told."""
+    from k2lab import enforcer, families
+
+    if offer.family is not None:
+        return families.named(offer.family).name
+    found = enforcer.family_for(request.model or "")
+    note(f"held to the calls of {found}{f', by the name of the model {request.model!r}' if request.model else ''}")
+    return found
+
+
+def _either(markers: Sequence[str]) -> str:
+    return f"{', '.join(markers[:-1])} or {markers[-1]}"
 
 
 def _tell_limits(enforcement: Enforcement) -> None:

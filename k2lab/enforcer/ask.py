@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from k2lab.chat import Answer, Request
-from k2lab.enforcer import FORMS, Form, Options, attach
+from k2lab import families
+from k2lab.chat import Answer, Request, ToolCall
+from k2lab.enforcer import FORMS, Form, Options, attach, enforce, family_for
 from k2lab.errors import UnsupportedError
+from k2lab.families import Family
 from k2lab.server.endpoint import Endpoint, in_parallel
 from k2lab.server.transport import StatusError
 
 PROBE_TOOL = {"type": "function", "function": {"name": "k2lab_probe", "parameters": {"type": "object"}}}
 PROBE_INDEX = 77
 """No server comes to this index by itself in a conversation without a history."""
+
+PROBE_ARGUMENTS = {"k2lab_probe": PROBE_INDEX}
+"""Nor to these arguments, where a family's calls have no ids."""
 
 PROBE_TOKENS = 1024
 """An enforced call needs thirty; a thinking model thinks first."""
@@ -41,7 +46,10 @@ def in_text(endpoint: Endpoint, requests: Sequence[Request], *, params: Params |
 
 
 def form_of(endpoint: Endpoint, forms: Sequence[Form] | None = None) -> Form:
-    """The form that a server obeys, found by asking for an index that it would never choose; ``forms`` to be tried.
+    """The form that a server obeys, found by asking for what it would never choose; ``forms`` to be tried.
+
+    That is an index, or an argument that is not declared where the family of the
+    server's model writes no ids.
 
     Raises :class:`UnsupportedError` with the reason of each form for a server that
     refuses all of them, ignores them, or puts a grammar of its own beside ours.
@@ -58,21 +66,40 @@ def form_of(endpoint: Endpoint, forms: Sequence[Form] | None = None) -> Form:
 
 def _disobeyed(endpoint: Endpoint, form: Form) -> str:
     """Why a server does not obey a form; nothing where it does."""
-    talk = Request.of([{"role": "user", "content": "Call the tool."}], [PROBE_TOOL])
-    params = {"max_tokens": PROBE_TOKENS, "temperature": 0, "tool_choice": "required"}
+    family = families.named(family_for(endpoint.model))
     try:
-        reply = send(endpoint, talk, options=Options(form=form, first_index=PROBE_INDEX, max_calls=1), params=params)
+        reply = endpoint.chat(_probe(form, family))
     except StatusError as error:
         if error.status in (401, 403, 404):
             raise
         return f"it is refused: {error}"
-    called = [call.id for call in reply.calls]
-    if called == [f"functions.k2lab_probe:{PROBE_INDEX}"]:
-        return ""
-    if not called:
+    if not reply.calls:
         return "it is ignored: no call came"
+    came, wanted = _proof(reply.calls[0], family)
+    if len(reply.calls) == 1 and came == wanted:
+        return ""
     return (
-        f"the answer's id was {called[0]!r} where functions.k2lab_probe:{PROBE_INDEX} was asked for: the grammar is"
-        " ignored, the server runs one of its own (start vLLM with --tool-strict-level auto), or it waits for the end"
-        " of a reasoning that never came (start it with --structured-outputs-config.enable_in_reasoning=True)"
+        f"the answer's {'id was' if family.numbers_ids else 'arguments were'} {came!r:.80} where {wanted} was asked"
+        " for: the grammar is ignored, the server runs one of its own (start vLLM with --tool-strict-level auto), or it"
+        " waits for the end of a reasoning that never came (start it with"
+        " --structured-outputs-config.enable_in_reasoning=True)"
     )
+
+
+def _proof(call: ToolCall, family: Family) -> tuple[object, object]:
+    """What came and what the tag asked for: the id, or where a family's calls have none the arguments."""
+    if family.numbers_ids:
+        return call.id, f"functions.k2lab_probe:{PROBE_INDEX}"
+    return call.arguments if call.problem else call.value, PROBE_ARGUMENTS
+
+
+def _probe(form: Form, family: Family) -> Request:
+    """A request whose tag asks for more than it says."""
+    options = Options(form=form, family=family.name, first_index=PROBE_INDEX, max_calls=1)
+    params = {"max_tokens": PROBE_TOKENS, "temperature": 0, "tool_choice": "required"}
+    talk = Request.of([{"role": "user", "content": "Call the tool."}], [PROBE_TOOL], params)
+    fixed = {"properties": {name: {"const": value} for name, value in PROBE_ARGUMENTS.items()}}
+    schema = {"type": "object", **fixed, "required": list(PROBE_ARGUMENTS)}
+    function = {"name": "k2lab_probe", "parameters": {"type": "object"} if family.numbers_ids else schema}
+    held = replace(talk, tools=({"type": "function", "function": function},))
+    return enforce(held, options=options).attached(talk)

@@ -127,34 +127,38 @@ def enforce(request: Request, *, options: Options = Options()) -> Enforcement:  
     if not options.loosen and any(item.limit.asserted for item in limits):
         listed = "; ".join(str(item) for item in limits if item.limit.asserted)
         raise UnsupportedError(f"the grammar would let invalid arguments pass, loosen these parts or refuse: {listed}")
-    first = wire.first_index(request) if options.first_index is None else options.first_index
+    first = first_index(request, options)
     most = options.max_calls if offer.several else 1
 
-    def written(permuted: int) -> tuple[str, list[ToolLoss]]:
+    def written(permuted: int) -> _Written:
         grammar = Grammar(guard=wire.guard, macros=has_macros(options.form), max_string=options.max_string)
-        rules, losses = _rules(wire, grammar, translated, permuted)
+        rules, limits, losses = _rules(wire, grammar, translated, permuted)
         whole = wire.root(grammar, rules, first, most, must=offer.must, thinking=options.thinking)
-        return grammar.text(whole), losses
+        return _Written(text=grammar.text(whole), permuted=permuted, limits=limits, losses=losses)
 
-    permuted = MOST_PERMUTED
-    text, losses = written(permuted)
-    if len(text) > LARGEST_ANY_ORDER_BYTES:
-        fewest = len(written(1)[0])
-        while len(text) > max(LARGEST_ANY_ORDER_BYTES, fewest):
-            permuted -= 1
-            text, losses = written(permuted)
-    _check_size(text, len(translated), most)
+    made = written(MOST_PERMUTED)
+    if len(made.text) > LARGEST_ANY_ORDER_BYTES:
+        fewest = len(written(1).text)
+        while len(made.text) > max(LARGEST_ANY_ORDER_BYTES, fewest):
+            made = written(made.permuted - 1)
+    _check_size(made.text, len(translated), most)
     return Enforcement(
         form=options.form,
         family=options.family,
-        grammar=text,
+        grammar=made.text,
         first_index=first,
         max_calls=most,
-        any_order=permuted,
+        any_order=made.permuted,
         markers=wire.guard.markers,
-        limits=tuple(limits),
-        losses=tuple(losses),
+        limits=(*limits, *made.limits),
+        losses=made.losses,
     )
+
+
+def first_index(request: Request, options: Options) -> int:
+    """The index of the next call: what the options say, else how the family counts."""
+    counted = grammar_of(options.family).first_index
+    return counted(request) if options.first_index is None else options.first_index
 
 
 def attach(request: Request, *, options: Options = Options()) -> Request:  # noqa: B008 - frozen
@@ -190,19 +194,33 @@ def _translated(schema: str) -> Translated:
     return translate(json.loads(schema), kind="object")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Written:
+    """A grammar's text, with so many keys in any order, and what it does not hold and takes too much of."""
+
+    text: str
+    permuted: int
+    limits: tuple[ToolLimit, ...]
+    losses: tuple[ToolLoss, ...]
+
+
 def _rules(
     wire: WireGrammar, grammar: Grammar, translated: Mapping[str, Translated], permuted: int
-) -> tuple[dict[str, str], list[ToolLoss]]:
+) -> tuple[dict[str, str], tuple[ToolLimit, ...], tuple[ToolLoss, ...]]:
     """The rule of each tool's arguments."""
-    rules, losses = {}, []
+    rules: dict[str, str] = {}
+    limits: list[ToolLimit] = []
+    losses: list[ToolLoss] = []
     for name, found in translated.items():
         try:
             rules[name] = wire.arguments(grammar, found.schema, permuted)
         except InputError as error:
             raise InputError(f"tool {name!r}: {error}") from None
+        limits += [ToolLimit(tool=name, limit=limit) for limit in dict.fromkeys(grammar.limits)]
         losses += [ToolLoss(tool=name, loss=loss) for loss in dict.fromkeys(grammar.losses)]
+        grammar.limits.clear()
         grammar.losses.clear()
-    return rules, losses
+    return rules, tuple(limits), tuple(losses)
 
 
 def without_strict(tools: Sequence[Tool]) -> tuple[Tool, ...]:

@@ -18,6 +18,7 @@ from k2lab.enforcer.automaton import Automaton, free
 from k2lab.enforcer.expressions import literal
 from k2lab.enforcer.guard import K2, Guard
 from k2lab.enforcer.notation import ESCAPE_BODY, JSON, RAW, Notation
+from k2lab.enforcer.schema import Limit
 from k2lab.enforcer.schema.finite import Schema
 
 WHITE_SPACE = 16
@@ -40,13 +41,15 @@ class Grammar:
     """Rules by name.
 
     ``macros``: the engine has ``Regex``. ``max_string`` bounds strings without
-    bounds. No string of it holds what ``guard`` shuts out.
+    bounds. No string of it holds what ``guard`` shuts out. ``losses`` and
+    ``limits`` are what was taken too much of and what was not held so far.
     """
 
     guard: Guard = K2
     macros: bool = True
     max_string: int | None = None
     losses: list[Loss] = field(default_factory=list)
+    limits: list[Limit] = field(default_factory=list)
     rules: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
 

@@ -62,8 +62,7 @@ class Options:
         for name, value, known in (("form", self.form, FORMS), ("thinking", self.thinking, THINKING)):
             if value not in known:
                 raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}")
-        if families.of_model(self.family) is None:
-            raise InputError(f"family must be one of {', '.join(families.NAMES)}, not {self.family!r}")
+        families.named(self.family)
         if self.max_calls < 1:
             raise InputError(f"max_calls must not be below 1: {self.max_calls}")
         if self.first_index is not None and self.first_index < 0:

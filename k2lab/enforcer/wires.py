@@ -65,16 +65,26 @@ def _no_attribute(name: str) -> str:
 
 
 GRAMMARS: Mapping[str, WireGrammar] = {
-    "sections": WireGrammar(
+    "section": WireGrammar(
         guard=guard.K2, first_index=_counted, unnameable=_no_id, arguments=arguments.rule, root=tag.root
     ),
     "xtml": WireGrammar(
         guard=xtml.GUARD, first_index=_from_one, unnameable=_no_attribute, arguments=xtml.rule, root=xtml.root
     ),
 }
-"""By :attr:`k2lab.families.Family.wire_format`."""
+"""By the ``wire`` of a :class:`~k2lab.families.Family`."""
+
+
+def family_for(model: str) -> str:
+    """The family by which the answers of a model are held: K2 stands for all that write as it does.
+
+    >>> family_for("moonshotai/Kimi-K2.5"), family_for("kimi-k3:cloud"), family_for("a-model")
+    ('K2', 'K3', 'K2')
+    """
+    family = families.of_model(model) or families.K2
+    return families.K2.name if family.wire == families.K2.wire else family.name
 
 
 def grammar_of(family: str) -> WireGrammar:
-    """The wire format that a family writes, by its name or that of one of its models; unknown ones write as K2 does."""
-    return GRAMMARS[(families.of_model(family) or families.UNKNOWN).wire_format]
+    """What a family writes, by its name or that of one of its models; raises :class:`InputError` for any other."""
+    return GRAMMARS[families.named(family).wire]

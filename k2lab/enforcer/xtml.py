@@ -24,6 +24,7 @@ from k2lab.enforcer.grammar import Grammar, Series
 from k2lab.enforcer.guard import Guard
 from k2lab.enforcer.notation import ATTRIBUTE, RAW
 from k2lab.enforcer.options import Thinking
+from k2lab.enforcer.schema import KEY_TWICE, Limit
 from k2lab.enforcer.schema.characters import Ranges, holds, without
 from k2lab.enforcer.schema.finite import Schema
 from k2lab.enforcer.schema.spelling import one_of, plain, respelled
@@ -153,6 +154,9 @@ class _Arguments:
         asked = [(plain(pattern), part) for pattern, part in said.get("patternProperties", {}).items()]
         rest = said.get("additionalProperties", True)
         asked += [] if rest is False else [(self._any_key(), rest)]
+        if asked and said.get("maxProperties") != 1:
+            why = "an argument that is not declared may be written twice"
+            self.grammar.limits.append(Limit(path=path, keyword=KEY_TWICE, reason=why))
         ways = [self._argument(self._other_key(pattern, f"{path}/*"), part, f"{path}/*") for pattern, part in asked]
         return self.grammar.define(" | ".join(ways)) if ways else None
 

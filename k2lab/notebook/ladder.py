@@ -22,7 +22,7 @@ from k2lab.bench.progress import Progress
 from k2lab.bench.runner import run_benchmark
 from k2lab.bench.summary import Summary, summarise
 from k2lab.bench.timing import Timed, timed
-from k2lab.enforcer import Options, ask
+from k2lab.enforcer import Options, ask, family_for
 from k2lab.notebook.questions import Questions
 from k2lab.notebook.subjects import Subject
 from k2lab.prompt import templates
@@ -202,7 +202,8 @@ def climb_on(
     Raises :class:`~k2lab.errors.UnsupportedError` for a server that takes no tag, where a rung sends one.
     """
     pinned = any(rung.enforce == "pinned" for rung in rungs)
-    tag = Options(form=ask.form_of(endpoint), loosen=True) if pinned else Options()
+    family = family_for(endpoint.model)
+    tag = Options(form=ask.form_of(endpoint), family=family, loosen=True) if pinned else Options()
     arms = [
         Arm(
             name=rung.name,

@@ -13,6 +13,7 @@ import pytest
 
 from k2lab import engine
 from tests.conftest import ROOT
+from tests.helpers.effort import THOROUGH
 
 HERE = Path(__file__).parent
 WORKER = ROOT / "tests" / "helpers" / "grammar_worker.py"
@@ -95,3 +96,18 @@ def accepted(compiler: Ask) -> Accepted:
 def accepted_by_older(older_compiler: Ask) -> Accepted:
     """As ``accepted``, by the xgrammar 0.1.25 of vLLM 0.11.0."""
     return judge(older_compiler)
+
+
+HINTS = ("<|close|>", "argument<|sep|>", "tools<|sep|>", "<|close|>argument<|sep|>", '"', "}", "]", "a", "1", "<", "é")
+"""What ends a channel, an argument or a value, so that a random text of K3's grammar comes to an end."""
+
+
+@pytest.fixture(scope="session")
+def walk(compiler: Ask) -> Callable[[object], list[Mapping[str, object]]]:
+    """Texts that the grammar of a tag writes by itself, as vLLM's parser for Kimi K3 reads them."""
+    walks = 40 if THOROUGH else 6
+
+    def walked(tag: object) -> list[Mapping[str, object]]:
+        return compiler({"tag": tag, "walks": walks, "seed": 1, "hints": HINTS})["walked"]
+
+    return walked

@@ -39,11 +39,16 @@ MOST_CHOICES = 50
 """Branches of a ``oneOf`` of which each two are compared."""
 
 
+KEY_TWICE = "keys"
+"""Stands for a keyword where what is written as keys is not held, and no schema says so."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limit:
     """A part of a schema that the grammar does not follow: an invalid value can pass there.
 
-    What is not ``asserted`` is a format, which annotates a value and by itself makes none invalid.
+    What is not ``asserted`` is a format, which annotates a value and by itself makes none invalid, or a key that may
+    be written twice, of which readers take one.
     """
 
     path: str
@@ -53,7 +58,7 @@ class Limit:
     @property
     def asserted(self) -> bool:
         """Whether a validator refuses what passes there."""
-        return self.keyword != "format"
+        return self.keyword not in ("format", KEY_TWICE)
 
     def __str__(self) -> str:
         return f"{self.path or '/'} {self.keyword}: {self.reason}"

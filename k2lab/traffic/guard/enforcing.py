@@ -66,8 +66,6 @@ def held(request: Request, options: GuardOptions, family: str | None) -> Held:
     if own is not None:
         return Held(unheld=f"the request has a {own} of its own")
     known = repairs.family_of(request, family)
-    if not known.numbers_ids:
-        return _unheld(f"{known.name} writes calls in a format that no grammar here holds", options)
     tag = _tag(*_key(request, options, known))
     return _unheld(tag, options) if isinstance(tag, str) else _held(request, tag)
 
@@ -91,13 +89,14 @@ def _unheld(reason: str, options: GuardOptions) -> Held:
 def _key(request: Request, options: GuardOptions, family: Family) -> tuple[str, str, str, int, enforcer.Options]:
     made = enforcer.Options(
         form=options.form,
+        family=enforcer.family_for(family.name),
         max_calls=options.max_calls,
         max_string=options.max_string,
         thinking=thinking_of(request, options, family),
         loosen=options.unheld == "loosen",
     )
     choice, parallel = (json.dumps(request.parameters.get(name)) for name in enforcer.CHOICES)
-    return json.dumps(request.tools), choice, parallel, request.first_index, made
+    return json.dumps(request.tools), choice, parallel, enforcer.first_index(request, made), made
 
 
 def thinking_of(request: Request, options: GuardOptions, family: Family) -> enforcer.Thinking:
