@@ -28,16 +28,20 @@ from k2lab.enforcer.schema import KEY_TWICE, Limit
 from k2lab.enforcer.schema.characters import Ranges, holds, without
 from k2lab.enforcer.schema.finite import Schema
 from k2lab.enforcer.schema.spelling import one_of, plain, respelled
+from k2lab.families.special import CLOSE, END_OF_MSG, OPEN, SEP
+from k2lab.wire.xtml.tags import close_tag, escape, open_tag
+from k2lab.wire.xtml.values import type_of
 
-OPEN, CLOSE, SEP = "<|open|>", "<|close|>", "<|sep|>"
-GUARD = Guard(markers=(OPEN, CLOSE, SEP, "<|end_of_msg|>"))
+GUARD = Guard(markers=(OPEN, CLOSE, SEP, END_OF_MSG))
 """The markers of XTML, and the end of a message."""
 
 FIRST_INDEX = 1
 """Of the calls of every message."""
 
-ESCAPES = {"&": "&amp;", '"': "&quot;"}
-"""Of the value of an attribute; ``&`` goes first."""
+ARGUMENT, END_OF_CALL = f"{OPEN}argument key=", close_tag("call")
+
+ESCAPED = '&"'
+"""What the value of an attribute has as an escape."""
 
 KINDS = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null",
          "array": "array", "object": "object"}  # fmt: skip
@@ -46,23 +50,12 @@ KINDS = {"string": "string", "integer": "number", "number": "number", "boolean":
 
 def opened(channel: str) -> str:
     """The opening of a channel, as a literal of the grammar."""
-    return literal(f"{OPEN}{channel}{SEP}")
+    return literal(open_tag(channel))
 
 
 def closed(channel: str) -> str:
     """The end of a channel, as a literal of the grammar."""
-    return literal(f"{CLOSE}{channel}{SEP}")
-
-
-def escaped(text: str) -> str:
-    """A text as the value of an attribute.
-
-    >>> escaped('R&D "x"')
-    'R&amp;D &quot;x&quot;'
-    """
-    for letter, escape in ESCAPES.items():
-        text = text.replace(letter, escape)
-    return text
+    return literal(close_tag(channel))
 
 
 def root(
@@ -88,7 +81,7 @@ def _before(grammar: Grammar, thinking: Thinking) -> str:
 def _section(grammar: Grammar, arguments: Mapping[str, str], first_index: int, most: int) -> str:
     """Calls up to the last index; each rule has the next call in it, as in :mod:`k2lab.enforcer.tag`."""
     begin, end = grammar.define(literal(f'{OPEN}call tool="')), grammar.define(literal(f'"{SEP}'))
-    names = {name: grammar.define(literal(f'{escaped(name)}" index="')) for name in arguments}
+    names = {name: grammar.define(literal(f'{escape(name)}" index="')) for name in arguments}
     after = close = grammar.define(closed("tools"))
     for index in reversed(range(first_index, first_index + most)):
         ways = " | ".join(f"{names[name]} {literal(str(index))} {end} {rule}" for name, rule in arguments.items())
@@ -130,8 +123,8 @@ class _Arguments:
     def _listed(self, value: Mapping[str, object]) -> str:
         """One value that is listed as a whole, in its own order."""
         parts = [f"{self._key(name)} {self._typed({'enum': [item]}, '')}" for name, item in value.items()]
-        begin = self._shared(f"{OPEN}argument key=")
-        return " ".join([*(f"{begin} {part}" for part in parts), self._shared(f"{CLOSE}call{SEP}")])
+        begin = self._shared(ARGUMENT)
+        return " ".join([*(f"{begin} {part}" for part in parts), self._shared(END_OF_CALL)])
 
     def _object(self, said: Schema, path: str) -> str:
         members = {
@@ -139,15 +132,15 @@ class _Arguments:
             for name, part in said.get("properties", {}).items()
         }
         further = Members(said, members, self._further(said, path), len(members) <= self.permuted)
-        series = Series(grammar=self.grammar, moves=further.moves, ends=further.ends, bracket=f"{CLOSE}call{SEP}",
+        series = Series(grammar=self.grammar, moves=further.moves, ends=further.ends, bracket=END_OF_CALL,
                         commas=False)  # fmt: skip
         return self.grammar.define(some(series.whole(further.start), path))
 
     def _key(self, name: str) -> str:
-        return literal(f'"{escaped(checked(name, self.grammar.guard))}"')
+        return literal(f'"{escape(checked(name, self.grammar.guard))}"')
 
     def _argument(self, key: str, part: Schema | bool, path: str) -> str:
-        return self.grammar.define(f"{self._shared(f'{OPEN}argument key=')} {key} {self._typed(part, path)}")
+        return self.grammar.define(f"{self._shared(ARGUMENT)} {key} {self._typed(part, path)}")
 
     def _further(self, said: Schema, path: str) -> str | None:
         """The rule of an argument that is not declared."""
@@ -174,7 +167,7 @@ class _Arguments:
 
     def _of_kind(self, kind: str, value: str) -> str:
         """A string has the last letter of the one marker and the first of the other about it."""
-        begin, end = f' type="{kind}"{SEP}', f"{CLOSE}argument{SEP}"
+        begin, end = f' type="{kind}"{SEP}', close_tag("argument")
         if kind == "string":
             begin, end = begin.removesuffix(RAW.begin), end.removeprefix(RAW.end)
         return f"{self._shared(begin)} {value} {self._shared(end)}"
@@ -213,7 +206,7 @@ class _Arguments:
         by_kind: dict[str, list[str]] = {}
         for value in values:
             text = literal(f"{RAW.begin}{value}{RAW.end}") if isinstance(value, str) else self.grammar.listed(value)
-            by_kind.setdefault(_kind_of(value), []).append(text)
+            by_kind.setdefault(type_of(value), []).append(text)
         yield from ((kind, self.grammar.define(" | ".join(texts))) for kind, texts in by_kind.items())
 
     def _shared(self, text: str) -> str:
@@ -221,18 +214,9 @@ class _Arguments:
         return self.grammar.define(literal(text))
 
 
-def _kind_of(value: object) -> str:
-    """The ``type`` of a value."""
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else "boolean"
-    if isinstance(value, str):
-        return "string"
-    return "array" if isinstance(value, list) else "object" if isinstance(value, Mapping) else "number"
-
-
 def _in_attribute(ranges: Ranges) -> str:
     """An expression for one of some characters in an attribute."""
-    plain_ones = without(ranges, [(ord(letter), ord(letter)) for letter in ESCAPES])
-    ways = [one_of(plain_ones)] if plain_ones else []
-    ways += [escape for letter, escape in ESCAPES.items() if holds(ranges, ord(letter))]
+    alone = without(ranges, [(ord(letter), ord(letter)) for letter in ESCAPED])
+    ways = [one_of(alone)] if alone else []
+    ways += [escape(letter) for letter in ESCAPED if holds(ranges, ord(letter))]
     return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"

@@ -21,9 +21,6 @@ NAME = re.compile(
 
 MINORS = {"5": K2_5, "6": K2_6, "7": K2_7}
 
-NAMES = tuple(family.name for family in (K2, K2_THINKING, K2_5, K2_6, K2_7, K3))
-"""The families by name, oldest first."""
-
 UNKNOWN = Family(name="unknown", declares=None, reads_reasoning=False)
 """What is held of a model whose name says no family: the ids and the tokens of K2, and no faults where they differ."""
 
@@ -45,18 +42,6 @@ def of_model(name: str) -> Family | None:
     if match["minor"]:
         return MINORS[match["minor"]]
     return K2_THINKING if "thinking" in text[match.end() :] else K2
-
-
-def named(name: str) -> Family:
-    """The family that an option names, as itself or by the name of one of its models; else :class:`InputError`.
-
-    >>> named("k3").name
-    'K3'
-    """
-    family = of_model(name)
-    if family is None:
-        raise InputError(f"family must be one of {', '.join(NAMES)}, or a model's name that says it, not {name!r}")
-    return family
 
 
 def of_template(template: str) -> Family | None:

@@ -98,7 +98,21 @@ def accepted_by_older(older_compiler: Ask) -> Accepted:
     return judge(older_compiler)
 
 
-HINTS = ("<|close|>", "argument<|sep|>", "tools<|sep|>", "<|close|>argument<|sep|>", '"', "}", "]", "a", "1", "<", "é")
+HINTS = (
+    "<|close|>",
+    "argument<|sep|>",
+    "tools<|sep|>",
+    "<|close|>argument<|sep|>",
+    '"',
+    "}",
+    "]",
+    "a",
+    "1",
+    "<",
+    "é",
+    ".png",
+    ",a,",
+)
 """What ends a channel, an argument or a value, so that a random text of K3's grammar comes to an end."""
 
 

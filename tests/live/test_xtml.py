@@ -2,11 +2,13 @@
 
 import itertools
 import json
+import math
 
 import pytest
 from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
+from k2lab import families, wire
 from k2lab.enforcer.grammar import Grammar
 from k2lab.enforcer.notation import RAW
 from k2lab.enforcer.schema import KEY_TWICE, translate
@@ -299,28 +301,26 @@ def test_a_pattern_of_raw_strings_is_held_exactly_but_for_markers(asked, accepte
     assert found == fits or (grammar.losses and all(fit for ok, fit in zip(found, fits, strict=True) if ok))
 
 
-def judged(made, schemas, walk):
-    """What is wrong with answers that the grammar itself writes, read by vLLM's parser; with how many of them."""
-    named = {item.limit.keyword for item in made.limits}
-    wrong, count = [], 0
-    for said in walk(made.tag):
-        count += bool(said["calls"])
-        for name, arguments in said["calls"]:
-            if "Infinity" in arguments:
-                continue  # a number of too many digits, which no validator takes either way
-            found = blamed(judge_of(schemas[name]), json.loads(arguments), named) if name in schemas else {name}
-            wrong += [] if named >= found else [(said["text"], found)]
-        if not said["calls"] or '"f"' not in said["text"]:
-            wrong.append((said["text"], "no call"))
-    return wrong, count
+def wrong_with(said, judge, named):
+    """What is wrong with an answer that the grammar itself wrote, as vLLM's parser reads it and as k2lab does."""
+    read = wire.parse(said["text"], [tool("f")], strict=True, thinking=False, family=families.K3)
+    calls = [(name, json.loads(arguments)) for name, arguments in said["calls"]]
+    found = set() if calls and all(name == "f" for name, _ in calls) else {"no call"}
+    found |= set() if [(call.name, call.value) for call in read.calls] == calls else {"two readings"}
+    found |= {call.reason for call in read.calls if call.status != "ok"}
+    for _, arguments in calls:
+        if math.inf not in arguments.values():  # a number of too many digits, which no validator takes either way
+            found |= blamed(judge, arguments, named) - named
+    return found
 
 
 @pytest.mark.parametrize("name", [name for name in CATALOGUE if name not in NO_ARGUMENTS])
 def test_what_the_grammar_writes_by_itself_is_read_by_vllm_and_valid(name, walk):
     asked = parameters(CATALOGUE[name])
     made = enforced([tool("f", asked)], family="K3", tool_choice="required", loosen=True, max_calls=2)
-    wrong, count = judged(made, {"f": asked}, walk)
-    assert wrong == [] and count
+    answers, named = walk(made.tag), {item.limit.keyword for item in made.limits}
+    found = {said["text"]: wrong for said in answers if (wrong := wrong_with(said, judge_of(asked), named))}
+    assert answers and found == {}
 
 
 def test_limits_name_what_may_stand_twice():

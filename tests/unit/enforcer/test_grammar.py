@@ -79,6 +79,7 @@ def test_what_an_enforcement_says_as_json():
     assert {key: value for key, value in said.items() if key != "tag"} == snapshot(
         {
             "form": "vllm",
+            "family": "K2",
             "first_index": 0,
             "max_calls": 8,
             "any_order": 4,
@@ -99,3 +100,37 @@ def test_what_an_enforcement_says_as_json():
             ],
         }
     )
+
+
+def test_a_grammar_in_xtml_of_two_optional_arguments_and_two_calls():
+    unit = {"properties": {"unit": {"type": ["string", "null"], "maxLength": 1}, "a&b": UNIT}}
+    made = enforced([tool("weather", unit)], family="K3", max_calls=2, thinking="begun")
+    assert made.grammar == snapshot("""\
+root ::= r25 "<|close|>think<|sep|>" "<|open|>response<|sep|>" r25 "<|close|>response<|sep|>" ("<|open|>tools<|sep|>" r24 | "") ("<|close|>message<|sep|>" | "")
+r0 ::= "<|open|>argument key="
+r1 ::= "\\\\" (["\\\\/bfnrt] | "u" [0-9A-Fa-f]{4})
+r2 ::= "<"
+r3 ::= [\\u0000-\U0010ffff] r2 | "<"
+r4 ::= ">" r3
+r5 ::= "null"
+r6 ::= " type=\\"string\\"<|sep|"
+r7 ::= "|close|>argument<|sep|>"
+r8 ::= " type=\\"null\\"<|sep|>"
+r9 ::= "<|close|>argument<|sep|>"
+r10 ::= r6 r4 r7 | r8 r5 r9
+r11 ::= r0 "\\"unit\\"" r10
+r12 ::= ">celsius<" | ">fahrenheit<"
+r13 ::= r6 r12 r7
+r14 ::= r0 "\\"a&amp;b\\"" r13
+r15 ::= ("<|close|>call<|sep|>")
+r16 ::= (r14 r15 | "<|close|>call<|sep|>")
+r17 ::= (r11 r15 | "<|close|>call<|sep|>")
+r18 ::= (r11 r16 | r14 r17 | "<|close|>call<|sep|>")
+r19 ::= "<|open|>call tool=\\""
+r20 ::= "\\"<|sep|>"
+r21 ::= "weather\\" index=\\""
+r22 ::= "<|close|>tools<|sep|>"
+r23 ::= r19 (r21 "2" r20 r18) r22
+r24 ::= r19 (r21 "1" r20 r18) (r23 | r22)
+r25 ::= TagDispatch(loop_after_dispatch=false, excludes=("<|open|>", "<|close|>", "<|sep|>", "<|end_of_msg|>"))\
+""")

@@ -222,10 +222,16 @@ class TestEnforcement:
         loose = turn_of(asked, enforce="pinned", unheld="loosen")
         assert loose.headers["x-k2lab-held"] == "pinned" and loose.headers["x-k2lab-unheld"].startswith("in part")
 
-    def test_a_request_without_tools_is_left_alone_and_k3_is_named(self):
+    def test_a_request_without_tools_is_left_alone(self):
         assert turn_of({"messages": [USER]}, enforce="pinned").headers == {}
-        taken = turn_of({"model": "kimi-k3", "messages": [USER], "tools": TOOLS}, enforce="pinned")
-        assert "K3" in taken.headers["x-k2lab-unheld"]
+
+    def test_k3_is_held_in_its_own_format_from_index_1_on(self):
+        for named in ({"model": "kimi-k3"}, {"family": "K3"}):
+            body = {"messages": FOREIGN, "tools": TOOLS, "model": named.get("model", "m")}
+            taken = turn_of(body, enforce="pinned", family=named.get("family"))
+            assert taken.headers == {"x-k2lab-held": "pinned"} and "from index 1 on" in taken.changes[0].detail
+            tag = json.loads(taken.body)["structured_outputs"]["structural_tag"]
+            assert "<|open|>tools<|sep|>" in tag and "functions." not in tag
 
     @pytest.mark.parametrize(
         ("model", "reasoning", "asked", "rule"),
