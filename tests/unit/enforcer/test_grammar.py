@@ -105,8 +105,26 @@ def test_what_an_enforcement_says_as_json():
 def test_a_grammar_in_xtml_of_two_optional_arguments_and_two_calls():
     unit = {"properties": {"unit": {"type": ["string", "null"], "maxLength": 1}, "a&b": UNIT}}
     made = enforced([tool("weather", unit)], family="K3", max_calls=2, thinking="begun")
-    assert made.grammar == snapshot("""\
-root ::= r25 "<|close|>think<|sep|>" "<|open|>response<|sep|>" r25 "<|close|>response<|sep|>" ("<|open|>tools<|sep|>" r24 | "") ("<|close|>message<|sep|>" | "")
+    root, rules = made.grammar.split("\n", 1)
+    assert root.split() == snapshot(
+        [
+            "root",
+            "::=",
+            "r25",
+            '"<|close|>think<|sep|>"',
+            '"<|open|>response<|sep|>"',
+            "r25",
+            '"<|close|>response<|sep|>"',
+            '("<|open|>tools<|sep|>"',
+            "r24",
+            "|",
+            '"")',
+            '("<|close|>message<|sep|>"',
+            "|",
+            '"")',
+        ]
+    )
+    assert rules == snapshot("""\
 r0 ::= "<|open|>argument key="
 r1 ::= "\\\\" (["\\\\/bfnrt] | "u" [0-9A-Fa-f]{4})
 r2 ::= "<"
