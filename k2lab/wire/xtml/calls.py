@@ -30,7 +30,7 @@ class Draft:
         self.texts: dict[str, str] = {}
         self.first: int | None = None
         self.last = start
-        self.has_string = self.lost = False
+        self.has_string = self.lost = self.loose = self.open_ended = False
         self.doubt = 0
 
     def mend(self, *reasons: str) -> None:
@@ -61,7 +61,8 @@ class Taken(NamedTuple):
     """A call, and the place and the number of the tag where to go on.
 
     ``has_string``: it holds a string as it was written; up to ``doubt`` that
-    string goes on in one of two readings.
+    string goes on in one of two readings. ``loose``: a tag of an argument
+    belongs to none; ``open_ended``: it is not closed.
     """
 
     call: Call
@@ -69,6 +70,8 @@ class Taken(NamedTuple):
     number: int
     has_string: bool
     doubt: int = 0
+    loose: bool = False
+    open_ended: bool = False
 
 
 class CallReader:
@@ -89,7 +92,10 @@ class CallReader:
             draft.end = len(self.text)
             draft.spoil("truncated", "ends inside the tag that opens the call")
         index = self._index(draft, tag, due)
-        return Taken(self._made(draft, name, index), draft.end, following, draft.has_string, draft.doubt)
+        return self._taken(draft, self._made(draft, name, index), following)
+
+    def _taken(self, draft: Draft, call: Call, number: int) -> Taken:
+        return Taken(call, draft.end, number, draft.has_string, draft.doubt, draft.loose, draft.open_ended)
 
     def without_call(self, number: int, reasons: list[str]) -> Taken:
         """An argument that stands in no call, to its end or to the next tag that is none of it."""
@@ -97,7 +103,8 @@ class CallReader:
         draft = Draft(tag.start, tuple(reasons))
         draft.spoil("malformed", f"{'an argument' if tag.name == 'argument' else 'JSON'} that stands in no call")
         following = self._swallow(draft, number + 1, tag.name)
-        return Taken(self._made(draft, None, None), draft.end, following, True)
+        draft.has_string = draft.loose = True
+        return self._taken(draft, self._made(draft, None, None), following)
 
     def _name(self, draft: Draft, tag: Tag) -> str | None:
         said = (tag.attributes or {}).get("tool")
@@ -169,9 +176,9 @@ class CallReader:
                     return number
                 place = draft.end
             elif tag.closes("argument", "json") or tag.kind == "lone":
-                draft.spoil(
-                    "malformed", "a tag in the call that closes nothing" if tag.name else "a marker that makes no tag"
-                )
+                draft.loose |= bool(tag.name)
+                why = "a tag in the call that closes nothing" if tag.name else "a marker that makes no tag"
+                draft.spoil("malformed", why)
                 draft.end = place = tag.end
                 number += 1
             else:
@@ -188,6 +195,7 @@ class CallReader:
 
     def _unclosed(self, draft: Draft, tag: Tag) -> None:
         draft.mend("the call is not closed")
+        draft.open_ended = True
         if tag.opens("think", "response") or tag.closes("think", "response"):
             draft.spoil("malformed", f"a tag of {tag.name} stands in it")
 

@@ -26,7 +26,7 @@ UNPLACED = (
     "the text before the tools stands in no channel: it is taken for content; where the prompt opened the reasoning,"
     " it is that (thinking)"
 )
-DOUBT = "a closing tag behind it belongs to nothing: a string of it may hold tags and go on up to there"
+DOUBT = "what follows it is no whole call: a string of it may hold tags and go on up to there"
 GOES_ON = "a string of the call before it may hold this call, and go on in it"
 UNCLOSED = "the reasoning is not closed before the response"
 BEHIND = "behind the end of the message"
@@ -62,6 +62,7 @@ class Reader:
         self.foreign: int | None = None
         self.strings: int | None = None
         self.doubtful = self.doubt_end = 0
+        self.open_ended = False
 
     def read(self, thinking: bool | None) -> Parsed:
         """Everything that the text holds; ``thinking`` as in :func:`k2lab.wire.parse`."""
@@ -187,7 +188,7 @@ class Reader:
         self._add("marker" if tag.cut else "stray", tag.start, tag.end)
 
     def _doubt(self) -> None:
-        """The end of an argument that is in none: all calls since the first string may be part of that string."""
+        """What stands here may be of a string that was taken to end before: so may all calls since the first string."""
         if not self.certain:
             self.doubtful = len(self.calls)
 
@@ -256,6 +257,9 @@ class Reader:
         doubted = taken.call.start < self.doubt_end
         self._keep(_malformed(taken.call, GOES_ON) if doubted else taken.call)
         self.doubt_end = max(self.doubt_end, taken.doubt)
+        if taken.loose or (self.open_ended and taken.call.status in ("malformed", "invalid_arguments")):
+            self._doubt()
+        self.open_ended |= taken.open_ended
         if taken.call.index is not None:
             self.due = taken.call.index
         self.due += 1

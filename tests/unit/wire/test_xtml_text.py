@@ -1,7 +1,9 @@
 """What is odd in K3's outputs: channels, tags that are lost or too many, arguments that are no argument."""
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from k2lab import wire
@@ -188,6 +190,26 @@ def test_text_behind_a_closing_tag_and_then_another_shows_that_the_first_is_the_
         assert (one.status, one.arguments) == ("repaired", {"word": inner})
         assert "its string holds the closing tag of an argument" in one.reason
     assert only(SECTION + call("find", argument("word", END_ARGUMENT))).status == "malformed"
+
+
+TAGS = st.sampled_from(
+    [*map(close_tag, ("argument", "argument", "call", "tools", "response")), SECTION, RESPONSE, WORD, OVER, "{}", "5",
+     open_tag("call", tool="find", index="1"), open_tag("call", tool="stop", index="2"), "\n", " y", "<|open|>", "x",
+     open_tag("argument", key="most", type="number"), open_tag("json", type="object")]
+)  # fmt: skip
+BALANCED = re.compile(r"<\|close\|>argument<\|sep\|>\s*(?:<\|(?:open|close)\|>|<\|end_of_msg\|>)")
+"""An end of an argument behind which another tag stands, as it may stand behind one that ends the string."""
+
+
+@examples(500)
+@given(st.lists(TAGS, max_size=6).map("".join), st.sampled_from(["", OVER]))
+@example(f"{END_ARGUMENT}{END_CALL}{WORD}", "")
+@example(f"x{END_ARGUMENT}{open_tag('call', tool='stop', index='2')}", OVER)
+def test_whatever_tags_a_string_holds_it_is_read_as_it_is_or_not_at_all(value, end):
+    """Where another tag stands behind an end of an argument in it, nothing may show that there is more to it."""
+    parsed = read(SECTION + call("find", argument("word", value)) + END_SECTION + end)
+    usable = [(one.name, one.arguments) for one in parsed.calls if one.usable]
+    assert usable in ([], [("find", {"word": value})]) or BALANCED.search(value)
 
 
 MARKS = Tokens("<|open|>", "<|close|>", "<|sep|>", "<|end_of_msg|>", "[EOS]", *map(chr, range(32, 127)))
