@@ -62,6 +62,8 @@ def parsers_command(
                   "reasoning": "..."},   where left out, it is not judged
      "family": "K2-Thinking",     K2 where left out; K2.5, K2.6, K2.7, K3:
                                   which parsers are asked, kimi_k2 or kimi_k3
+     "prompt": "...",             what stands before the output, where a
+                                  parser may look at that, too
      "what": "...", "source": ["..."]}      both may be left out
     """  # noqa: D301 - click wants the control character
     from k2lab import engine

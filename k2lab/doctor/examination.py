@@ -23,6 +23,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     enforcing.ENFORCER,
     thinking.THINKING,
     replaying.REPLAY,
+    thinking.LATER_TURNS,
 )
 """Cheap ones first."""
 

@@ -1,4 +1,4 @@
-"""An experiment on the switch for thinking, of families that have one."""
+"""Experiments on thinking: the switch of the families that have one, and reasoning streamed in a later turn."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from k2lab.chat import Request
-from k2lab.doctor.experiments import Experiment
-from k2lab.doctor.patient import Patient
+from k2lab.doctor.experiments import Experiment, quoted
+from k2lab.doctor.patient import THINKING_TOKENS, Patient
+from k2lab.doctor.replaying import answered
+from k2lab.doctor.streams import read_stream
 from k2lab.errors import EndpointError, UnsupportedError
 from k2lab.findings import Finding
 
@@ -41,6 +43,32 @@ def _run(patient: Patient) -> Iterator[Finding]:
         tried.append(f"{told}: {len(answer.reasoning[0])} characters of reasoning come all the same")
     yield Finding.of(NAME, "present", "; ".join(tried))
 
+
+def _of_later_turns(patient: Patient) -> Iterator[Finding]:
+    """A prompt that holds the ``</think>`` of an earlier turn, answered whole and streamed."""
+    if not patient.thinks:
+        raise UnsupportedError("the model's family is not known to think")
+    request = answered()
+    whole = patient.chat(request)
+    if not whole.reasoning:
+        raise UnsupportedError("no reasoning comes in a second turn, not even unstreamed")
+    sent = {"temperature": 0, "max_tokens": THINKING_TOKENS}
+    streamed = read_stream(patient.asked(lambda: patient.endpoint.streamed(request, **sent))).answer()
+    told = f"of a second turn, the whole answer has {len(whole.reasoning[0])} characters of reasoning, the streamed one"
+    if streamed.reasoning:
+        yield Finding.of(LATER, "absent", f"{told} {len(streamed.reasoning[0])}")
+    else:
+        yield Finding.of(LATER, "present", f"{told} none, its content being {quoted(streamed.content, 80)!r}")
+
+
+LATER = "later_reasoning_streamed_as_content"
+LATER_TURNS = Experiment(
+    name="later turns",
+    asks="a second turn, streamed and not",
+    names=(LATER,),
+    requests=2,
+    run=_of_later_turns,
+)
 
 THINKING = Experiment(
     name="thinking",

@@ -4,18 +4,20 @@ Run by an engine's interpreter, by path; it needs nothing of k2lab. The files of
 engine is imported, a process of its own reads them and each case within CPU_S seconds of processor time and MEMORY
 bytes more than it has. Where they do not suffice, the last line of the output is ``{"failed": why}``.
 
-Each line of the input is ``{"id", "raw_output", "tools", "chunk"}``, ``chunk`` being 0 for the whole text at once, or
-the number of tokens that are fed at a time. ``parser`` names the tool parser, ``kimi_k2`` where it is left out, and
-``reasoning_parser`` the one before it, none where it is left out; ``thinking``: as a request may switch it. Each line
-of the output is ``{"id", "chunk", "reasoning", "content", "calls", "error", "absent"}``, ``absent`` naming a parser
-that this release has not; of a case with ``steps`` that is fed, also ``steps``: for each time ``[tokens, characters,
-content, calls, reasoning]``, the first two counted from the start, the others what was said then.
+Each line of the input is ``{"id", "raw_output", "tools", "chunk"}``, ``chunk`` being 0 for the whole text at once, the
+number of tokens that are fed at a time, or a list of these for each time. ``parser`` names the tool parser, ``kimi_k2``
+where it is left out, and ``reasoning_parser`` the one before it, none where it is left out; ``thinking``: as a request
+may switch it; ``prompt``: what stands before the output. Each line of the output is ``{"id", "chunk", "reasoning",
+"content", "calls", "error", "absent"}``, ``absent`` naming a parser that this release has not; of a case with
+``steps`` that is fed, also ``steps``: for each time ``[tokens, characters, content, calls, reasoning]``, the first two
+counted from the start, the others what was said then.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import json
 import os
 import resource
@@ -123,8 +125,8 @@ class InTurn:
     Source: ``serving_chat.py`` of vLLM 0.11.0 and 0.11.1.
     """
 
-    def __init__(self, reasoner: Any, parser: Any, request: Any) -> None:
-        self.reasoner, self.parser, self.request = reasoner, parser, request
+    def __init__(self, reasoner: Any, parser: Any, request: Any, prompt: list[int]) -> None:
+        self.reasoner, self.parser, self.request, self.prompt = reasoner, parser, request, prompt
         self.text: str = ""
         self.ids: list[int] = []
         self.ended = self.begun = False
@@ -152,15 +154,16 @@ class InTurn:
         )
 
     def thought(self, before: str, delta: str, before_ids: list[int], ids: list[int]) -> Any:
-        """The same while the reasoning is open."""
+        """The same while the reasoning is open; a ``</think>`` anywhere in the prompt ends it with the first chunk."""
         reasoner = self.reasoner
         split = getattr(reasoner, "extract_reasoning_streaming", None) or reasoner.extract_reasoning_content_streaming
         message = split(before, self.text, delta, before_ids, self.ids, ids)
-        if reasoner.is_reasoning_end(ids):
-            self.ended, self.ids = True, reasoner.extract_content_ids(ids)
-            self.text = (message and message.content) or ""
-            if message:
-                message.content = None
+        for seen, left in ((self.prompt, lambda: ids), (ids, lambda: reasoner.extract_content_ids(ids))):
+            if seen and reasoner.is_reasoning_end(seen):
+                self.ended, self.ids = True, left()
+                self.text = (message and message.content) or ""
+                if message:
+                    message.content = None
         return message
 
 
@@ -169,14 +172,18 @@ def told(functions: Any) -> list[dict[str, str]]:
     return [{"name": one.name, "arguments": one.arguments} for one in functions]
 
 
-def streamed(reader: Any, tokenizer: Any, text: str, chunk: int, steps: list[Any]) -> dict[str, Any]:
-    """A reader's answer to ``chunk`` tokens at a time, put together as a client does: by the index of each delta."""
+def streamed(reader: Any, tokenizer: Any, text: str, chunk: Any, steps: list[Any]) -> dict[str, Any]:
+    """A reader's answer to ``chunk`` tokens at a time, or to as many as it lists.
+
+    Put together as a client does: by the index of each delta.
+    """
     ids = tokenizer.encode(text, add_special_tokens=False)
     reasoning: list[str] = []
     content: list[str] = []
     calls: dict[int, dict[str, str]] = {}
     before_text, before = "", 0
-    for end in [*range(chunk, len(ids), chunk), len(ids)]:
+    ends = itertools.accumulate(chunk) if isinstance(chunk, list) else range(chunk, len(ids), chunk)
+    for end in [*(end for end in ends if end < len(ids)), len(ids)]:
         now = tokenizer.decode(ids[:end], skip_special_tokens=False)
         if now.endswith("\ufffd") and end < len(ids):
             continue  # in the middle of a character
@@ -232,14 +239,14 @@ class Readers:
             raise Absent(f"it has no reasoning parser {reasoning}")
         thinking = case.get("thinking")
         kwargs = {} if thinking is None else {"thinking": thinking}
+        prompt = tokenizer.encode(case.get("prompt") or "", add_special_tokens=False)
         if made is not None:
-            prompt = tokenizer.encode(case.get("prompt") or "", add_special_tokens=False)
             return Composed(made(tokenizer, request.tools, chat_template_kwargs=kwargs), request, prompt)
         try:
             thinks = reasoner(tokenizer, chat_template_kwargs=kwargs)
         except TypeError:  # before a request's switches were handed to it
             thinks = reasoner(tokenizer)
-        return InTurn(thinks, built(parser, tokenizer, request.tools), request)
+        return InTurn(thinks, built(parser, tokenizer, request.tools), request, prompt)
 
 
 def built(parser: Any, tokenizer: Any, tools: Any) -> Any:
@@ -265,7 +272,7 @@ def answer_all(folder: str, cpu_s: int, tokenizer_class: Any, readers: Any, requ
             request = request_of(messages=[user], model="m", tools=case["tools"] or None)
             reader = readers.reader(tokenizer, request, case)
             text, chunk = case["raw_output"], case["chunk"]
-            if chunk > 0:
+            if chunk:
                 answer = streamed(reader, tokenizer, text, chunk, steps)
             else:
                 answer = reader.whole(text, tokenizer.encode(text, add_special_tokens=False))

@@ -82,16 +82,20 @@ class KeptParser:
         self,
         raw_output: str,
         tools: Sequence[Mapping[str, Any]],
-        chunk: int = 0,
+        chunk: int | Sequence[int] = 0,
         cancel: threading.Event | None = None,
         *,
         family: Family = K2,
+        prompt: str = "",
     ) -> Heard:
         """Its answer to the whole text, or to ``chunk`` tokens at a time; of a family that thinks, by both parsers.
 
+        ``chunk`` may list how many tokens each time has, as a recorded stream
+        shows; ``prompt`` is what stands before the output.
+
         Raises :class:`EngineError` where there is none, and within a tenth of a second once ``cancel`` is set.
         """
-        case = {"id": "", **question(raw_output, tools, family), "chunk": chunk, "steps": True}
+        case = {"id": "", **question(raw_output, tools, family, prompt), "chunk": chunk, "steps": True}
         cancel = cancel or threading.Event()
         with self._one:
             try:

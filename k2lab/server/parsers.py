@@ -68,6 +68,8 @@ class Failure:
     content: str | None
     reasoning: str | None = None
     family: Family = K2
+    prompt: str = ""
+    """What stands before the output; where that is empty, the end of a prompt of the family."""
 
     @property
     def thinks(self) -> bool:
@@ -99,7 +101,7 @@ def catalogue(path: Path | str | None = None) -> list[Failure]:
 
     A line is a JSON object with ``id``, ``raw_output``, ``tools`` and
     ``expected`` (``calls`` of ``name`` and ``arguments``, ``content``); ``what``,
-    ``source``, ``family`` (``K2-Thinking``, ``K3``; ``K2`` otherwise),
+    ``source``, ``family`` (``K2-Thinking``, ``K3``; ``K2`` otherwise), ``prompt``,
     ``expected.reasoning`` (not judged then) and ``expected.status`` may be left
     out. Raises :class:`InputError` with file, line and cause where a line is none.
 
@@ -268,7 +270,7 @@ def command_of(folder: Path) -> list[str]:
     return [str(WORKER), str(folder), str(CPU_S), str(MEMORY)]
 
 
-def question(raw_output: str, tools: Iterable[Mapping[str, Any]], family: Family) -> dict[str, Any]:
+def question(raw_output: str, tools: Iterable[Mapping[str, Any]], family: Family, prompt: str = "") -> dict[str, Any]:
     """What the worker is asked of an output: by which parsers, and behind which prompt."""
     xtml = family.wire == "xtml"
     parser = "kimi_k3" if xtml else "kimi_k2"
@@ -277,13 +279,13 @@ def question(raw_output: str, tools: Iterable[Mapping[str, Any]], family: Family
         "tools": list(tools),
         "parser": parser,
         "reasoning_parser": parser if family.reads_reasoning else "",
-        "prompt": K3_PROMPT if xtml else GENERATION_PROMPT,
+        "prompt": prompt or (K3_PROMPT if xtml else GENERATION_PROMPT),
     }
 
 
 def _run_worker(python: Path, name: str, failures: Sequence[Failure], folder: Path) -> dict[tuple[str, int], _Said]:
     asked = [
-        {"id": f.case_id, **question(f.raw_output, f.tools, f.family), "chunk": chunk}
+        {"id": f.case_id, **question(f.raw_output, f.tools, f.family, f.prompt), "chunk": chunk}
         for f in failures
         for chunk in CHUNKS
     ]
@@ -343,6 +345,7 @@ def failure_of(line: bytes) -> Failure:
         if "reasoning" in expected
         else None,
         family=_family(row.get("family", K2.name)),
+        prompt=_field(row, "prompt", str, "a text") if "prompt" in row else "",
     )
 
 

@@ -83,6 +83,9 @@ def test_between_the_reasoning_and_the_tool_parser_0_32_0_loses_what_is_reported
     assert said["call inside without a section", "0.32.0 whole"] == "leaked"
     assert both_parsers["call inside, then text", "0.32.0 whole"]["content"] is None
     assert both_parsers["a marker that the reasoning mentions", "0.32.0 1 token"]["content"] == ""
+    behind = "reasoning behind a finished turn"
+    assert said[behind, "0.32.0 whole"] == said[f"K2.6 {behind}", "0.32.0 1 token"] == "right"
+    assert both_parsers[behind, "0.32.0 1 token"]["content"].startswith("<think>")
 
 
 def test_0_32_0_loses_k3_calls_and_leaks_its_markers_as_reported(both_parsers):

