@@ -89,13 +89,13 @@ def model_command(variant: str) -> None:
     "--family",
     default="k2",
     show_default=True,
-    help="The family whose form the model is to write: k2, or k2-thinking, which goes on from k2-nano's weights.",
+    help="The family whose form the model is to write: k2; or k2-thinking or k3, which go on from k2-nano's weights.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=None,
-    help="Folder of the new model; by default the clone's data/models/k2-nano, or k2-nano-thinking.",
+    help="Folder of the new model; by default the clone's data/models/k2-nano, k2-nano-thinking or k3-nano.",
 )
 @click.option(
     "--engine",

@@ -94,15 +94,23 @@ def takes_request(command: Callable[..., None]) -> Callable[..., None]:
 @SOURCE
 @FAMILY
 @click.option("--tokenizer", default=None, help="A source whose tokenizer gives the ids, for a source that has none.")
+@click.option("--served", is_flag=True, help="Render what vLLM 0.32.0 hands to the renderer of a Kimi K3.")
 @FLAG
 @TRUST
 @as_record("source", SourceOptions)
-def render_command(request: Request, source: SourceOptions, tokenizer: str | None, no_generation_prompt: bool) -> None:
+def render_command(
+    request: Request, source: SourceOptions, tokenizer: str | None, served: bool, no_generation_prompt: bool
+) -> None:
     """Render a conversation outside a server, as the model's own tokenizer prepares it.
 
     Prints text, token ids and provenance as JSON, and what of the request was not used on standard error.
     """
+    from k2lab.prompt.served import for_xtml
+
     opened = source.opened()
+    if served and not opened.writes_xtml:
+        raise SourceError(f"--served is for Kimi K3, and {source.source} is of {_family_of(opened)}: leave it out")
+    request = for_xtml(request) if served else request
     named = opened.family.name if opened.writes_xtml and opened.family else source.family
     ids_by = replace(source, source=tokenizer, family=named).opened().tokenizer if tokenizer else None
     prompt = _prompt(opened, request, no_generation_prompt=no_generation_prompt, tokenizer=ids_by)
@@ -176,6 +184,7 @@ def diff_command(
     Exits with 1 when the prompts differ.
     """
     from k2lab.prompt import alignment
+    from k2lab.prompt.served import shaping
     from k2lab.server import probes
     from k2lab.show import views
 
@@ -186,7 +195,8 @@ def diff_command(
     if "://" in left:
         print_notes(right_side.provenance.notes)
         endpoint = ServerOptions(base_url=left, model=model).endpoint()
-        ids = probes.ids_at(endpoint, request, source.tokenizer, known=right_side.token_ids or ())
+        params = shaping(request) if source.writes_xtml else {}
+        ids = probes.ids_at(endpoint, request, source.tokenizer, known=right_side.token_ids or (), params=params)
         compared = alignment.diff(ids, right_side)
     else:
         other = SourceOptions(source=left, trust_remote_code=trust_remote_code, family=family).opened()
@@ -246,6 +256,10 @@ def _sampling(request: Request, max_tokens: int | None) -> dict[str, object]:
     if max_tokens is not None or not {"max_tokens", "max_completion_tokens"} & request.parameters.keys():
         defaults["max_tokens"] = DEFAULT_MAX_TOKENS if max_tokens is None else max_tokens
     return defaults
+
+
+def _family_of(source: Source) -> str:
+    return source.family.name if source.family else "no family that is known"
 
 
 def _exit_with_1_if(bad: bool) -> None:

@@ -15,6 +15,7 @@ K3 = Family(
     efforts=("low", "high", "max"),
     model_type="kimi_k3",
     slots=special.XTML_SLOTS,
+    serving=("--tokenizer-mode=kimi_k3", "--reasoning-parser=kimi_k3", "--tool-call-parser=kimi_k3"),
 )
 """Its calls are counted from 1 anew in each message by its own renderer, so that renamed ids would only be wrong. That
 prints the reasoning of every earlier turn that has some, an empty channel for one without, and neither where thinking

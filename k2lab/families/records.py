@@ -33,6 +33,7 @@ class Family:
     for; ``model_type``: what ``config.json`` calls it; ``slots``: the first
     tokens after those of the ranks, where they are not K2's. ``wire``: the form of
     its calls, a section of ids and JSON, or XTML; :mod:`k2lab.wire` reads both.
+    ``serving``: flags of vLLM without which it is not served right.
     """
 
     name: str
@@ -50,3 +51,4 @@ class Family:
     efforts: tuple[str, ...] = ()
     model_type: str | None = None
     slots: tuple[str, ...] = ()
+    serving: tuple[str, ...] = ()

@@ -56,7 +56,7 @@ def prepare(work: Path, course: Course, recipe: Recipe) -> None:
         kept.write_whole(
             work / "start.safetensors", files.read_bytes(course.started_from(), "the weights to go on from")
         )
-    ids = {key: made.token_to_id(text) for key, text in SPECIAL.items()}
+    ids = {key: made.token_to_id(text) for key, text in course.special.items()}
     plan = {key: value for key, value in asdict(recipe).items() if key != "conversations"}
     shape = {**course.shape, "vocab_size": made.get_vocab_size()}
     kept.write_whole(work / "plan.json", json.dumps({**plan, "model": {**shape, **ids}}))

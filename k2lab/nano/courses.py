@@ -10,10 +10,22 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from k2lab import paths
-from k2lab.families.special import BOS, END, PAD
-from k2lab.nano import corpus, plaincourse, synth, thinking, thinkingcorpus, thinkingcourse, tokenizer
+from k2lab.families.special import BOS, END, END_OF_MSG, PAD
+from k2lab.nano import (
+    corpus,
+    plaincourse,
+    synth,
+    thinking,
+    thinkingcorpus,
+    thinkingcourse,
+    tokenizer,
+    xtmlcorpus,
+    xtmlcourse,
+    xtmltalks,
+)
 from k2lab.nano.corpus import Corpus
 from k2lab.nano.recipes import Recipe, Tried
+from k2lab.prompt import xtmltags, xtmlturns
 
 __all__ = ["COURSES", "K2", "K2_THINKING", "SHAPE", "SPECIAL", "Course", "Recipe", "Tried"]
 
@@ -46,6 +58,7 @@ class Course:
     decided_by: tuple[Path, ...]
     """The modules and files that decide the corpus."""
     start: str = ""
+    special: Mapping[str, str] = field(default_factory=lambda: SPECIAL)
     shape: Mapping[str, Any] = field(default_factory=lambda: SHAPE)
 
     @property
@@ -81,5 +94,16 @@ K2_THINKING = Course(
     decided_by=_files(synth, thinking, thinkingcorpus),
     start="k2-nano",
 )
-COURSES: Mapping[str, Course] = {"k2": K2, "k2-thinking": K2_THINKING}
+K3 = Course(
+    folder="k3-nano",
+    recipe=Recipe(conversations=7_000, muon_lr=2e-3, adamw_lr=2e-3),
+    material=xtmlcorpus.material,
+    made_of=xtmlcourse.made_of,
+    tried=xtmlcourse.tried,
+    card=xtmlcourse.CARD,
+    decided_by=_files(synth, corpus, tokenizer, xtmltalks, xtmlcorpus, xtmltags, xtmlturns),
+    start=xtmlcorpus.START,
+    special={**SPECIAL, "eos_token_id": END_OF_MSG},
+)
+COURSES: Mapping[str, Course] = {"k2": K2, "k2-thinking": K2_THINKING, "k3": K3}
 """By the family whose form each nano speaks."""

@@ -20,9 +20,9 @@ from tokenizers import AddedToken, Tokenizer
 from k2lab import paths
 from k2lab.engine import locks
 from k2lab.errors import InputError, SourceError
-from k2lab.families.special import CLOSE, END_OF_MSG, OPEN, SEP
+from k2lab.families.special import CLOSE, END, END_OF_MSG, OPEN, SEP
 from k2lab.nano import heads, tokenizer
-from k2lab.prompt import templates
+from k2lab.prompt import carried, templates
 from k2lab.wire.records import THINK_BEGIN, THINK_END
 
 CODE = Path(__file__).parent / "code"
@@ -34,11 +34,14 @@ class Variant:
     """How a folder differs from the others: its weights, its template, and the tokenizer class over it."""
 
     summary: str
-    template: Callable[[], str]
+    template: Callable[[], str] | None
+    """Makes the chat template; ``None`` where the tokenizer class renders by itself."""
     tokenizer_class: str | None = None
     """``module.Class`` of :data:`CODE`, or ``None`` for the plain fast tokenizer."""
     model: str = "k2-nano"
     """The folder of its weights under ``data/models``."""
+    ends: str = END
+    """The token that ends what the model writes."""
 
 
 def _current() -> str:
@@ -63,6 +66,7 @@ def _thinking(summary: str, name: str) -> Variant:
 
 KWARGS = "tokenization_kwargs.KwargsTokenizer"
 DECLARED = "tokenization_declared.DeclaredTokenizer"
+XTML = "tokenization_xtml.XtmlTokenizer"
 
 VARIANTS: Mapping[str, Variant] = {
     "current": Variant(summary="plain tokenizer, the real current template", template=_current),
@@ -88,6 +92,13 @@ VARIANTS: Mapping[str, Variant] = {
     "thinking-k2.5": _thinking("the weights that think, K2.5's real template", "moonshotai-Kimi-K2.5"),
     "thinking-k2.6": _thinking("the weights that think, K2.6's real template", "moonshotai-Kimi-K2.6"),
     "thinking-k2.7": _thinking("the weights that think, K2.7's real template", "moonshotai-Kimi-K2.7-Code"),
+    "k3": Variant(
+        summary="Kimi K3's form: no template, the tokenizer renders XTML",
+        template=None,
+        tokenizer_class=XTML,
+        model="k3-nano",
+        ends=END_OF_MSG,
+    ),
 }
 
 
@@ -98,10 +109,12 @@ def assemble(name: str, weights: Path | None = None, *, engine: str = "") -> Pat
     """
     if name not in VARIANTS:
         raise InputError(f"k2-nano has no variant {name!r}: choose one of {', '.join(sorted(VARIANTS))}")
-    weights = weights or paths.data_dir() / "models" / VARIANTS[name].model
+    model = VARIANTS[name].model
+    weights = weights or paths.data_dir() / "models" / model
     if not (weights / "model.safetensors").exists():
-        family = VARIANTS[name].model.removeprefix("k2-nano").replace("-", " FAMILY=k2-", 1)
-        raise SourceError(f"no weights in {weights}: run `make nano{family}` to train them")
+        family = model.replace("-nano", "")
+        command = "make nano" if family == "k2" else f"make nano FAMILY={family}"
+        raise SourceError(f"no weights in {weights}: run `{command}` to train them")
     files = _files(VARIANTS[name])
     head_dim = locks.read(engine).head_dim if engine in locks.versions() else None
     digest = hashlib.sha256(f"heads of {head_dim}".encode() if head_dim else b"")
@@ -109,7 +122,8 @@ def assemble(name: str, weights: Path | None = None, *, engine: str = "") -> Pat
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     for file_name, text in sorted(files.items()):
         digest.update(file_name.encode() + b"\0" + text.encode())
-    target = paths.cache_dir() / "models" / f"k2-nano-{name}-{digest.hexdigest()[:12]}"
+    label = model if model.startswith(f"{name}-") else f"{model}-{name}"
+    target = paths.cache_dir() / "models" / f"{label}-{digest.hexdigest()[:12]}"
     if not target.exists():
         _make(target, weights, files, head_dim)
     return target
@@ -140,9 +154,10 @@ def all_markers() -> Tokenizer:
 
 
 def _files(variant: Variant) -> dict[str, str]:
-    template = variant.template()
-    config = tokenizer.config()
-    files = {"chat_template.jinja": template}
+    config = tokenizer.config() | {"eos_token": variant.ends}
+    files = {} if variant.template is None else {"chat_template.jinja": variant.template()}
+    if variant.template is None:
+        files |= carried.carried_files()
     if variant.tokenizer_class:
         module, cls = variant.tokenizer_class.split(".")
         config |= {"tokenizer_class": cls, "auto_map": {"AutoTokenizer": [None, variant.tokenizer_class]}}

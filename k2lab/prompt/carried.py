@@ -17,7 +17,6 @@ MODULES: Mapping[str, str] = {
 IMPORTS = (
     ("from k2lab.families.special import ", "from .k3_special import "),
     ("from k2lab.prompt.xtmltags import ", "from .k3_tags import "),
-    ("from k2lab.prompt import xtmltags as xtml", "from . import k3_tags as xtml"),
 )
 """The imports among them, as they are in the package and as they are in a folder."""
 

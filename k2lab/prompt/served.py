@@ -47,6 +47,12 @@ TEXT_PARTS = ("text", "input_text", "output_text", "refusal", "thinking")
 TOOL_FIELDS = ("name", "description", "parameters", "strict", "defer_loading")
 
 
+def shaping(request: Request) -> dict[str, object]:
+    """The fields of a request that are a part of a prompt in XTML, and of no other."""
+    names = ("tool_choice", "response_format")
+    return {name: request.parameters[name] for name in names if name in request.parameters}
+
+
 def for_xtml(request: Request) -> Request:
     r"""The request as vLLM 0.32.0 hands it to the renderer of a Kimi K3, which then knows no more of it.
 

@@ -141,7 +141,7 @@ def _from_family(spec: str, family: Family) -> Source:
 
 def _from_folder(spec: str, folder: Path, trust_remote_code: bool, family: Family | None) -> Source:
     config = files.read_object(folder / files.CONFIG)
-    told = family or _family_by_tokens(folder, config)
+    told = family or family_by_files(folder)
     if told is not None and told.renders == "xtml":
         return _without_template(spec, folder, config, told, trust_remote_code)
     found = files.chat_templates(folder, config)
@@ -177,9 +177,10 @@ def _without_template(spec: str, folder: Path, config: Config, family: Family, t
     )
 
 
-def _family_by_tokens(folder: Path, config: Config) -> Family | None:
-    """The family that the added tokens say, or the type of the model."""
+def family_by_files(folder: Path) -> Family | None:
+    """The family that a folder's files say without a chat template: by the type of the model, or by added tokens."""
     kind = files.read_object(folder / "config.json").get("model_type")
+    config = files.read_object(folder / files.CONFIG)
     return families.of_model_type(kind) or families.of_tokens(files.added_texts(folder, config))
 
 

@@ -54,7 +54,7 @@ def element(name: str, attributes: Iterable[tuple[str, object]], content: Iterab
     yield from closed(name)
 
 
-def message(attributes: Iterable[tuple[str, object]], content: Iterable[Segment]) -> Iterator[Segment]:
+def whole_message(attributes: Iterable[tuple[str, object]], content: Iterable[Segment]) -> Iterator[Segment]:
     """A message to its end."""
     yield from element("message", attributes, content)
     yield Segment(END_OF_MSG, True)
@@ -103,4 +103,4 @@ def in_order(value: Any) -> Any:
     """A copy with the keys of every object in order; lists keep theirs."""
     if isinstance(value, dict):
         return {key: in_order(part) for key, part in sorted(value.items())}
-    return [in_order(part) for part in value] if isinstance(value, list) else value
+    return [in_order(part) for part in value] if isinstance(value, list | tuple) else value

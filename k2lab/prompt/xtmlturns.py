@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from k2lab.prompt import xtmltags as xtml
-from k2lab.prompt.xtmltags import Segment
+from k2lab.prompt.xtmltags import Segment, argument, compact, element, opened, plain, whole_message
 
 EFFORTS = ("low", "high", "max")
 """Levels of thinking that are taken; the note that says one names ``medium``, too, which is refused."""
@@ -109,7 +108,7 @@ class _Conversation:
             yield from self._turn(index, message)
         yield from self._notes()
         if self.options.add_generation_prompt:
-            opening = (*xtml.opened("message", [("role", "assistant")]), *xtml.opened(self._first_channel()))
+            opening = (*opened("message", [("role", "assistant")]), *opened(self._first_channel()))
             yield Turn("generation prompt", None, opening)
         if self.options.images is not None and self.pictures != len(self.options.images):
             raise XTMLError(f"{len(self.options.images)} images are given for {self.pictures} places")
@@ -143,7 +142,7 @@ class _Conversation:
     def _written(
         self, index: int, name: str, attributes: Sequence[tuple[str, object]], content: Iterator[Segment]
     ) -> Turn:
-        return Turn(name, index, tuple(xtml.message(attributes, content)))
+        return Turn(name, index, tuple(whole_message(attributes, content)))
 
     def _tool(self, message: Message, where: str) -> object:
         """The tool that a result is of: as it says, else that of the call at its place; counts the result."""
@@ -159,24 +158,24 @@ class _Conversation:
         if self.options.thinking:
             reasoning = message.get("reasoning_content") or message.get("reasoning")
             thought = "" if reasoning is None or not str(reasoning).strip() else str(reasoning)
-            yield from xtml.element("think", (), self._text(thought))
-        yield from xtml.element("response", (), self._content(message.get("content"), where))
+            yield from element("think", (), self._text(thought))
+        yield from element("response", (), self._content(message.get("content"), where))
         if self.calls:
-            yield from xtml.element("tools", (), self._calls(where))
+            yield from element("tools", (), self._calls(where))
 
     def _calls(self, where: str) -> Iterator[Segment]:
         for place, call in enumerate(self.calls):
             function = _function(call, f"{where}.tool_calls[{place}]")
             attributes = [("tool", function["name"]), ("index", place + 1)]
-            yield from xtml.element("call", attributes, self._arguments(function, f"{where}.tool_calls[{place}]"))
+            yield from element("call", attributes, self._arguments(function, f"{where}.tool_calls[{place}]"))
 
     def _arguments(self, function: Mapping[str, Any], where: str) -> Iterator[Segment]:
         value = decoded(function.get("arguments"), where)
         if isinstance(value, str):
-            yield from xtml.element("json", [("type", "object")], self._text(value))
+            yield from element("json", [("type", "object")], self._text(value))
             return
         for key, part in value.items():
-            written = xtml.argument(key, part)
+            written = argument(key, part)
             yield from written if self.options.images is None else self._with_pictures(written)
 
     def _with_pictures(self, segments: Iterator[Segment]) -> Iterator[Segment]:
@@ -202,12 +201,12 @@ class _Conversation:
     def _text(self, text: str) -> Iterator[Segment]:
         """A text, pictures set in where it has their placeholder and they are known."""
         if self.options.images is None:
-            yield from xtml.plain(text)
+            yield from plain(text)
             return
         for number, part in enumerate(text.split(IMAGE)):
             if number:
                 yield Segment(self._picture(), True)
-            yield from xtml.plain(part)
+            yield from plain(part)
 
     def _picture(self) -> str:
         self.pictures += 1
@@ -227,7 +226,7 @@ class _Conversation:
             yield _added("response format", "response-format", FORMAT.format(kind))
         elif kind == "json_schema":
             schema = self.options.response_schema
-            written = xtml.compact(schema_of(wanted) if schema is None else schema)
+            written = compact(schema_of(wanted) if schema is None else schema)
             yield _added("response format", "response-format", FORMAT.format(kind) + SCHEMA.format(written))
 
 
@@ -324,12 +323,12 @@ def _named(role: str, message: Message) -> list[tuple[str, object]]:
 
 
 def _declaration(heading: str, tools: Any) -> str:
-    return f"{heading}\n\n```json\n{xtml.compact(tools)}\n```"
+    return f"{heading}\n\n```json\n{compact(tools)}\n```"
 
 
 def _added(name: str, kind: str, text: str) -> Turn:
     """A turn that the renderer adds: of the system's role, with a type."""
-    return Turn(name, None, tuple(xtml.message([("role", "system"), ("type", kind)], xtml.plain(text))))
+    return Turn(name, None, tuple(whole_message([("role", "system"), ("type", kind)], plain(text))))
 
 
 def ids_of(

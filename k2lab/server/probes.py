@@ -19,7 +19,7 @@ from k2lab.prompt import templates
 from k2lab.prompt.alignment import Diff, Divergence, common_prefix, diff
 from k2lab.prompt.records import Prompt
 from k2lab.prompt.rendering import prompt_of
-from k2lab.prompt.served import with_decoded_arguments
+from k2lab.prompt.served import for_xtml, shaping, with_decoded_arguments
 from k2lab.prompt.source import Source
 from k2lab.prompt.tokenizers import Tokenizer
 from k2lab.server.endpoint import Endpoint
@@ -198,8 +198,9 @@ class _Compared:
 
     @cached_property
     def ids(self) -> tuple[int, ...]:
+        params = {**(shaping(self.request) if self.source.writes_xtml else {}), **self.params}
         try:
-            return ids_at(self.endpoint, self.request, self.tokenizer, known=_ids(self.right), params=self.params)
+            return ids_at(self.endpoint, self.request, self.tokenizer, known=_ids(self.right), params=params)
         except UnsupportedError as error:
             raise _Unknown(str(error)) from None
 
@@ -267,7 +268,10 @@ def _same_prompt(compared: _Compared) -> Finding:
     if compared.ids == compared.without_generation_prompt:
         return compared.found("prompt_differs", False, "nothing but the generation prompt is missing")
     code, told = "prompt_differs", ""
-    if compared.ids == compared.rendered(bare=True).token_ids:
+    if compared.source.writes_xtml:
+        if compared.ids == compared.rendered(for_xtml(compared.request)).token_ids:
+            told = "the server hands the model's renderer less than the request says, as vLLM 0.32.0 does: "
+    elif compared.ids == compared.rendered(bare=True).token_ids:
         code = "tools_not_prepared"
         told = "the server rendered the bare template, its tools were not prepared as the model's tokenizer does it: "
     elif compared.ids == compared.rendered(with_decoded_arguments(compared.request)).token_ids:
