@@ -192,7 +192,8 @@ class Arm:
         for note in prompt.provenance.notes:
             self._tell(note, f"prompts rendered by hand: {note}")
         kept = {name: value for name, value in request.parameters.items() if name not in CHAT_ONLY}
-        return {**kept, "prompt": prompt.text, "skip_special_tokens": False}
+        sent = prompt.sent if isinstance(prompt.sent, str) else list(prompt.sent)
+        return {**kept, "prompt": sent, "skip_special_tokens": False}
 
     @cached_property
     def _told(self) -> set[str]:

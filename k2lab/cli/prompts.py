@@ -148,7 +148,7 @@ def complete_command(
     prompt = _prompt(source.opened(), request, no_generation_prompt=no_generation_prompt)
     kept = {key: value for key, value in request.parameters.items() if key not in CHAT_ONLY and key != "model"}
     endpoint = replace(server, model=server.model or request.model).endpoint()
-    print_json(endpoint.complete(prompt.text, **{**kept, **_sampling(request, max_tokens)}).raw)
+    print_json(endpoint.complete(prompt.sent, **{**kept, **_sampling(request, max_tokens)}).raw)
 
 
 @click.command(name="prompt-ids")

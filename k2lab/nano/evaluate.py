@@ -93,7 +93,7 @@ def standard_ids(answers: Iterable[Answer]) -> Share:
 
 def by_hand(endpoint: Endpoint, source: Source, cases: Sequence[Case], *, concurrency: int = 8) -> list[Answer]:
     """Ask every case by ``/completions``, its prompt rendered outside the server; in the order of the cases."""
-    prompts = [prompt_of(source, case.request).text for case in cases]
+    prompts = [prompt_of(source, case.request).sent for case in cases]
     return in_parallel(lambda prompt: endpoint.complete(prompt, **PARAMS), prompts, concurrency=concurrency)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 MODULES: Mapping[str, str] = {
     "families/special.py": "k3_special",
+    "wire/xtml/valueforms.py": "k3_values",
     "prompt/xtmltags.py": "k3_tags",
     "prompt/xtmlturns.py": "k3_turns",
 }
@@ -16,6 +17,7 @@ MODULES: Mapping[str, str] = {
 
 IMPORTS = (
     ("from k2lab.families.special import ", "from .k3_special import "),
+    ("from k2lab.wire.xtml.valueforms import ", "from .k3_values import "),
     ("from k2lab.prompt.xtmltags import ", "from .k3_tags import "),
 )
 """The imports among them, as they are in the package and as they are in a folder."""
@@ -26,7 +28,7 @@ def carried_files() -> Mapping[str, str]:
     """The text of each file by its name.
 
     >>> sorted(carried_files())
-    ['k3_special.py', 'k3_tags.py', 'k3_turns.py']
+    ['k3_special.py', 'k3_tags.py', 'k3_turns.py', 'k3_values.py']
     """
     root = Path(__file__).parents[1]
     return {f"{name}.py": _moved((root / path).read_text(encoding="utf-8")) for path, name in MODULES.items()}

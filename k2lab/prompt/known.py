@@ -61,7 +61,7 @@ def tokenizer_of(folder: Path) -> Tokenizer:
     data, config = read_bytes(folder / TOKENIZER), read_object(folder / CONFIG)
     added_tokens(config.get("added_tokens_decoder") or {}, folder)
     named, digest = list(named_tokens(folder, config).values()), sha256(data).hexdigest()
-    if digest != _own_tokenizer():
+    if digest not in _own_tokenizers():
         from k2lab.prompt.confined import ConfinedTokenizer
 
         return ConfinedTokenizer(f"the tokenizer of {folder}", digest, data, config, named)
@@ -76,11 +76,12 @@ def tokenizer_of(folder: Path) -> Tokenizer:
 
 
 @cache
-def _own_tokenizer() -> str | None:
-    """Digest of k2-nano's; ``None`` where its folder is not there."""
+def _own_tokenizers() -> frozenset[str]:
+    """Digests of those of k2-nano and its kin; none where their folders are not there."""
     from k2lab import paths
 
     try:
-        return sha256((paths.data_dir() / "models" / "k2-nano" / TOKENIZER).read_bytes()).hexdigest()
+        found = sorted((paths.data_dir() / "models").glob(f"*/{TOKENIZER}"))
+        return frozenset(sha256(path.read_bytes()).hexdigest() for path in found)
     except (InputError, OSError):
-        return None
+        return frozenset()

@@ -69,6 +69,11 @@ class Prompt:
     tokenizer: Tokenizer | None = field(default=None, repr=False, compare=False)
     written: xtml.Written | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def sent(self) -> str | tuple[int, ...]:
+        """What to send to ``/completions``: its text, or its ids where a server would make others of that."""
+        return self.text if self.written is None or self.token_ids is None else self.token_ids
+
     @cached_property
     def pieces(self) -> tuple[Token, ...]:
         """For each id its place in the text; two that share a character overlap. Empty without a tokenizer."""

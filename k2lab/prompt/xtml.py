@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from k2lab.chat import Request
-from k2lab.errors import InputError, RenderError
+from k2lab.errors import InputError, RenderError, first_line
 from k2lab.families import special
 from k2lab.prompt import xtmlturns
 from k2lab.prompt.files import is_file, read_bytes
 from k2lab.prompt.tokenizers import Span, Tokenizer
 from k2lab.prompt.turns import Part
 from k2lab.prompt.xtmltags import Segment
-from k2lab.prompt.xtmlturns import Options, Turn, XTMLError
+from k2lab.prompt.xtmlturns import Options, Turn
 
 CODE = "tokenization_kimi.py"
 """The checkpoint's tokenizer class, whose ``apply_chat_template`` has defaults of its own."""
@@ -72,8 +72,8 @@ def written(request: Request, *, add_generation_prompt: bool | None = None, fold
     data = request.to_json()
     try:
         made = xtmlturns.turns_of(data["messages"], data["tools"], options)
-    except XTMLError as error:
-        raise RenderError(f"Kimi K3's renderer does not take this: {error}") from None
+    except ValueError as error:  # an XTMLError, or a number of more digits than Python reads
+        raise RenderError(f"Kimi K3's renderer does not take this: {first_line(error)}") from None
     return Written(turns=tuple(made), options=options, notes=(*notes, *_passed_over(request, made)))
 
 

@@ -11,10 +11,11 @@ may carry this file.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from k2lab.families.special import CLOSE, END_OF_MSG, OPEN, SEP
+from k2lab.wire.xtml.valueforms import escape, type_of, written
 
 
 class Segment(NamedTuple):
@@ -35,7 +36,7 @@ def opened(name: str, attributes: Iterable[tuple[str, object]] = ()) -> Iterator
     for key, value in attributes:
         yield Segment(f" {key}", False)
         yield Segment('="', False)
-        yield from plain(escaped(str(value)))
+        yield from plain(escape(str(value)))
         yield Segment('"', False)
     yield Segment(SEP, True)
 
@@ -66,32 +67,13 @@ def plain(text: str) -> Iterator[Segment]:
         yield Segment(text, False)
 
 
-def escaped(value: str) -> str:
-    """An attribute's value as it stands between quotes: ``&`` and ``"`` are escaped, nothing else."""
-    return value.replace("&", "&amp;").replace('"', "&quot;")
-
-
 def argument(key: str, value: object) -> Iterator[Segment]:
     """An argument of a call: a string raw, all else as JSON, each with its type.
 
     >>> "".join(one.text for one in argument("n", 7))
     '<|open|>argument key="n" type="number"<|sep|>7<|close|>argument<|sep|>'
     """
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return element("argument", [("key", key), ("type", type_of(value))], plain(text))
-
-
-def type_of(value: object) -> str:
-    """The type that an argument is said to be of; an integer is a number, too."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):  # before numbers, one of which it is to Python
-        return "boolean"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "object" if isinstance(value, Mapping) else "array"
+    return element("argument", [("key", key), ("type", type_of(value))], plain(written(value)))
 
 
 def compact(value: Any) -> str:

@@ -12,7 +12,8 @@ from k2lab.wire.arguments import INVALID
 from k2lab.wire.identity import Schemas, alike
 from k2lab.wire.records import Call, Span, Status
 from k2lab.wire.xtml.tags import Tag
-from k2lab.wire.xtml.values import TYPES, Value, ValueReader, fits, type_of
+from k2lab.wire.xtml.valueforms import type_of
+from k2lab.wire.xtml.values import TYPES, Value, ValueReader, fits
 
 INDEXED = re.compile(r":[0-9]{1,9}\Z")
 EMPTY_NAME = "the tool's name is empty"

@@ -16,7 +16,8 @@ from k2lab.wire.bare import XTML_REASON, bare_xtml_calls
 from k2lab.wire.records import Call, Parsed, Piece, PieceKind, Status
 from k2lab.wire.xtml import tags as xtml
 from k2lab.wire.xtml.calls import CallReader, Taken
-from k2lab.wire.xtml.tags import Tag, unescape
+from k2lab.wire.xtml.tags import Tag
+from k2lab.wire.xtml.valueforms import unescape
 
 Channel = Literal["think", "response"]
 

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from k2lab.families.special import CLOSE, END_OF_MSG, OPEN, SEP
 from k2lab.wire.marks import is_mentioned
+from k2lab.wire.xtml.valueforms import escape, unescape
 
 MARKERS = (OPEN, CLOSE, SEP, END_OF_MSG)
 TOKENS = (*MARKERS, "[EOS]")
@@ -69,16 +70,6 @@ class Tag(NamedTuple):
     def ends_the_turn(self) -> bool:
         """Whether the message is over behind it."""
         return self.kind == "end" or self.closes("message")
-
-
-def escape(value: str) -> str:
-    """The value of an attribute as it stands between its quotes."""
-    return value.replace("&", "&amp;").replace('"', "&quot;")
-
-
-def unescape(value: str) -> str:
-    """What :func:`escape` made of a value."""
-    return value.replace("&quot;", '"').replace("&amp;", "&")
 
 
 def open_tag(name: str, **attributes: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Literal, NamedTuple
 from k2lab.wire import arguments
 from k2lab.wire.arguments import INVALID
 from k2lab.wire.xtml.tags import MARKER, Tag
+from k2lab.wire.xtml.valueforms import type_of
 
 TYPES = ("string", "number", "boolean", "null", "object", "array")
 """The types of values in the documented form, named by what JSON calls them."""
@@ -36,28 +36,6 @@ class Value(NamedTuple):
     number: int
     reasons: tuple[str, ...] = ()
     fault: str = ""
-
-
-def type_of(value: object) -> str:
-    """The type that the documented form gives a value.
-
-    >>> [type_of(value) for value in ("a", 1.5, True, None, {}, [])]
-    ['string', 'number', 'boolean', 'null', 'object', 'array']
-    """
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else "boolean"
-    if isinstance(value, int | float):
-        return "number"
-    return "string" if isinstance(value, str) else "object" if isinstance(value, Mapping) else "array"
-
-
-def written(value: object) -> str:
-    """A value as it stands in its element: a string as it is, all else as JSON.
-
-    >>> written("a"), written({"a": [1, None]})
-    ('a', '{"a": [1, null]}')
-    """
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 class ValueReader:

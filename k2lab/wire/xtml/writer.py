@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from k2lab.errors import InputError
 from k2lab.wire.xtml.tags import ENDINGS, close_tag, open_tag
-from k2lab.wire.xtml.values import is_finite, type_of, written
+from k2lab.wire.xtml.valueforms import type_of, written
+from k2lab.wire.xtml.values import is_finite
 
 SHOWN = 80
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2lab import chat, families
+from k2lab import chat, families, wire
 from k2lab.chat import Request
 from k2lab.errors import InputError, RenderError, SourceError
 from k2lab.families import special
@@ -342,3 +342,18 @@ def test_what_is_carried_needs_the_standard_library_alone(name):
     own = [line for line in lines if "k2lab" in line]
     assert all(any(line.startswith(old.strip()) for old, _ in carried.IMPORTS) for line in own)
     assert all(line.split()[1].partition(".")[0] in {*sys.stdlib_module_names, "k2lab"} for line in lines)
+
+
+@given(answer=st.data())
+def test_what_is_written_for_a_history_is_read_as_what_it_was(answer):
+    words = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="<"), min_size=1, max_size=8)
+    values = st.one_of(words, st.integers(-9, 99), st.booleans(), st.none(), st.lists(st.integers(0, 9), max_size=2))
+    given = answer.draw(st.dictionaries(words, values, max_size=3))
+    name = answer.draw(words.filter(str.strip))
+    said = answer.draw(words)
+    call = {"id": "a", "function": {"name": name, "arguments": given}}
+    message = {"role": "assistant", "content": said, "tool_calls": [call]}
+    (turn,) = xtmlturns.turns_of([message], None, Options(add_generation_prompt=False))
+    parsed = wire.parse("".join(one.text for one in turn.segments), family=families.K3)
+    assert parsed.content == said
+    assert [(one.name, one.arguments) for one in parsed.calls] == [(name, given)]
