@@ -29,8 +29,8 @@ from k2lab.enforcer.schema.characters import Ranges, holds, without
 from k2lab.enforcer.schema.finite import Schema
 from k2lab.enforcer.schema.spelling import one_of, plain, respelled
 from k2lab.families.special import CLOSE, END_OF_MSG, OPEN, SEP
-from k2lab.wire.xtml.tags import close_tag, escape, open_tag
-from k2lab.wire.xtml.values import type_of
+from k2lab.wire.xtml.tags import close_tag, open_tag
+from k2lab.wire.xtml.valueforms import escape, type_of
 
 GUARD = Guard(markers=(OPEN, CLOSE, SEP, END_OF_MSG))
 """The markers of XTML, and the end of a message."""

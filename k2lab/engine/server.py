@@ -30,7 +30,7 @@ from k2lab.engine import smallrecords, supervisor, warm
 from k2lab.engine.listening import check_listening
 from k2lab.errors import EngineError
 from k2lab.prompt import consent
-from k2lab.prompt.source import family_by_files
+from k2lab.prompt.source import flags_of_family
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +184,7 @@ def start(
         python=python,
         engine=engine,
         model=model,
-        flags=(*_wanted_by_family(model), *flags),
+        flags=(*flags_of_family(model), *flags),
         name=name,
         fork=fork,
         trusts_code=trusts_code,
@@ -199,12 +199,6 @@ def start(
             if port is not None or attempt == PORT_TRIES - 1:
                 raise
     raise AssertionError("unreachable")
-
-
-def _wanted_by_family(model: Path) -> tuple[str, ...]:
-    """The flags of a folder whose files say a family that is served with some; flags that are given go over them."""
-    family = family_by_files(model)
-    return family.serving if family else ()
 
 
 def stop(server: Server) -> bool:

@@ -92,13 +92,6 @@ VARIANTS: Mapping[str, Variant] = {
     "thinking-k2.5": _thinking("the weights that think, K2.5's real template", "moonshotai-Kimi-K2.5"),
     "thinking-k2.6": _thinking("the weights that think, K2.6's real template", "moonshotai-Kimi-K2.6"),
     "thinking-k2.7": _thinking("the weights that think, K2.7's real template", "moonshotai-Kimi-K2.7-Code"),
-    "k3": Variant(
-        summary="Kimi K3's form: no template, the tokenizer renders XTML",
-        template=None,
-        tokenizer_class=XTML,
-        model="k3-nano",
-        ends=END_OF_MSG,
-    ),
 }
 
 
@@ -112,8 +105,7 @@ def assemble(name: str, weights: Path | None = None, *, engine: str = "") -> Pat
     model = VARIANTS[name].model
     weights = weights or paths.data_dir() / "models" / model
     if not (weights / "model.safetensors").exists():
-        family = model.replace("-nano", "")
-        command = "make nano" if family == "k2" else f"make nano FAMILY={family}"
+        command = "make nano" + ("" if model == "k2-nano" else f" FAMILY={model.replace('-nano', '')}")
         raise SourceError(f"no weights in {weights}: run `{command}` to train them")
     files = _files(VARIANTS[name])
     head_dim = locks.read(engine).head_dim if engine in locks.versions() else None

@@ -184,6 +184,12 @@ def family_by_files(folder: Path) -> Family | None:
     return families.of_model_type(kind) or families.of_tokens(files.added_texts(folder, config))
 
 
+def flags_of_family(folder: Path) -> tuple[str, ...]:
+    """The flags of vLLM that a folder is to be served with, where its files say a family with some."""
+    family = family_by_files(folder)
+    return family.serving if family else ()
+
+
 def _tokenizer_name(folder: Path, config: Config) -> str | None:
     """What gives the ids, or ``None`` for a folder that holds a template alone."""
     named = str(config.get("tokenizer_class") or "")
