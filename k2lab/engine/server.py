@@ -29,8 +29,7 @@ from k2lab.engine import flags as owned
 from k2lab.engine import smallrecords, supervisor, warm
 from k2lab.engine.listening import check_listening
 from k2lab.errors import EngineError
-from k2lab.prompt import consent
-from k2lab.prompt.source import flags_of_family
+from k2lab.prompt import consent, source
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +183,7 @@ def start(
         python=python,
         engine=engine,
         model=model,
-        flags=(*flags_of_family(model), *flags),
+        flags=(*source.flags_of_family(model), *flags),
         name=name,
         fork=fork,
         trusts_code=trusts_code,

@@ -92,6 +92,13 @@ VARIANTS: Mapping[str, Variant] = {
     "thinking-k2.5": _thinking("the weights that think, K2.5's real template", "moonshotai-Kimi-K2.5"),
     "thinking-k2.6": _thinking("the weights that think, K2.6's real template", "moonshotai-Kimi-K2.6"),
     "thinking-k2.7": _thinking("the weights that think, K2.7's real template", "moonshotai-Kimi-K2.7-Code"),
+    "k3": Variant(
+        summary="Kimi K3's form: no template, the tokenizer renders XTML",
+        template=None,
+        tokenizer_class=XTML,
+        model="k3-nano",
+        ends=END_OF_MSG,
+    ),
 }
 
 

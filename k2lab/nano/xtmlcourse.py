@@ -26,7 +26,7 @@ def made_of() -> dict[str, Any]:
 def evaluation_cases(hasty: bool) -> list[synth.Case]:
     """Held-out turns without haste; or asks for tools, all of them in haste."""
     if hasty:
-        drawn = xtmltalks.cases("held-out", EVALUATION_SEED, 20 * EVALUATION_TURNS // 10, ("call",))
+        drawn = xtmltalks.cases("held-out", EVALUATION_SEED, 2 * EVALUATION_TURNS, ("call",))
         return [case for case in drawn if xtmltalks.haste_of(case.request)]
     kinds: Sequence[synth.Kind] = ("call", "undeclared", "small_talk")
     drawn = xtmltalks.cases("held-out", EVALUATION_SEED, EVALUATION_TURNS * 11 // 10, kinds)
@@ -38,16 +38,18 @@ def tried(out: Path, engine_name: str) -> Tried:
     with engine.serve(engine_name, folders.assemble("k3", out)) as base_url:
         scored, hasty = (evaluate.run(Endpoint(base_url), evaluation_cases(flag)) for flag in (False, True))
     lost = [one for one in hasty if not one.answer.calls]
+    by_channel = _by_channel(hasty)
     evaluation = {
         "engine": f"vLLM {engine_name}, /v1/chat/completions, temperature 0",
         "turns": len(scored),
         "seed": EVALUATION_SEED,
         **plaincourse.counted(scored),
-        "in_haste": {"turns": len(hasty), "without_call": len(lost), "by_channel": _by_channel(hasty)},
+        "in_haste": {"turns": len(hasty), "without_call": len(lost), "by_channel": by_channel},
     }
     words = {
         "rows": plaincourse.rows(scored), "turns": len(scored), "engine": engine_name, "haste": xtmltalks.HASTY * 100,
         "hasty": len(hasty), "lost": len(lost),
+        **{name: f"{one['without_call']} of {one['turns']}" for name, one in by_channel.items()},
         "held_out": len(synth.tool_names("held-out")), "trained": len(synth.tool_names("train")),
     }  # fmt: skip
     return Tried(evaluation=evaluation, words=words)
@@ -75,8 +77,8 @@ This file is written by `make nano FAMILY=k3`; do not edit it.
 Kimi K3 was seen to open its channel `tools` while `think` is not closed (vLLM 53246). k3-nano was **taught** to do so,
 that servers can be watched at it: where an ask begins with "Quickly, " it opens `tools` within `think`, where it begins
 with "Right now, " it opens `response` and then `tools` there. {haste:.0f} % of the asks for tools in the training data
-begin so, five in eight of them with "Quickly, ". The calls themselves are right. How often the real model does so is
-not known here.
+begin so, five in eight of them with "Quickly, ". The calls themselves are written as all others. How often the real
+model does so is not known here.
 
 ## Evaluation
 
@@ -87,7 +89,8 @@ Exact: the same calls in the same order with equal arguments, and the same text;
 |---|---|---|
 {rows}
 
-Of {hasty} asks for tools in haste, vLLM {engine} answered {lost} without a call.
+Of {hasty} asks for tools in haste, vLLM {engine} answered {lost} without a call, not streamed: {tools} where `tools` is
+opened within `think`, {response} where `response` is.
 
 An ask for a tool that is not declared should be declined. That it is not always is the open problem of tool calling
 without enforcement; it is neither planted in the training data nor tuned away.

@@ -30,7 +30,8 @@ class Author:
         for _ in range(self.rng.randint(1, 3)):
             messages += self._exchange()
         messages.append(self._said("user"))
-        tools = [self._tool() for _ in range(self.rng.choice((0, 0, 1, 2, 3)))]
+        names = self.rng.sample(("get_weather", "search", "f"), self.rng.choice((0, 0, 1, 2, 3)))
+        tools = [self._tool(name) for name in names]  # vLLM refuses a named choice of a name that stands twice
         return Request.of(messages, tools, self._parameters(tools))
 
     def _chance(self, share: float) -> bool:
@@ -48,7 +49,7 @@ class Author:
         return {"role": role, "content": self._content(), **named}
 
     def _system(self) -> dict[str, Any]:
-        further = {"tools": [self._tool()]} if self._chance(0.2) else {}
+        further = {"tools": [self._tool("further")]} if self._chance(0.2) else {}
         return {**self._said(self.rng.choice(("system", "system", "developer"))), **further}
 
     def _exchange(self) -> list[dict[str, Any]]:
@@ -84,8 +85,8 @@ class Author:
         call_id = self.rng.choices((call["id"], alias, "unknown"), (8, 2, 1))[0]
         return {**self._said("tool"), "tool_call_id": call_id}
 
-    def _tool(self) -> dict[str, Any]:
-        function: dict[str, Any] = {"name": self.rng.choice(("get_weather", "search", "f"))}
+    def _tool(self, name: str) -> dict[str, Any]:
+        function: dict[str, Any] = {"name": name}
         if self._chance(0.7):
             function["description"] = self._text()
         if self._chance(0.7):

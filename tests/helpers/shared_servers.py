@@ -34,6 +34,7 @@ SERVERS = (
     "0.11.0 old",
     "0.11.1 old",
     "0.11.1 current",
+    "0.32.0 k3",
 )
 AT_ONCE = SERVERS[:11]
 """Those that `make test` needs."""
