@@ -163,7 +163,7 @@ def test_the_confined_text_is_that_of_the_sandbox():
 
 
 def test_each_template_that_is_made_here_is_known():
-    made = {variant.template() for variant in folders.VARIANTS.values()}
+    made = {variant.template() for variant in folders.VARIANTS.values() if variant.template}
     current = templates.read(templates.CURRENT)
     made.add(templates.with_content_fault(templates.without_generation_block(current)))
     assert {templates.sha256(text) for text in made} <= templates.KNOWN

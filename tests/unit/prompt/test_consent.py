@@ -178,7 +178,7 @@ def test_known_code_is_not_run_here_at_all(legacy, talk, monkeypatch):
 
 
 def test_what_a_server_is_started_with_follows_consent(legacy, folder, monkeypatch, tmp_path):
-    from tests.unit.engine.test_engine import cache
+    from tests.unit.engine.conftest import cache
 
     place = cache.__wrapped__(tmp_path, monkeypatch)
     (tmp_path / "here").mkdir()
