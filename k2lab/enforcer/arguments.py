@@ -7,6 +7,7 @@ from functools import partial
 from typing import Literal, TypeAlias, TypeVar
 
 from k2lab.enforcer import numbers
+from k2lab.enforcer.expressions import literal
 from k2lab.enforcer.grammar import Grammar, Series
 from k2lab.enforcer.guard import Guard
 from k2lab.enforcer.schema.finite import Schema
@@ -102,7 +103,7 @@ class Values:
         def ends(count: int) -> bool:
             return bool(count >= least)
 
-        series = Series(grammar=self.grammar, moves=moves, ends=ends, bracket="]")
+        series = Series(grammar=self.grammar, moves=moves, ends=ends, bracket='"]"')
         return self.grammar.define(f'"[" {some(series.whole(0), path)}')
 
     def _long(self, item: str, least: int, most: int | None) -> str:
@@ -119,7 +120,7 @@ class Values:
             for name, part in said.get("properties", {}).items()
         }
         further = Members(said, members, self._further(said, path), len(members) <= self.permuted)
-        series = Series(grammar=self.grammar, moves=further.moves, ends=further.ends, bracket="}")
+        series = Series(grammar=self.grammar, moves=further.moves, ends=further.ends, bracket='"}"')
         return self.grammar.define(f'"{{" {some(series.whole(further.start), path)}')
 
     def _member(self, key: str, part: Schema | bool, path: str) -> str:
@@ -145,7 +146,7 @@ class Values:
             member = grammar.define(f"{string} {grammar.colon} {name}")
             parts = [string, number]
             for kind, begin, part, end in (("array", '"["', name, "]"), ("object", '"{"', member, "}")):
-                endless = Series(grammar=grammar, moves=partial(_again, part), ends=_always, bracket=end)
+                endless = Series(grammar=grammar, moves=partial(_again, part), ends=_always, bracket=literal(end))
                 grammar.names[f"any {kind}"] = grammar.define(f"{begin} {endless.whole(False)}")
                 parts.append(grammar.names[f"any {kind}"])
             grammar.define(" | ".join([*parts, '"true"', '"false"', '"null"']), name)

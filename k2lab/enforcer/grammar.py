@@ -137,7 +137,7 @@ class Series(Generic[State]):
     """Members or items behind each other, up to a bracket that closes them.
 
     ``moves`` gives what may come next in a state and the state after it, ``ends``
-    whether the bracket may. With ``commas`` they stand between, as in JSON, with
+    whether the bracket, a part of a rule's body, may. With ``commas`` they stand between, as in JSON, with
     white space where JSON may have it.
     """
 
@@ -154,7 +154,7 @@ class Series(Generic[State]):
         return self._either(self._ways(start), start)
 
     def _either(self, ways: list[str], state: State) -> str | None:
-        ways = ways + ([literal(self.bracket)] if self.ends(state) else [])
+        ways = ways + ([self.bracket] if self.ends(state) else [])
         blank = f"{self.grammar.blank} " if self.commas else ""
         return f"{blank}({' | '.join(ways)})" if ways else None
 

@@ -132,9 +132,9 @@ class _Arguments:
             for name, part in said.get("properties", {}).items()
         }
         further = Members(said, members, self._further(said, path), len(members) <= self.permuted)
-        series = Series(grammar=self.grammar, moves=further.moves, ends=further.ends, bracket=END_OF_CALL,
+        series = Series(grammar=self.grammar, moves=further.moves, ends=further.ends, bracket='""',
                         commas=False)  # fmt: skip
-        return self.grammar.define(some(series.whole(further.start), path))
+        return self.grammar.define(f"{some(series.whole(further.start), path)} {self._shared(END_OF_CALL)}")
 
     def _key(self, name: str) -> str:
         return literal(f'"{escape(checked(name, self.grammar.guard))}"')

@@ -306,7 +306,7 @@ def wrong_with(said, judge, named):
     read = wire.parse(said["text"], [tool("f")], strict=True, thinking=False, family=families.K3)
     calls = [(name, json.loads(arguments)) for name, arguments in said["calls"]]
     found = set() if calls and all(name == "f" for name, _ in calls) else {"no call"}
-    found |= set() if [(call.name, call.value) for call in read.calls] == calls else {"two readings"}
+    found |= set() if [(call.name, call.arguments) for call in read.calls] == calls else {"two readings"}
     found |= {call.reason for call in read.calls if call.status != "ok"}
     for _, arguments in calls:
         if math.inf not in arguments.values():  # a number of too many digits, which no validator takes either way

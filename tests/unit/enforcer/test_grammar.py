@@ -110,13 +110,13 @@ def test_a_grammar_in_xtml_of_two_optional_arguments_and_two_calls():
         [
             "root",
             "::=",
-            "r25",
+            "r26",
             '"<|close|>think<|sep|>"',
             '"<|open|>response<|sep|>"',
-            "r25",
+            "r26",
             '"<|close|>response<|sep|>"',
             '("<|open|>tools<|sep|>"',
-            "r24",
+            "r25",
             "|",
             '"")',
             '("<|close|>message<|sep|>"',
@@ -140,15 +140,16 @@ r11 ::= r0 "\\"unit\\"" r10
 r12 ::= ">celsius<" | ">fahrenheit<"
 r13 ::= r6 r12 r7
 r14 ::= r0 "\\"a&amp;b\\"" r13
-r15 ::= ("<|close|>call<|sep|>")
-r16 ::= (r14 r15 | "<|close|>call<|sep|>")
-r17 ::= (r11 r15 | "<|close|>call<|sep|>")
-r18 ::= (r11 r16 | r14 r17 | "<|close|>call<|sep|>")
-r19 ::= "<|open|>call tool=\\""
-r20 ::= "\\"<|sep|>"
-r21 ::= "weather\\" index=\\""
-r22 ::= "<|close|>tools<|sep|>"
-r23 ::= r19 (r21 "2" r20 r18) r22
-r24 ::= r19 (r21 "1" r20 r18) (r23 | r22)
-r25 ::= TagDispatch(loop_after_dispatch=false, excludes=("<|open|>", "<|close|>", "<|sep|>", "<|end_of_msg|>"))\
+r15 ::= ("")
+r16 ::= (r14 r15 | "")
+r17 ::= (r11 r15 | "")
+r18 ::= "<|close|>call<|sep|>"
+r19 ::= (r11 r16 | r14 r17 | "") r18
+r20 ::= "<|open|>call tool=\\""
+r21 ::= "\\"<|sep|>"
+r22 ::= "weather\\" index=\\""
+r23 ::= "<|close|>tools<|sep|>"
+r24 ::= r20 (r22 "2" r21 r19) r23
+r25 ::= r20 (r22 "1" r21 r19) (r24 | r23)
+r26 ::= TagDispatch(loop_after_dispatch=false, excludes=("<|open|>", "<|close|>", "<|sep|>", "<|end_of_msg|>"))\
 """)

@@ -25,7 +25,7 @@ from tests.helpers.xtml import MARKERS
         ([tool("a", {"type": "string"})], {}, "tool 'a': no object"),
         ([tool("a", {"properties": {"s": {"uniqueItems": True, "type": "array"}}})], {}, "a: /properties/s uniqueIt"),
         ([tool("a", {"properties": {"s": {"pattern": "^<[|]sep[|]>$"}}})], {}, "would hold what begins a marker"),
-        (many(300, 6), {}, "300 tools and 8 calls make a grammar of .*max_calls"),
+        (many(500, 6), {}, "500 tools and 8 calls make a grammar of .*max_calls"),
         (TOOLS, {"family": "K4"}, "'K4' is no family of Kimi's: name one of K2, "),
     ],
 )
