@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from k2lab.enforcer import ask
     from k2lab.findings.exchanges import of_exchange
     from k2lab.findings.histories import of_history
-    from k2lab.nano import agent, benchmark, evaluate, folders, histories, synth
+    from k2lab.nano import agent, benchmark, evaluate, folders, histories, synth, threeways, xtmltalks
     from k2lab.notebook import ladder, published
     from k2lab.notebook.examples import conversation, exchange
     from k2lab.notebook.outcome import record
@@ -84,8 +84,10 @@ __all__ = [
     "shrunk",
     "synth",
     "templates",
+    "threeways",
     "views",
     "wire",
+    "xtmltalks",
 ]
 
 _PLACES = {
@@ -134,8 +136,10 @@ _PLACES = {
     "shrunk": "k2lab.shrink:shrunk",
     "synth": "k2lab.nano.synth",
     "templates": "k2lab.prompt.templates",
+    "threeways": "k2lab.nano.threeways",
     "views": "k2lab.show.views",
     "wire": "k2lab.wire",
+    "xtmltalks": "k2lab.nano.xtmltalks",
 }
 
 __all__ = [*sorted(_PLACES)]

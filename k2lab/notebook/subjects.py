@@ -1,8 +1,9 @@
 """A server by its name: ``ENGINE VARIANT [FLAG]``, such as ``0.11.0 legacy``.
 
 A third word sets a flag of the server: the content format that vLLM otherwise
-detects from the template, as in ``0.32.0 current string``, or how strictly its
-own grammar holds tool calls, as in ``0.32.0 current strict-parameter``.
+detects from the template, as in ``0.32.0 current string``, how strictly its
+own grammar holds tool calls, as in ``0.32.0 current strict-parameter``, or that
+a grammar holds the reasoning, too, as in ``0.32.0 k3 in-reasoning``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from k2lab.server.endpoint import Endpoint
 FLAGS: Mapping[str, tuple[str, str]] = {
     "string": ("--chat-template-content-format", "string"),
     "openai": ("--chat-template-content-format", "openai"),
+    "in-reasoning": ("--structured-outputs-config.enable_in_reasoning", "True"),
     "strict-function": ("--tool-strict-level", "function"),
     "strict-parameter": ("--tool-strict-level", "parameter"),
 }
