@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from k2lab import wire
@@ -16,9 +17,15 @@ from k2lab.wire.bare import XTML_REASON as BARE_XTML
 from k2lab.wire.channels import REASONING_CLOSES, REASONING_OPENS
 from k2lab.wire.records import Call, Parsed
 
-NO_SECTION = "no section around the call"
-LOST_MARKERS = ("marker lost", "marker missing", "section end missing", "marker in the singular")
+NO_SECTION = ("no section around the call", "no tools around the call")
+LOST_MARKERS = (
+    *("marker lost", "marker missing", "section end missing", "marker in the singular"),
+    *("no channel is closed before the tools", "the response is not closed", "the tools are not", "the call is not"),
+)
+IN_REASONING = "the reasoning is not closed before the tools"
 REWRITTEN = ("control character", "arguments encoded twice", "empty arguments read as {}")
+OTHERS = {"section": OTHER_SPELLINGS, "xtml": re.compile(f"{OTHER_SPELLINGS.pattern}|{re.escape(wire.CALL_BEGIN)}")}
+"""How calls of other formats begin, by the form of a family's own."""
 SHOWN = 80
 
 Tools = Sequence[Mapping[str, object]]
@@ -52,15 +59,23 @@ def _of_call(
     if call.status in ("truncated", "malformed"):
         yield ("call_cut_off" if call.status == "truncated" else "malformed_call"), reason
         return
-    if NO_SECTION in reason:
-        yield "call_without_section", reason
-    if numbers_ids and not wire.ID.fullmatch(call.id):
-        yield "call_id_of_another_form", reason or f"the id is {call.id[:SHOWN]!r}"
-    if any(lost in reason for lost in LOST_MARKERS):
-        yield "call_markers_incomplete", reason
-    if any(one in reason for one in REWRITTEN):
-        yield "arguments_repaired", reason
+    said = [*_of_form(call, numbers_ids)]
+    yield from ((name, reason or f"the id is {call.id[:SHOWN]!r}") for name in said)
+    if call.status == "repaired" and not said and reason != IN_REASONING:
+        yield "call_written_otherwise", reason
     yield from _of_meaning(call, schemas)
+
+
+def _of_form(call: Call, numbers_ids: bool) -> Iterator[str]:
+    """What the reader mended that has a name of its own."""
+    if any(one in call.reason for one in NO_SECTION):
+        yield "call_without_section"
+    if numbers_ids and not wire.ID.fullmatch(call.id):
+        yield "call_id_of_another_form"
+    if any(lost in call.reason for lost in LOST_MARKERS):
+        yield "call_markers_incomplete"
+    if any(one in call.reason for one in REWRITTEN):
+        yield "arguments_repaired"
 
 
 def _of_meaning(call: Call, schemas: Mapping[str, Mapping[str, object]] | None) -> Iterator[tuple[str, str]]:
@@ -99,11 +114,12 @@ def _of_channels(parsed: Parsed) -> Iterator[tuple[Finding, int]]:
 
 
 def _of_texts(parsed: Parsed) -> Iterator[tuple[Finding, int]]:
+    others = OTHERS[parsed.family.wire]
     for piece, text in zip(parsed.pieces, parsed.texts, strict=True):
         if piece.kind == "stray" and text.strip():
             told = f"{one_line(text, SHOWN)!r} is no part of the answer"
             yield Finding.of("text_in_the_section", "present", told), piece.start
-        found = OTHER_SPELLINGS.search(text) if piece.kind in ("content", "reasoning") else None
+        found = others.search(text) if piece.kind in ("content", "reasoning") else None
         if found:
             told = f"{one_line(text[found.start() :], SHOWN)!r}"
             yield Finding.of("call_in_another_format", "present", told), piece.start + found.start()

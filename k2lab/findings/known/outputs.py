@@ -116,4 +116,14 @@ ENTRIES = (
         layers=("model",),
         sources=(issue("sgl-project/sglang", 23341), issue("sgl-project/sglang", 33995)),
     ),
+    Entry(
+        code="O012",
+        name="call_written_otherwise",
+        title="a call that is not written as its format has it",
+        looks_at="indexes, types and attributes of Kimi K3's calls, white space in tags, names spelled some other way",
+        why="a tolerant parser reads it all the same, others drop it or read it otherwise",
+        fix="see the reason beside it; hold the model to the format (k2lab enforce)",
+        layers=("model",),
+        level="warning",
+    ),
 )

@@ -111,6 +111,9 @@ class ValueReader:
             return Value("cut", INVALID, stop, stop, after)
         head = self.text[begin : tag.start]
         last = tag.closes("call") and (self.certain or not self._closed_later(after))
+        if last and not self.certain and MARKER.search(head):
+            fault = f"it is not closed, and a marker stands in it: it is {_shown(head)}, or less where a tag was broken"
+            return Value("two readings", INVALID, tag.start, tag.start, after, fault=fault)
         if last or (self.certain and tag.opens("argument")):
             return Value("read", head, tag.start, tag.start, after, ("it is not closed",))
         if self.certain:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from k2lab.check import Look, look_at_bytes
+from k2lab.families import K3
 from k2lab.findings import chosen
 from k2lab.wire import CALL_BEGIN, format_calls
 
@@ -212,6 +213,34 @@ class TestOutputs:
     )  # fmt: skip
     def test_each_fault_has_its_code(self, text, expected):
         assert [code for _, code in codes(text, tools=[TOOL], kind="output")] == expected
+
+    K3_TEXT = (
+        f"Hm.<|close|>think<|sep|>{format_calls([('search', {'query': 'tide'})], family=K3)}<|close|>message<|sep|>"
+    )
+
+    @pytest.mark.parametrize(
+        ("was", "now", "expected"),
+        [
+            ("", "", []),
+            ("<|close|>think<|sep|><|open|>response<|sep|><|close|>response<|sep|>", "", ["O005"]),
+            ("<|close|>response<|sep|>", "", ["O010"]),
+            ("<|close|>tools<|sep|>", "", ["O010"]),
+            ("<|open|>tools<|sep|>", "", ["O001", "O009"]),
+            (' index="1"', "", ["O012"]),
+            ('index="1"', 'index="3"', ["O012"]),
+            (' type="string"', "", ["O012"]),
+            ("tide", "tide<|open|>argument<|sep|>", ["O003"]),
+            ("tide<|close|>", "tide", ["O003"]),
+            ("search", "other", ["A002"]),
+            ("query", "question", ["A005"]),
+            ("Hm.<|close|>think<|sep|>", WHOLE + "<|close|>think<|sep|>", ["O007"]),
+        ],
+    )
+    def test_each_fault_of_k3_has_its_code(self, was, now, expected):
+        text = self.K3_TEXT.replace(was, now, 1) if was else self.K3_TEXT
+        look = Look(tools=[TOOL], kind="output", model="kimi-k3", thinking=True)
+        made = look_at_bytes("given", text.encode(), look)
+        assert [one.finding.code for one in made.present] == expected
 
     def test_the_place_is_line_and_column(self):
         made = look_at_bytes("given", b'one\n two functions.search:0{"query": "x"}')
