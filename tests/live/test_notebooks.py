@@ -30,6 +30,7 @@ def run_on(servers, name, tmp_path, *given):
     wanted = {
         "2_empty_content": ("0.11.0 current", "0.32.0 current", "0.32.0 current string"),
         "4_benchmark": ("0.11.0 legacy", "0.11.0 declared", "0.11.1 legacy", "0.32.0 declared"),
+        "8_k3": ("0.32.0 current", "0.32.0 k3", "0.32.0 k3 in-reasoning"),
         "5_enforcer": ("0.32.0 current", "0.32.0 current strict-function", "0.32.0 current strict-parameter"),
     }
     chosen = {key: servers[key] for key in wanted.get(name, ("0.11.0 current", "0.32.0 current"))}
@@ -85,6 +86,13 @@ def test_notebook_7_holds_on_the_live_servers(servers, tmp_path):
         answered["0.11.0"]["count"] == 0 < answered["0.11.0, repaired"]["count"] and answered["0.11.0"]["total"] == 10
     )
     assert results["findings"]["A113"]["count"] == results["lost"]["lost call"]
+
+
+def test_notebook_8_holds_on_the_live_servers(servers, tmp_path):
+    results = run_on(servers, "8_k3", tmp_path, ("requests", "200"))
+    whole, streamed = (results["lost"][f"0.32.0, {way}"] for way in ("whole", "streamed"))
+    assert 0 < whole["count"] < streamed["count"] < whole["total"] == streamed["total"]
+    assert results["under_tag"]["answers with a call that is invalid"]["count"] == 0
 
 
 @pytest.mark.long
