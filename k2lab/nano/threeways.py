@@ -46,8 +46,9 @@ class Trial:
                      if call.usable)  # fmt: skip
 
     def is_lost(self, way: Way) -> bool:
-        """Whether the answer calls otherwise than the model wrote, most often nothing."""
-        return bool(self.written) and canonical(self.answer(way).calls) != canonical(self.written)
+        """Whether a call that the model wrote is not in the answer."""
+        came = [canonical([call]) for call in self.answer(way).calls]
+        return any(canonical([call]) not in came for call in self.written)
 
 
 def ask(

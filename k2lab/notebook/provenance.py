@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 from k2lab import paths
 from k2lab.nano import folders
@@ -24,11 +25,14 @@ class Origins:
 
 def origins(subjects: Mapping[str, Subject], more: Mapping[str, str] | None = None) -> Origins:
     """Of k2lab and this machine, of each server, and ``more`` that the notebook knows."""
-    weights = hashlib.sha256((paths.data_dir() / "models" / "k2-nano" / "model.safetensors").read_bytes()).hexdigest()
+    models = {folders.VARIANTS[subject.variant].model for subject in subjects.values()}
     facts = {
         "k2lab": version("k2lab"),
         "jinja2 (rendering by hand)": version("jinja2"),
-        "k2-nano weights, sha256": weights,
+        **{
+            f"{model} weights, sha256": _sha256(paths.data_dir() / "models" / model / "model.safetensors")
+            for model in sorted(models)
+        },
         "hardware": f"{os.cpu_count()} CPU threads, {platform.machine()}, Python {platform.python_version()}",
         "time": datetime.now(UTC).isoformat(timespec="minutes"),
     }
@@ -37,7 +41,12 @@ def origins(subjects: Mapping[str, Subject], more: Mapping[str, str] | None = No
 
 
 def _served(subject: Subject) -> str:
-    template = hashlib.sha256((subject.folder / "chat_template.jinja").read_bytes()).hexdigest()
+    template = subject.folder / "chat_template.jinja"
+    made_by = f"template sha256 {_sha256(template)[:12]}…" if template.exists() else "no template"
     summary = folders.VARIANTS[subject.variant].summary
     running = subject.endpoint.version() or "version not given"
-    return f"vLLM {running}; {summary}; template sha256 {template[:12]}…"
+    return f"vLLM {running}; {summary}; {made_by}"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
