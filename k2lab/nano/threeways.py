@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,8 +22,12 @@ from k2lab.prompt.rendering import prompt_of
 from k2lab.prompt.source import Source
 from k2lab.server.endpoint import Endpoint, in_parallel
 from k2lab.stats import Share, share
+from k2lab.wire.channels import REASONING_OPENS
 
 Way = Literal["whole", "streamed"]
+
+BEGINS_THINKING = re.compile(rf"(?:{REASONING_OPENS.pattern})(?:<\|sep\|>)?\s*\Z")
+"""How a prompt ends where the output begins inside the reasoning."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +131,9 @@ def _trial(endpoint: Endpoint, source: Source, case: Case, params: Mapping[str, 
     return Trial(
         case=case,
         raw=raw,
-        read=wire.parse(raw, case.request.tools, family=source.family),
+        read=wire.parse(
+            raw, case.request.tools, thinking=BEGINS_THINKING.search(prompt.text) is not None, family=source.family
+        ),
         whole=endpoint.chat(case.request, **params),
         streamed=streamed(endpoint, case, params),
     )
