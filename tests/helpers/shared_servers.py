@@ -35,6 +35,7 @@ SERVERS = (
     "0.11.1 old",
     "0.11.1 current",
     "0.32.0 k3",
+    "0.32.0 k3 in-reasoning",
 )
 AT_ONCE = SERVERS[:11]
 """Those that `make test` needs."""
