@@ -61,7 +61,7 @@ def _of_call(
         return
     said = [*_of_form(call, numbers_ids)]
     yield from ((name, reason or f"the id is {call.id[:SHOWN]!r}") for name in said)
-    if call.status == "repaired" and not said and reason != IN_REASONING:
+    if not numbers_ids and call.status == "repaired" and not said and reason != IN_REASONING:
         yield "call_written_otherwise", reason
     yield from _of_meaning(call, schemas)
 

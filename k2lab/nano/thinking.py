@@ -147,8 +147,8 @@ def thought(request: Request, place: int, label: Label) -> str:
 def asked(text: str) -> list[str]:
     """The tools that an ask names, declared or not.
 
-    >>> asked("Please get the weather in Paris and find a book.")
-    ['get_weather', 'find_book']
+    >>> asked("Please get the weather in Paris and find a stock.")
+    ['get_weather', 'find_stock']
     """
     return [f"{verb}_{noun}".lower() for verb, noun in ASKED.findall(text)]
 

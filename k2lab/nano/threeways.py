@@ -56,7 +56,7 @@ class Trial:
         return any(canonical([call]) not in came for call in self.written)
 
 
-def ask(
+def trials_of(
     endpoint: Endpoint, source: Source, cases: Sequence[Case], *, concurrency: int = 8, **params: Any
 ) -> list[Trial]:
     """Each case asked three ways, greedy, so that all three are of one output; in the order of the cases."""
@@ -76,7 +76,7 @@ def held(endpoint: Endpoint, cases: Sequence[Case], options: Options, **params: 
     return in_parallel(lambda case: send(endpoint, case.request, options=options, params=sent), cases)
 
 
-def answers(endpoint: Endpoint, cases: Sequence[Case], way: Way, **params: Any) -> list[Answer]:
+def answered(endpoint: Endpoint, cases: Sequence[Case], way: Way, **params: Any) -> list[Answer]:
     """Each case by the chat API alone; in the order of the cases."""
     sent = {**PARAMS, **params}
     ask_one = streamed if way == "streamed" else _whole

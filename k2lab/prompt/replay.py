@@ -34,7 +34,7 @@ def replayed(prompt: Prompt) -> tuple[str, ...]:
     >>> from k2lab.nano import folders
     >>> for variant in ("thinking", "thinking-k2.7"):
     ...     print(replayed(k2lab.render(folders.assemble(variant), talk))[0])
-    the reasoning of message 1 is left out of the prompt by K2-Thinking
+    the reasoning of message 1 is left out of the prompt by the template
     the reasoning of message 1 is in the prompt
     """
     turns = list(of_prompt(prompt))

@@ -63,8 +63,8 @@ def written(request: Request, *, add_generation_prompt: bool | None = None, fold
     a default.
 
     >>> request = k2lab.Request.of([{"role": "user", "content": "Hello"}])
-    >>> written(request).text[:60], written(request).text[-60:]
-    ('<|open|>message role="user"<|sep|>Hello<|close|>message<|sep|', '"assistant"<|sep|><|open|>think<|sep|>')
+    >>> written(request).text[:44], written(request).text[-38:]
+    ('<|open|>message role="user"<|sep|>Hello<|clo', '"assistant"<|sep|><|open|>think<|sep|>')
     """
     options, notes = _options(request, folder)
     if add_generation_prompt is not None:

@@ -86,7 +86,7 @@ def turns_of(messages: Sequence[Message], tools: Sequence[Any] | None, options: 
 
     >>> made = turns_of([{"role": "user", "content": "Hello"}], None, Options(thinking=False))
     >>> "".join(segment.text for turn in made for segment in turn.segments)[-60:]
-    '<|open|>message role="assistant"<|sep|><|open|>response<|sep|>'
+    'open|>message role="assistant"<|sep|><|open|>response<|sep|>'
     """
     return list(_Conversation(messages, options).turns(tools))
 
