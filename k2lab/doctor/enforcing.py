@@ -43,7 +43,7 @@ def _run(patient: Patient) -> Iterator[Finding]:
 
 def _of_tag(patient: Patient) -> Finding:
     try:
-        form = patient.asked(lambda: form_of(patient.endpoint))
+        form = patient.asked(lambda: form_of(patient.endpoint, family=patient.family))
     except UnsupportedError as error:
         return _of_own_ids(patient, str(error))
     except EndpointError as error:
@@ -53,6 +53,8 @@ def _of_tag(patient: Patient) -> Finding:
 
 def _of_own_ids(patient: Patient, reason: str) -> Finding:
     """A server may put ids of its own in place of those that it held the model to: then what was written decides."""
+    if patient.family and not patient.family.numbers_ids:
+        return Finding.of("tag_refused", "present", reason)
     given = [str(call.id) for call in patient.called.calls]
     if all(map(wire.ID.fullmatch, given)):
         return Finding.of("tag_refused", "present", reason)

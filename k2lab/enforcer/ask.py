@@ -45,18 +45,19 @@ def in_text(endpoint: Endpoint, requests: Sequence[Request], *, params: Params |
     return in_parallel(lambda request: send(endpoint, request, params=none), requests)
 
 
-def form_of(endpoint: Endpoint, forms: Sequence[Form] | None = None) -> Form:
+def form_of(endpoint: Endpoint, forms: Sequence[Form] | None = None, *, family: Family | None = None) -> Form:
     """The form that a server obeys, found by asking for what it would never choose; ``forms`` to be tried.
 
-    That is an index, or an argument that is not declared where the family of the
-    server's model writes no ids.
+    That is an index, or an argument that is not declared where the model's
+    ``family`` writes no ids, by default the one that its name says.
 
     Raises :class:`UnsupportedError` with the reason of each form for a server that
     refuses all of them, ignores them, or puts a grammar of its own beside ours.
     """
+    family = family or families.named(family_for(endpoint.model))
     reasons: dict[str, str] = {}
     for form in forms or FORMS:
-        reason = _disobeyed(endpoint, form)
+        reason = _disobeyed(endpoint, form, family)
         if not reason:
             return form
         reasons.setdefault(reason, form)
@@ -64,9 +65,8 @@ def form_of(endpoint: Endpoint, forms: Sequence[Form] | None = None) -> Form:
     raise UnsupportedError(f"{endpoint.base_url} does not obey a grammar: {listed}")
 
 
-def _disobeyed(endpoint: Endpoint, form: Form) -> str:
+def _disobeyed(endpoint: Endpoint, form: Form, family: Family) -> str:
     """Why a server does not obey a form; nothing where it does."""
-    family = families.named(family_for(endpoint.model))
     try:
         reply = endpoint.chat(_probe(form, family))
     except StatusError as error:

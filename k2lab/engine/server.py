@@ -151,7 +151,7 @@ def start(
     *,
     port: int | None = None,
     flags: Sequence[str] = (),
-    name: str = "k2-nano",
+    name: str = "",
     fork: bool = False,
     trust_remote_code: bool = False,
     ready_timeout_s: float = READY_TIMEOUT_S,
@@ -160,7 +160,7 @@ def start(
 ) -> Server:
     """Start a server on the loopback interface and wait until it answers; it ends with this process.
 
-    :func:`keep` has it outlive this process.
+    :func:`keep` has it outlive this process. ``name`` is the model's, by default ``k2-nano`` or, of K3's, ``k3-nano``.
     Raises :class:`EngineError` with the last lines of the log and the command
     that repeats the start, or for a server that other machines reach. A port chosen here that somebody else takes first
     is chosen again. ``cancel``, once set, gives up a start that is under way.
@@ -184,7 +184,7 @@ def start(
         engine=engine,
         model=model,
         flags=(*source.flags_of_family(model), *flags),
-        name=name,
+        name=name or source.served_name(model),
         fork=fork,
         trusts_code=trusts_code,
         ready_timeout_s=ready_timeout_s,

@@ -190,6 +190,12 @@ def flags_of_family(folder: Path) -> tuple[str, ...]:
     return family.serving if family else ()
 
 
+def served_name(folder: Path) -> str:
+    """The name by which a folder is served here: it says the family where that is served otherwise than K2."""
+    family = family_by_files(folder)
+    return f"{family.name.lower()}-nano" if family and family.serving else "k2-nano"
+
+
 def _tokenizer_name(folder: Path, config: Config) -> str | None:
     """What gives the ids, or ``None`` for a folder that holds a template alone."""
     named = str(config.get("tokenizer_class") or "")
