@@ -73,7 +73,7 @@ def enforce_command(offer: Offer, pinning: Pinning) -> None:
     For vllm that is the structural tag, which goes into a request as structured_outputs.structural_tag (a string) or as
     response_format; for the others the part of the request that carries it. The request says tool_choice auto.
     """
-    from k2lab import enforcer
+    from k2lab import enforcer, families
 
     request = _asked(offer)
     options = pinning.options(pinning.form or "vllm", _family(offer, request))
@@ -81,6 +81,11 @@ def enforce_command(offer: Offer, pinning: Pinning) -> None:
     _tell_limits(enforcement)
     if request.tools and request.parameters.get("tool_choice") != "none":
         note(f"no string or key can contain {_either(enforcement.markers)}, which begin Kimi's markers")
+    if families.named(options.family).reads_reasoning and options.thinking == "no":
+        note(
+            "a vLLM with a reasoning parser begins this grammar behind the reasoning, and holds no call that is begun"
+            " in it: --structured-outputs-config.enable_in_reasoning=True with --thinking begun does"
+        )
     if enforcement.any_order < enforcer.MOST_PERMUTED:
         note(
             f"tools with more than {enforcement.any_order} keys must write them in their schema's order, as all orders"

@@ -167,6 +167,7 @@ def attach(request: Request, *, options: Options = Options()) -> Request:  # noq
     The server is told ``tool_choice: auto`` whatever the request says, and no
     tool stays ``strict``: with either vLLM 0.32.0 puts its own tag in place of,
     or beside, the one that is sent. What the request asks for is in the grammar.
+    K3's prompt then lacks the note that a choice other than ``auto`` puts there.
 
     >>> request = Request.of([{"role": "user", "content": "What time is it?"}], [{"function": {"name": "now"}}])
     >>> list(attach(request).parameters)

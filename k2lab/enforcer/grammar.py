@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from k2lab.enforcer import strings
-from k2lab.enforcer.automaton import Automaton, free
+from k2lab.enforcer.automaton import ESCAPE, Automaton, free
 from k2lab.enforcer.expressions import literal
 from k2lab.enforcer.guard import K2, Guard
 from k2lab.enforcer.notation import ESCAPE_BODY, JSON, RAW, Notation
@@ -119,7 +119,8 @@ class Grammar:
 
     def automaton(self, found: Automaton, end: str) -> str:
         """The rule of an automaton's texts and what ends them."""
-        return strings.written(found, self.define, self.fresh, self.define(ESCAPE_BODY), end)
+        escapes = any((ESCAPE, ESCAPE) in ranges for out in found.edges for ranges in out.values())
+        return strings.written(found, self.define, self.fresh, self.define(ESCAPE_BODY) if escapes else "", end)
 
     def free(self, markers: tuple[str, ...]) -> str:
         """Free text, in which no marker may be written; the end of the turn stays allowed."""

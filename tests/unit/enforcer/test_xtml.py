@@ -78,6 +78,9 @@ def test_the_command_takes_the_family_that_is_given_or_that_of_the_model(k2lab, 
     given = k2lab("enforce", "--tools", file, "--family", "k3")
     assert json.loads(given.stdout) == wanted
     assert "no string or key can contain <|open|>, <|close|>, <|sep|> or <|end_of_msg|>" in given.stderr
+    assert "no call that is begun in it" in given.stderr
+    begun = k2lab("enforce", "--tools", file, "--family", "k3", "--thinking", "begun")
+    assert "no call that is begun in it" not in begun.stderr and "<|close|>think<|sep|>" in begun.stdout
     request = tmp_path / "r.json"
     request.write_text(
         json.dumps({"model": "moonshotai/Kimi-K3", "messages": TALK, "tools": json.loads(file.read_text())})
@@ -87,6 +90,7 @@ def test_the_command_takes_the_family_that_is_given_or_that_of_the_model(k2lab, 
     assert "K3, by the name of the model 'moonshotai/Kimi-K3'" in found.stderr
     plain = k2lab("enforce", "--tools", file)
     assert "functions." in plain.stdout and "held to the calls of K2" in plain.stderr
+    assert "reasoning" not in plain.stderr
     wrong = k2lab("enforce", "--tools", file, "--family", "llama")
     assert wrong.returncode == 1 and "name one of K2, " in wrong.stderr
 
