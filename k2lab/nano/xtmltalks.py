@@ -17,7 +17,7 @@ from k2lab.families.special import OPEN
 from k2lab.nano import synth
 from k2lab.nano.synth import Case, Dialogue, Kind, Label, Mix, Pool
 from k2lab.prompt.xtmltags import Segment
-from k2lab.prompt.xtmlturns import Options, Turn, turns_of
+from k2lab.prompt.xtmlturns import RenderOptions, Turn, turns_of
 
 HASTE = {"Quickly, ": "tools", "Right now, ": "response"}
 """How an ask in haste begins, and the channel that is then opened within the open ``think``."""
@@ -113,18 +113,18 @@ def _talk(dialogue: Dialogue, rng: random.Random) -> Talk:
     hasty = [index for index in dialogue.labels if haste_of(dialogue.request.prefix(index))]
     form = rng.choices(("whole", "without thinking", "thoughts lost", "with notes"), (0.55, 0.15, 0.15, 0.15))[0]
     if hasty and form != "without thinking":
-        return _last_answer(dialogue, hasty[0], Options())
+        return _last_answer(dialogue, hasty[0], RenderOptions())
     if form in ("whole", "without thinking"):
-        return _whole(dialogue, Options(thinking=form == "whole", add_generation_prompt=False))
+        return _whole(dialogue, RenderOptions(thinking=form == "whole", add_generation_prompt=False))
     last = max(dialogue.labels)
     if form == "with notes":
         return _last_answer(dialogue, last, _noted(dialogue.labels[last], rng))
-    return _last_answer(_without_thoughts(dialogue, last), last, Options())
+    return _last_answer(_without_thoughts(dialogue, last), last, RenderOptions())
 
 
-def _noted(label: Label, rng: random.Random) -> Options:
+def _noted(label: Label, rng: random.Random) -> RenderOptions:
     choice = {"call": "required", "undeclared": None}.get(label.kind, "none") if rng.random() < 0.5 else None
-    return Options(tool_choice=choice, thinking_effort=rng.choice((None, "low", "high", "max")))
+    return RenderOptions(tool_choice=choice, thinking_effort=rng.choice((None, "low", "high", "max")))
 
 
 def _without_thoughts(dialogue: Dialogue, last: int) -> Dialogue:
@@ -135,7 +135,7 @@ def _without_thoughts(dialogue: Dialogue, last: int) -> Dialogue:
     return replace(dialogue, request=dialogue.request.with_messages(messages))
 
 
-def _whole(dialogue: Dialogue, options: Options) -> Talk:
+def _whole(dialogue: Dialogue, options: RenderOptions) -> Talk:
     made = turns_of(dialogue.request.messages, dialogue.request.tools, options)
     learnt = [flag for turn in made for flag in _answers(turn)]
     return Talk(segments=tuple(one for turn in made for one in turn.segments), learnt=tuple(learnt))
@@ -145,7 +145,7 @@ def _answers(turn: Turn) -> Iterator[bool]:
     yield from (turn.name == "assistant" and place >= OPENING for place in range(len(turn.segments)))
 
 
-def _last_answer(dialogue: Dialogue, index: int, options: Options) -> Talk:
+def _last_answer(dialogue: Dialogue, index: int, options: RenderOptions) -> Talk:
     """The request before an answer, and the answer, which alone is learnt."""
     before = dialogue.request.prefix(index)
     prompt = [one for turn in turns_of(before.messages, before.tools, options) for one in turn.segments]

@@ -26,12 +26,12 @@ from k2lab.prompt.files import is_file, read_bytes
 from k2lab.prompt.tokenizers import Span, Tokenizer
 from k2lab.prompt.turns import Part
 from k2lab.prompt.xtmltags import Segment
-from k2lab.prompt.xtmlturns import Options, Turn
+from k2lab.prompt.xtmlturns import RenderOptions, Turn
 
 CODE = "tokenization_kimi.py"
 """The checkpoint's tokenizer class, whose ``apply_chat_template`` has defaults of its own."""
 
-TAKEN = {field.name for field in fields(Options)} - {"images"} | {"image_prompts"}
+TAKEN = {field.name for field in fields(RenderOptions)} - {"images"} | {"image_prompts"}
 ALSO_TAKEN = frozenset({"enable_thinking", "reasoning_effort", "continue_final_message", "documents"})
 """Names of ``chat_template_kwargs`` that are read under another name, or said of elsewhere."""
 
@@ -41,7 +41,7 @@ class Written:
     """A prompt in XTML: its turns, the options that it was written with, and what is to be said of them."""
 
     turns: tuple[Turn, ...]
-    options: Options
+    options: RenderOptions
     notes: tuple[str, ...]
 
     @cached_property
@@ -111,7 +111,7 @@ def parts_of(turns: Sequence[Turn], counts: Sequence[int]) -> Iterator[Part]:
         start, number = start + size, number + len(turn.segments)
 
 
-def _options(request: Request, folder: Path | None) -> tuple[Options, list[str]]:
+def _options(request: Request, folder: Path | None) -> tuple[RenderOptions, list[str]]:
     given: dict[str, Any] = dict(request.template_kwargs)
     notes = [
         f"chat_template_kwargs: the renderer does not read {name}" for name in sorted(given.keys() - TAKEN - ALSO_TAKEN)
@@ -128,7 +128,9 @@ def _options(request: Request, folder: Path | None) -> tuple[Options, list[str]]
     given.setdefault("add_generation_prompt", True if asked is None else bool(asked))
     if request.parameters.get("continue_final_message") or given.get("continue_final_message"):
         notes.append("continue_final_message is not used: the renderer ends the last message")
-    return Options(**{name: value for name, value in given.items() if name in Options.__dataclass_fields__}), notes
+    return RenderOptions(
+        **{name: value for name, value in given.items() if name in RenderOptions.__dataclass_fields__}
+    ), notes
 
 
 def _take_thinking(given: dict[str, Any], request: Request) -> None:

@@ -60,7 +60,7 @@ class Turn:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class RenderOptions:
     """What the checkpoint's renderer takes beside messages and tools.
 
     ``images``: what stands for each picture, in order, where the server knows;
@@ -81,10 +81,12 @@ class Options:
         return {name: value for name, value in given.items() if value is not None}
 
 
-def turns_of(messages: Sequence[Message], tools: Sequence[Any] | None, options: Options = Options()) -> list[Turn]:
+def turns_of(
+    messages: Sequence[Message], tools: Sequence[Any] | None, options: RenderOptions = RenderOptions()
+) -> list[Turn]:
     """The turns of a prompt; raises :class:`XTMLError`. Nothing is mutated.
 
-    >>> made = turns_of([{"role": "user", "content": "Hello"}], None, Options(thinking=False))
+    >>> made = turns_of([{"role": "user", "content": "Hello"}], None, RenderOptions(thinking=False))
     >>> "".join(segment.text for turn in made for segment in turn.segments)[-60:]
     'open|>message role="assistant"<|sep|><|open|>response<|sep|>'
     """
@@ -94,7 +96,7 @@ def turns_of(messages: Sequence[Message], tools: Sequence[Any] | None, options: 
 class _Conversation:
     """One prompt as it is written: which results stand where, and which picture is next."""
 
-    def __init__(self, messages: Sequence[Message], options: Options) -> None:
+    def __init__(self, messages: Sequence[Message], options: RenderOptions) -> None:
         self.messages, self.options = messages, options
         self.pictures = 0
         self.calls: Sequence[Any] = ()

@@ -30,7 +30,7 @@ MOST_NAMED = 64
 
 
 @dataclass(eq=False)
-class Call:
+class PairedCall:
     """A call of the history: where it stands, its id as sent, and the id that it gets."""
 
     message: int
@@ -46,22 +46,22 @@ class Call:
         return f"messages[{self.message}].tool_calls[{self.place}]"
 
 
-Index = Mapping[object, list[Call]]
+Index = Mapping[object, list[PairedCall]]
 
 
 @dataclass
 class Pairing:
     """The calls in order, and for each result (by its message index) its call and how it was found."""
 
-    calls: list[Call]
-    found: dict[int, tuple[Call, str] | None]
+    calls: list[PairedCall]
+    found: dict[int, tuple[PairedCall, str] | None]
     runs: dict[int, int]
     """For each result, the calling message whose run of tool messages it stands in."""
 
     @cached_property
-    def by_message(self) -> Mapping[int, list[Call]]:
+    def by_message(self) -> Mapping[int, list[PairedCall]]:
         """The calls of each message."""
-        found: defaultdict[int, list[Call]] = defaultdict(list)
+        found: defaultdict[int, list[PairedCall]] = defaultdict(list)
         for call in self.calls:
             found[call.message].append(call)
         return dict(found)
@@ -72,7 +72,7 @@ class Pairing:
         return _by(self.calls, "old"), _by(self.calls, "new")
 
     @cached_property
-    def answers(self) -> Mapping[Call, int | None]:
+    def answers(self) -> Mapping[PairedCall, int | None]:
         """For each call the result that answers it: the first in its own run, else the first of all."""
         own = {call: [at for at in call.results if self.runs.get(at) == call.message] for call in self.calls}
         return {call: min(results or call.results, default=None) for call, results in own.items()}
@@ -94,7 +94,7 @@ def renumber(editor: Editor, *, growing: bool = False) -> None:
             editor.set(result, "tool_call_id", target[0].new, target[1], finding)
 
 
-def _id_finding(call: Call, shared: Collection[object]) -> str:
+def _id_finding(call: PairedCall, shared: Collection[object]) -> str:
     """Which fault an id has that is not the one its call gets."""
     if not isinstance(call.old, str) or not call.old:
         return "call_without_id"
@@ -138,12 +138,12 @@ def problems(messages: Sequence[Message], *, renumbered: bool) -> Iterator[Probl
             yield Problem(message=result, path=f"messages[{result}]", problem=problem, fix=fix, finding=finding)
 
 
-def _calls(messages: Iterable[Message], renumbered: bool) -> Iterator[Call]:
+def _calls(messages: Iterable[Message], renumbered: bool) -> Iterator[PairedCall]:
     count = 0
     for index, message in enumerate(messages):
         for place, call in enumerate(message.get("tool_calls") or ()):
             name, old = call["function"]["name"], call.get("id")
-            yield Call(index, place, name, old, wire.call_id(name, count) if renumbered else old)
+            yield PairedCall(index, place, name, old, wire.call_id(name, count) if renumbered else old)
             count += 1
 
 
@@ -156,8 +156,8 @@ def _runs(messages: Iterable[Message]) -> Iterator[tuple[int, int]]:
             yield index, caller
 
 
-def _by(calls: Iterable[Call], which: str) -> Index:
-    index: dict[object, list[Call]] = defaultdict(list)
+def _by(calls: Iterable[PairedCall], which: str) -> Index:
+    index: dict[object, list[PairedCall]] = defaultdict(list)
     for call in calls:
         value = getattr(call, which)
         if isinstance(value, str) and value:
@@ -165,7 +165,7 @@ def _by(calls: Iterable[Call], which: str) -> Index:
     return index
 
 
-def _take(made: Pairing, result: int, call: Call, how: str) -> None:
+def _take(made: Pairing, result: int, call: PairedCall, how: str) -> None:
     made.found[result] = (call, how)
     call.results.append(result)
 
@@ -203,13 +203,13 @@ def _by_id_anywhere(made: Pairing, messages: Sequence[Message], group: Sequence[
             break
 
 
-def _around(named: Sequence[Call], result: int) -> tuple[Sequence[Call], Sequence[Call]]:
+def _around(named: Sequence[PairedCall], result: int) -> tuple[Sequence[PairedCall], Sequence[PairedCall]]:
     """Of the calls of one id those that stand before a result, and those behind it: the nearest."""
     at = bisect_left(named, result, key=lambda call: call.message)
     return named[max(0, at - MOST_NAMED) : at], named[at : at + MOST_NAMED]
 
 
-def _first_places(calls: Sequence[Call]) -> list[Call]:
+def _first_places(calls: Sequence[PairedCall]) -> list[PairedCall]:
     """Of calls, the latest first, those of the first one's message, in their order there."""
     return sorted((call for call in calls if call.message == calls[0].message), key=lambda call: call.place)
 
@@ -225,7 +225,7 @@ def _left_over(made: Pairing, messages: Sequence[Message], group: Sequence[int])
         _left_over_in_run(made, calls, {result: _name(messages[result]) for result in left})
 
 
-def _left_over_in_run(made: Pairing, calls: list[Call], names: Mapping[int, str | None]) -> None:
+def _left_over_in_run(made: Pairing, calls: list[PairedCall], names: Mapping[int, str | None]) -> None:
     for name in dict.fromkeys(call.name for call in calls):
         named = [result for result, said in names.items() if said == name]
         meant = [call for call in calls if call.name == name]
@@ -238,7 +238,7 @@ def _left_over_in_run(made: Pairing, calls: list[Call], names: Mapping[int, str 
         _zip(made, nameless, calls, "missing or unknown id: as many results as calls are left, in their order")
 
 
-def _zip(made: Pairing, results: Sequence[int], calls: Sequence[Call], how: str) -> None:
+def _zip(made: Pairing, results: Sequence[int], calls: Sequence[PairedCall], how: str) -> None:
     for result, call in zip(results, calls, strict=True):
         _take(made, result, call, how)
 
@@ -281,7 +281,9 @@ def _shared_ids(made: Pairing) -> Iterator[Problem]:
             seen.add((call.message, call.old))
 
 
-def _fault(made: Pairing, messages: Sequence[Message], result: int, call: Call | None) -> tuple[str, str, str] | None:
+def _fault(
+    made: Pairing, messages: Sequence[Message], result: int, call: PairedCall | None
+) -> tuple[str, str, str] | None:
     """What is wrong with the place of a result, what to do, and which finding that is."""
     wanted = messages[result].get("tool_call_id")
     if call is None:

@@ -23,7 +23,7 @@ EDGE = 256
 """Characters of white space beside a tag that are looked through; keeps time linear."""
 
 
-class Tag(NamedTuple):
+class ThinkTag(NamedTuple):
     """A tag of the reasoning in a piece of text."""
 
     opens: bool
@@ -87,22 +87,22 @@ class _Spans:
         number = bisect_left(self.calls, place)
         return self.calls[number] if number < len(self.calls) else len(self.text)
 
-    def _is_first(self, tag: Tag) -> bool:
+    def _is_first(self, tag: ThinkTag) -> bool:
         """Whether a tag opens the output, markers of turns and white space before it aside."""
         before = self.pieces[: tag.piece]
         only_markers = all(p.kind == "marker" or self.text[p.start : p.end].isspace() for p in before)
         return only_markers and self._leads(tag)
 
-    def _line_start(self, tag: Tag) -> int:
+    def _line_start(self, tag: ThinkTag) -> int:
         """Where the white space before a tag begins that stands first in its piece."""
         return self.pieces[tag.piece].start
 
-    def _leads(self, tag: Tag) -> bool:
+    def _leads(self, tag: ThinkTag) -> bool:
         """Whether nothing but white space stands before a tag in its piece, or behind the last span."""
         start = max(self.pieces[tag.piece].start, self.spans[-1].end if self.spans else 0)
         return tag.start - start < EDGE and not self.text[start : tag.start].strip()
 
-    def _ends(self, tag: Tag) -> bool:
+    def _ends(self, tag: ThinkTag) -> bool:
         end = self.pieces[tag.piece].end
         return end - tag.end < EDGE and not self.text[tag.end : end].strip()
 
@@ -130,9 +130,9 @@ def notes(text: str, pieces: list[Piece], foreign: int | None) -> tuple[str, ...
     return tuple(said)
 
 
-def _tags(text: str, pieces: list[Piece], end: int) -> list[Tag]:
+def _tags(text: str, pieces: list[Piece], end: int) -> list[ThinkTag]:
     return [
-        Tag(match[0] == THINK_BEGIN, match.start(), match.end(), number)
+        ThinkTag(match[0] == THINK_BEGIN, match.start(), match.end(), number)
         for number, piece in enumerate(pieces)
         if piece.kind == "content" and piece.start < end
         for match in TAG.finditer(text, piece.start, piece.end)

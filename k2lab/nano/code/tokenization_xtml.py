@@ -5,7 +5,7 @@ import json
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from .k3_turns import Options, ids_of, turns_of
+from .k3_turns import RenderOptions, ids_of, turns_of
 
 
 class XtmlTokenizer(PreTrainedTokenizerFast):
@@ -13,8 +13,8 @@ class XtmlTokenizer(PreTrainedTokenizerFast):
 
     def apply_chat_template(self, conversation, tools=None, tokenize=True, add_generation_prompt=True, **kwargs):
         """Text or ids; what of ``kwargs`` the renderer does not know is left out, as Kimi K3's own code does."""
-        known = {name: value for name, value in kwargs.items() if name in Options.__dataclass_fields__}
-        options = Options(add_generation_prompt=add_generation_prompt, **known)
+        known = {name: value for name, value in kwargs.items() if name in RenderOptions.__dataclass_fields__}
+        options = RenderOptions(add_generation_prompt=add_generation_prompt, **known)
         segments = [one for turn in turns_of(conversation, tools, options) for one in turn.segments]
         if not tokenize:
             return "".join(one.text for one in segments)

@@ -14,7 +14,7 @@ from k2lab.nano import folders, synth, xtmlcorpus, xtmltalks
 from k2lab.prompt.fast import FastTokenizer
 from k2lab.prompt.rendering import render
 from k2lab.prompt.source import open_source
-from k2lab.prompt.xtmlturns import Options, turns_of
+from k2lab.prompt.xtmlturns import RenderOptions, turns_of
 
 MODEL = paths.data_dir() / "models" / "k3-nano"
 TURN = f'{OPEN}message role="assistant"{SEP}{OPEN}'
@@ -57,8 +57,8 @@ def test_what_is_learnt_is_what_stands_behind_the_generation_prompt_to_the_end_o
 
 def test_prompts_are_those_of_the_renderer():
     dialogue = xtmltalks.thoughtful(next(synth.dialogues("train", 3)), random.Random(1))
-    talk = xtmltalks._whole(dialogue, Options(add_generation_prompt=False))
-    made = turns_of(dialogue.request.messages, dialogue.request.tools, Options(add_generation_prompt=False))
+    talk = xtmltalks._whole(dialogue, RenderOptions(add_generation_prompt=False))
+    made = turns_of(dialogue.request.messages, dialogue.request.tools, RenderOptions(add_generation_prompt=False))
     assert list(talk.segments) == [segment for turn in made for segment in turn.segments]
 
 

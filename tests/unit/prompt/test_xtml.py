@@ -21,7 +21,7 @@ from k2lab.prompt.alignment import diff
 from k2lab.prompt.rendering import render
 from k2lab.prompt.served import for_xtml
 from k2lab.prompt.source import open_source
-from k2lab.prompt.xtmlturns import Options
+from k2lab.prompt.xtmlturns import RenderOptions
 
 MARKERS = special.XTML_SLOTS[2:]
 USER = {"role": "user", "content": "Go"}
@@ -66,7 +66,7 @@ def turn_of(answer, *, thinking=True):
     """The prompt after which an answer was written, and the answer, as one rendering."""
     calls = [{"function": {"name": one["name"], "arguments": one["arguments"]}} for one in answer["tool_calls"]]
     message = {"role": "assistant", "content": answer["content"], "reasoning_content": answer["reasoning_content"]}
-    return xtmlturns.turns_of([{**message, "tool_calls": calls}], None, Options(thinking=thinking))[0].segments
+    return xtmlturns.turns_of([{**message, "tool_calls": calls}], None, RenderOptions(thinking=thinking))[0].segments
 
 
 def test_every_prompt_of_the_vendor_has_its_text_segments_and_ids(source, shared):
@@ -309,8 +309,8 @@ def test_the_files_that_a_folder_carries_render_as_the_package_does(shared, tmp_
     own = importlib.import_module("carriedk3.k3_turns")
     for case in golden(shared):
         if "error" not in case["k3"]:
-            made = own.turns_of(case["messages"], case["tools"], own.Options(**case["options"]))
-            here = xtmlturns.turns_of(case["messages"], case["tools"], Options(**case["options"]))
+            made = own.turns_of(case["messages"], case["tools"], own.RenderOptions(**case["options"]))
+            here = xtmlturns.turns_of(case["messages"], case["tools"], RenderOptions(**case["options"]))
             assert [tuple(turn.segments) for turn in made] == [tuple(turn.segments) for turn in here]
 
 
@@ -353,7 +353,7 @@ def test_what_is_written_for_a_history_is_read_as_what_it_was(answer):
     said = answer.draw(words)
     call = {"id": "a", "function": {"name": name, "arguments": given}}
     message = {"role": "assistant", "content": said, "tool_calls": [call]}
-    (turn,) = xtmlturns.turns_of([message], None, Options(add_generation_prompt=False))
+    (turn,) = xtmlturns.turns_of([message], None, RenderOptions(add_generation_prompt=False))
     parsed = wire.parse("".join(one.text for one in turn.segments), family=families.K3)
     assert (parsed.content or "").strip() == said.strip()
     assert [(one.name, one.arguments) for one in parsed.calls] == [(name, given)]
