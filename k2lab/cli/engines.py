@@ -112,13 +112,13 @@ def model_command(variant: str) -> None:
 )
 def nano_command(family: str, out: Path | None, engine_name: str, conversations: int | None) -> None:
     """Train k2-nano again, or its kin, and evaluate it; an interrupted training goes on from its last checkpoint."""
+    if out is None and paths.is_shipped(paths.data_dir()):
+        raise InputError("there is no clone of k2lab here to write the new model to: name a folder with --out")
     from k2lab.nano import build, courses
 
     if family not in courses.COURSES:
         raise InputError(f"there is no nano of family {family!r}: choose one of {', '.join(courses.COURSES)}")
     course = courses.COURSES[family]
-    if out is None and paths.is_shipped(paths.data_dir()):
-        raise InputError("there is no clone of k2lab here to write the new model to: name a folder with --out")
     build.build_model(out or course.target, course=course, engine_name=engine_name, conversations=conversations)
 
 
