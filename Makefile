@@ -69,7 +69,7 @@ proxy-speed: setup ## k2lab proxy beside nginx, a bare pass-through and LITELLM=
 start-speed: engines ## what a start of vLLM costs, alone and forked from a process that has imported it
 	$(BIN)/python -m benchmarks.start_speed
 
-nano: setup ## train k2-nano anew (under 45 minutes on 2 cores), or FAMILY=k2-thinking
+nano: setup ## train k2-nano anew (under 45 minutes on 2 cores), or FAMILY=k2-thinking, FAMILY=k3
 	$(BIN)/k2lab engine install 0.32.0
 	$(BIN)/k2lab nano$(if $(FAMILY), --family $(FAMILY))
 

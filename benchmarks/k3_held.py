@@ -14,7 +14,6 @@ server made of them, by jsonschema and by vLLM's own count of calls:
 """
 
 import argparse
-import json
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,10 +22,9 @@ from pathlib import Path
 from jsonschema import Draft202012Validator
 
 from k2lab import enforcer, engine
-from k2lab.bench.stream import Assembly
-from k2lab.chat import Answer, function_of, tools_by_name
+from k2lab.chat import function_of, tools_by_name
 from k2lab.enforcer import Options
-from k2lab.nano import benchmark
+from k2lab.nano import benchmark, threeways
 from k2lab.prompt.source import open_source
 from k2lab.server.endpoint import Endpoint, in_parallel
 from k2lab.stats import share
@@ -91,24 +89,9 @@ def valid(request, call):
 
 
 def ask(endpoint, tokenizer, request, arm, params):
-    asked = arm.change(request)
-    if arm.stream:
-        answer, ids = streamed(endpoint, asked, params)
-    else:
-        answer = endpoint.chat(asked, **params, return_token_ids=True)
-        ids = list(answer.token_ids or ())
-    return judged(request, answer, tokenizer.decode(ids))
-
-
-def streamed(endpoint, request, params):
-    """The answer that a stream stands for, and the ids of its tokens."""
-    assembly, ids = Assembly(), []
-    for event in endpoint.streamed(request, **params, return_token_ids=True):
-        if event != "[DONE]":
-            data = json.loads(event)
-            assembly.event(data)
-            ids += [number for choice in data["choices"] for number in choice.get("token_ids") or ()]
-    return Answer.of(assembly.response()), ids
+    one = partial(threeways.streamed, endpoint) if arm.stream else endpoint.chat
+    answer = one(arm.change(request), **params, return_token_ids=True)
+    return judged(request, answer, tokenizer.decode(list(answer.token_ids or ())))
 
 
 def main():

@@ -23,6 +23,7 @@ class Assembly:
         self._texts: dict[str, list[str]] = {}
         self._calls: list[dict[str, Any]] = []
         self._place: dict[int, dict[str, Any]] = {}
+        self._token_ids: list[int] = []
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Take one event; one that is not of the API's shape raises TypeError, AttributeError or ValueError."""
@@ -35,6 +36,7 @@ class Assembly:
                 continue  # a second choice is another answer
             self._usage = choice.get("usage") or self._usage  # where Moonshot's API puts it
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
+            self._token_ids += choice.get("token_ids") or ()
             delta = choice.get("delta") or {}
             for name in TEXT_FIELDS:
                 if delta.get(name):
@@ -50,6 +52,8 @@ class Assembly:
             call["function"]["arguments"] = "".join(call["function"]["arguments"])
         message["tool_calls"] = self._calls or None
         choice = {"index": 0, "message": message, "finish_reason": self.finish_reason}
+        if self._token_ids:  # vLLM gives them where they are asked for (return_token_ids)
+            choice["token_ids"] = self._token_ids
         return {**self._head, "object": "chat.completion", "choices": [choice], "usage": self._usage}
 
     def _add(self, part: Mapping[str, Any]) -> None:

@@ -99,7 +99,8 @@ class Guarding:
 @click.option("--form", type=click.Choice(["vllm", "vllm-0.11", "sglang", "tensorrt-llm"]), default="vllm",
               show_default=True, help="The server that takes the grammar, when pinned.")  # fmt: skip
 @click.option("--reasoning", type=click.Choice(["parsed", "plain"]), default="parsed", show_default=True,
-              help="Whether the server runs a reasoning parser, when pinned.")  # fmt: skip
+              help="Whether the server runs a reasoning parser, when pinned; plain also where it is told"
+              " enable_in_reasoning, so that the grammar holds the reasoning, too.")  # fmt: skip
 @click.option("--max-calls", type=click.IntRange(min=1), default=None,
               help="Calls that an answer may make, when pinned; by default 8.")  # fmt: skip
 @click.option("--max-string", type=click.IntRange(min=1), default=None,

@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 from k2lab import wire
 from k2lab.bench.stream import Assembly
-from k2lab.chat import Answer, Exchange, ToolCall, canonical
+from k2lab.chat import Answer, Exchange, Request, ToolCall, canonical
 from k2lab.enforcer import Options
 from k2lab.enforcer.ask import send
 from k2lab.families import Family
 from k2lab.findings.texts import marked
 from k2lab.findings.verdicts import judge
-from k2lab.nano.evaluate import PARAMS
+from k2lab.nano.evaluate import PARAMS, ask_each
 from k2lab.nano.synth import Case
 from k2lab.prompt.rendering import prompt_of
 from k2lab.prompt.source import Source
@@ -78,9 +78,10 @@ def held(endpoint: Endpoint, cases: Sequence[Case], options: Options, **params: 
 
 def answered(endpoint: Endpoint, cases: Sequence[Case], way: Way, **params: Any) -> list[Answer]:
     """Each case by the chat API alone; in the order of the cases."""
+    if way == "whole":
+        return ask_each(endpoint, cases, **params)
     sent = {**PARAMS, **params}
-    ask_one = streamed if way == "streamed" else _whole
-    return in_parallel(lambda case: ask_one(endpoint, case, sent), cases)
+    return in_parallel(lambda case: streamed(endpoint, case.request, **sent), cases)
 
 
 def left_in_text(answers: Sequence[Answer]) -> Share:
@@ -112,17 +113,13 @@ def first(trials: Sequence[Trial], wanted: Callable[[Trial], bool]) -> Trial:
     raise LookupError(f"none of {len(trials)} trials is of that kind: ask more")
 
 
-def streamed(endpoint: Endpoint, case: Case, params: Mapping[str, Any]) -> Answer:
+def streamed(endpoint: Endpoint, request: Request, **params: Any) -> Answer:
     """The answer that a stream's events make, as a client puts them together."""
     assembly = Assembly()
-    for event in endpoint.streamed(case.request, **params):
+    for event in endpoint.streamed(request, **params):
         if event != "[DONE]":
             assembly.event(json.loads(event))
     return Answer.of(assembly.response())
-
-
-def _whole(endpoint: Endpoint, case: Case, params: Mapping[str, Any]) -> Answer:
-    return endpoint.chat(case.request, **params)
 
 
 def _trial(endpoint: Endpoint, source: Source, case: Case, params: Mapping[str, Any]) -> Trial:
@@ -135,5 +132,5 @@ def _trial(endpoint: Endpoint, source: Source, case: Case, params: Mapping[str, 
             raw, case.request.tools, thinking=BEGINS_THINKING.search(prompt.text) is not None, family=source.family
         ),
         whole=endpoint.chat(case.request, **params),
-        streamed=streamed(endpoint, case, params),
+        streamed=streamed(endpoint, case.request, **params),
     )

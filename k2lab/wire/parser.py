@@ -18,7 +18,6 @@ from k2lab.wire.records import MARKER, Parsed, Piece
 from k2lab.wire.xtml import reader as xtml
 from k2lab.wire.xtml import tags
 
-K3_CALL = '<|open|>call tool="'
 HELD = re.compile(f"{MARKER.pattern}|{TURN_MARKER.pattern}|{tags.MARKER.pattern}")
 AS_TEXT = "no marker is a token of its own here: the tags were read from the text"
 LONGEST_GAP = 40

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from k2lab.families.special import CLOSE, END_OF_MSG, OPEN, SEP
+from k2lab.families.special import END_OF_MSG, OPEN, SEP
 from k2lab.wire import ARGUMENT_BEGIN, CALL_BEGIN, CALL_END, SECTION_BEGIN, SECTION_END
 from k2lab.wire.records import MARKER, SINGULAR
 from k2lab.wire.xtml import tags
@@ -38,7 +38,6 @@ TAG_FOLLOWERS = {
 }
 """Which tags may come behind each."""
 VALUES = ("open argument", "open json")
-TAG_MARKERS = tags.MARKERS
 
 
 class Hold(Protocol):
@@ -109,8 +108,8 @@ class TagHold:
     """Calls in XTML, with or without the tools' tags around them, to the end of the message at most."""
 
     __slots__ = ("_header", "_last", "_open")
-    longest = max(map(len, TAG_MARKERS))
-    beginnings = begins(TAG_MARKERS)
+    longest = max(map(len, tags.MARKERS))
+    beginnings = begins(tags.MARKERS)
 
     def __init__(self) -> None:
         self._last = self._open = ""
@@ -156,12 +155,12 @@ class TagHold:
         return self._last in VALUES or not text.strip()
 
 
-XTML_BEGIN = re.compile(rf'{re.escape(OPEN)}(?:tools{re.escape(SEP)}|call tool=")')
-FIRST_MARKERS = (*SECTION_MARKERS, f"{OPEN}tools{SEP}", f'{OPEN}call tool="')
-FIRST = re.compile(f"{MARKER.pattern}|{XTML_BEGIN.pattern}")
+FIRST_TAGS = (f"{OPEN}tools{SEP}", f'{OPEN}call tool="')
+FIRST_MARKERS = (*SECTION_MARKERS, *FIRST_TAGS)
+FIRST = re.compile("|".join((MARKER.pattern, *map(re.escape, FIRST_TAGS))))
 """What a call can begin with, of either form."""
 
 
 def hold_of(marker: str) -> Hold:
     """What tells of the text that a first marker begins."""
-    return TagHold() if marker.startswith((OPEN, CLOSE)) else SectionHold()
+    return TagHold() if marker.startswith(OPEN) else SectionHold()
