@@ -34,6 +34,7 @@ def test_traffic_is_looked_through_from_a_finding_to_its_smallest_request(
     shown.get_by_label("Ended").select_option(label="the upstream's answer came too late (1)")
     status.filter(has_text="1 exchange,").wait_for()
     shown.get_by_label("Ended").select_option(index=0)
+    status.filter(has_text="60 exchanges, page 1 of 2").wait_for()
     shown.get_by_label("Finding").select_option(label="A113 a call that stands in the content as text (1)")
     status.filter(has_text="1 exchange,").wait_for()
 
@@ -58,6 +59,7 @@ def test_traffic_is_looked_through_from_a_finding_to_its_smallest_request(
         axe(page, ".jp-OutputArea-output")
 
     shown.get_by_label("Finding").select_option(index=0)
+    status.filter(has_text="60 exchanges, page 1 of 2").wait_for()
     shown.get_by_label("Guard").select_option(label="changed by the guard")
     status.filter(has_text="1 exchange,").wait_for()
     shown.get_by_label("Exchanges").focus()
