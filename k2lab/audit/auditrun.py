@@ -6,7 +6,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import filelock
 
 from k2lab import files, kept
-from k2lab.audit import datasets
+from k2lab.audit import datasets, standardinput
 from k2lab.audit.conditions import expression
 from k2lab.audit.parts import Group, Part, Piece, parts_in
 from k2lab.audit.sources import InputSource, Sources, legible_name, sources_of
@@ -30,7 +30,9 @@ from k2lab.jsonable import as_json
 STATE = ".k2lab-audit"
 """In the output folder: what an audit is of, and what it has so far."""
 
-FORMAT = 1
+MANIFEST = "manifest.json"
+
+FORMAT = 2
 
 Engine = Literal["local", "ray"]
 
@@ -74,14 +76,19 @@ def run_audit(
 ) -> AuditSummary:
     """Look at every exchange of files and folders; Parquet of the findings and ``summary.json`` are in ``folder`` then.
 
-    An audit that was ended goes on where it was, and gives what it would have
+    The path ``-`` is standard input. An audit that was ended goes on where it was, and gives what it would have
     given. Raises :class:`InputError` for paths without exchanges, for a folder that
     holds anything else, and where a file has changed since an audit of it was begun.
     """
     if options.where:
         expression(options.where)
-    sources = sources_of(paths, options.form)
+    stream = standardinput.opened() if standardinput.PATH in paths else None
+    named = [path for path in paths if path != standardinput.PATH]
+    sources = sources_of(named, options.form) if named or stream is None else Sources(found=())
     with _opened(folder) as state:
+        if stream is not None:
+            piped = standardinput.source_from(stream, state, _begun(state), options.form, unit_bytes, tell)
+            sources = replace(sources, found=(piped, *sources.found))
         _bind(state, sources, options)
         tally = _tally_of(state)
         if tally is None:
@@ -116,6 +123,7 @@ def _worked(
     kept.write_whole(state / "tally.json", json.dumps(tally.to_json()), private=True)
     for path in [*state.glob("part-*"), *state.glob(PAIRS)]:
         path.unlink()
+    standardinput.forget(state)
     return tally
 
 
@@ -172,7 +180,8 @@ def _units(state: Path, sources: Sources, unit_bytes: int) -> list[Unit]:
     if path.is_file():
         found: Any = files.read_json(path, "units of an audit")
         return [Unit(**{**one, "source": InputSource(**one["source"])}) for one in found]
-    units = units_of(sources.found, state, unit_bytes=unit_bytes)
+    found_there = [standardinput.kept_in(source, state) for source in sources.found]
+    units = units_of(found_there, state, unit_bytes=unit_bytes)
     plain = [asdict(unit) for unit in units]
     kept.write_whole(path, json.dumps(plain), private=True)
     return units
@@ -195,22 +204,28 @@ def _opened(folder: Path) -> Iterator[Path]:
     try:
         yield state
     finally:
+        if not (state / MANIFEST).is_file():
+            shutil.rmtree(state, ignore_errors=True)
         lock.release()
 
 
 def _bind(state: Path, sources: Sources, options: AuditOptions) -> None:
     """Hold an audit to the files and options that it was begun with; raises where one of them differs."""
-    path = state / "manifest.json"
-    manifest = _manifest(sources, options)
-    if not path.is_file():
-        kept.write_whole(path, json.dumps(manifest, indent=1), private=True)
+    begun, manifest = _begun(state), _manifest(sources, options)
+    if begun is None:
+        kept.write_whole(state / MANIFEST, json.dumps(manifest, indent=1), private=True)
         return
-    begun: Any = files.read_json(path, "manifest of an audit")
     if begun == manifest:
         return
     raise InputError(
         f"{state.parent} holds an audit {_differs(begun, manifest)}: choose a new folder for --out, or remove it"
     )
+
+
+def _begun(state: Path) -> Any:
+    """What the audit in a folder is of; ``None`` where none was begun."""
+    path = state / MANIFEST
+    return files.read_json(path, "manifest of an audit") if path.is_file() else None
 
 
 def _manifest(sources: Sources, options: AuditOptions) -> dict[str, Any]:
@@ -230,12 +245,18 @@ def _differs(begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     for name, value in have.items():
         if had.get(name) != value:
             return f"with another --{name.replace('names', 'select or --ignore')}"
-    old, new = ({source["path"]: source for source in one.get("sources") or ()} for one in (begun, now))
+    old, new = ({_name(source): source for source in one.get("sources") or ()} for one in (begun, now))
     for path in sorted({*old, *new}):
+        if path in old and path in new and old[path] != new[path] and new[path].get("digest"):
+            return f"of another {path}"
         if old.get(path) != new.get(path):
             what = "which has changed since" if path in old and path in new else "and not the same files"
             return f"of {legible_name(path)}, {what}" if path in old else f"without {legible_name(path)}"
     return "of other files"
+
+
+def _name(source: Mapping[str, Any]) -> str:
+    return str(source.get("name") or source["path"])
 
 
 def _tally_of(state: Path) -> Tally | None:

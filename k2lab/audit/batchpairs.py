@@ -10,7 +10,7 @@ from pathlib import Path
 from k2lab import files, kept
 from k2lab.audit.forms import batches
 from k2lab.audit.forms.base import unread
-from k2lab.audit.sources import InputSource, legible_name, unpacked
+from k2lab.audit.sources import InputSource, unpacked
 from k2lab.audit.tables import Row
 from k2lab.errors import InputError, K2LabError, first_line
 
@@ -18,7 +18,7 @@ SCHEMA = """
 CREATE TABLE lines (
     custom_id TEXT, is_input INTEGER NOT NULL, source INTEGER NOT NULL, row INTEGER NOT NULL, start INTEGER NOT NULL,
     size INTEGER NOT NULL, text BLOB, why TEXT);
-CREATE TABLE sources (number INTEGER PRIMARY KEY, path TEXT NOT NULL);
+CREATE TABLE sources (number INTEGER PRIMARY KEY, path TEXT NOT NULL, name TEXT NOT NULL);
 """
 
 JOINED = """
@@ -50,7 +50,7 @@ def join(sources: Sequence[InputSource], path: Path) -> Path:
     with kept.replacing(path, private=True) as fresh, contextlib.closing(sqlite3.connect(fresh)) as db, db:
         db.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {SCHEMA}")
         for number, source in enumerate(sources):
-            db.execute("INSERT INTO sources VALUES (?, ?)", (number, source.path))
+            db.execute("INSERT INTO sources VALUES (?, ?, ?)", (number, source.path, source.shown))
             db.executemany("INSERT INTO lines VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _lines(number, source))
         db.executescript(JOINED)
     return path
@@ -91,8 +91,9 @@ def slices(path: Path) -> list[tuple[int, int]]:
 def rows_of_slice(path: Path, low: int, high: int) -> Iterator[tuple[int, Row]]:
     """The exchanges of a slice; each says of which file it is: of the answer's, or of the request's where none came."""
     with contextlib.closing(sqlite3.connect(path)) as db, contextlib.ExitStack() as opened:
-        names = dict(db.execute("SELECT number, path FROM sources"))
-        handles = {number: opened.enter_context(files.opened(name, "file")) for number, name in names.items()}
+        names = dict(db.execute("SELECT number, name FROM sources"))
+        paths = db.execute("SELECT number, path FROM sources")
+        handles = {number: opened.enter_context(files.opened(path, "file")) for number, path in paths}
 
         def text_of(rowid: int | None) -> tuple[int, int, bytes] | None:
             if rowid is None:
@@ -111,7 +112,7 @@ def rows_of_slice(path: Path, low: int, high: int) -> Iterator[tuple[int, Row]]:
             asked, said = text_of(asked_id), text_of(said_id)
             number, at, text = said or asked  # type: ignore[misc]
             row = _row(asked and asked[2], said and said[2], text, why)
-            row.source = legible_name(names[number])
+            row.source = names[number]
             yield at, row
 
 

@@ -15,7 +15,6 @@ from multiprocessing.connection import wait as wait_for
 from k2lab.audit.forms.base import unread
 from k2lab.audit.looking import findings_of
 from k2lab.audit.parts import PartWriter
-from k2lab.audit.sources import legible_name
 from k2lab.audit.tables import Builder
 from k2lab.audit.units import Unit
 from k2lab.audit.work import DIED, Work, carefully, end_when_late, worked
@@ -87,7 +86,7 @@ def _alone(unit: Unit, work: Work, tell: Told) -> None:
 
 
 def _give_up(unit: Unit, work: Work) -> None:
-    builder = Builder(legible_name(unit.source.path), unit.source.form, work.vendor)
+    builder = Builder(unit.source.shown, unit.source.form, work.vendor)
     last = f" to {unit.row + unit.rows - 1:,}" if unit.rows > 0 else " on"
     builder.add(unit.row, unread(DIED, f"from row {unit.row:,}{last} nothing was looked at"))
     writer = PartWriter(work.folder, [unit.number])

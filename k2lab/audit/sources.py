@@ -38,6 +38,15 @@ class InputSource:
     packed: str = ""
     size: int
     mtime_ns: int
+    name: str = ""
+    """How it is called, where that is not its path."""
+    digest: str = ""
+    """Of what came by standard input, which nothing else would know again."""
+
+    @property
+    def shown(self) -> str:
+        """As it stands in tables and reports."""
+        return legible_name(self.name or self.path)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +119,8 @@ def _below(folder: str) -> Iterator[str]:
 def source_of(path: str, form: str | None = None) -> InputSource:
     """A file told by its content; raises :class:`InputError` with the reason where it holds no exchanges."""
     with files.opened(path, "file") as file:
+        if not file.seekable():
+            raise InputError(f"{path} is a pipe: give it as standard input, which is -")
         state = os.fstat(file.fileno())
         container, named, packed = _told(path, file, form)
     return InputSource(

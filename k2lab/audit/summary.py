@@ -201,7 +201,7 @@ def _most(counts: Counter[str]) -> dict[str, int]:
 
 
 def _source(source: InputSource) -> dict[str, object]:
-    told = {"path": legible_name(source.path), "form": source.form, "bytes": source.size}
+    told = {"path": source.shown, "form": source.form, "bytes": source.size}
     return {**told, "packed": source.packed} if source.packed else told
 
 

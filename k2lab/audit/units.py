@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,10 +14,10 @@ import msgspec
 import pyarrow as pa
 
 from k2lab import files, jsonread
-from k2lab.audit import batchpairs
+from k2lab.audit import batchpairs, standardinput
 from k2lab.audit.forms import known
 from k2lab.audit.forms.base import LineForm, unread
-from k2lab.audit.sources import InputSource, legible_name, unpacked
+from k2lab.audit.sources import InputSource, unpacked
 from k2lab.audit.tables import Builder, Row
 from k2lab.errors import InputError, K2LabError, first_line
 
@@ -39,7 +40,7 @@ PAIRS = "pairs.db"
 class Unit:
     """A piece of a source: bytes ``[start, end)`` of a file of lines, a row group, a slice of a database.
 
-    ``end`` is -1 where it is the whole. ``row`` is the number of the first row.
+    ``end`` is -1 where it is the whole, or its rows are counted. ``row`` is the number of the first row.
     """
 
     number: int
@@ -82,6 +83,8 @@ def _pieces(source: InputSource, unit_bytes: int) -> Iterator[dict[str, int]]:
     if source.container == "lines" and not source.packed:
         with files.opened(source.path, "file") as file:
             yield from _of_lines(file, unit_bytes)
+    elif source.container == "lines" and (pieces := standardinput.pieces_of(source)) is not None:
+        yield from ({"start": piece.start, "row": piece.row, "rows": piece.rows} for piece in pieces)
     elif source.container == "parquet":
         from k2lab.audit.parquetrows import groups
 
@@ -124,7 +127,7 @@ def tables_of(
 ) -> Iterator[pa.Table]:
     """The exchanges of a unit, in small tables; what cannot be read is a row that says so. Never raises."""
     source = unit.source
-    builder = Builder(legible_name(source.path), source.form, vendor)
+    builder = Builder(source.shown, source.form, vendor)
     number = unit.row - 1
     try:
         for number, row in _rows(unit):
@@ -176,34 +179,32 @@ def _records(unit: Unit) -> Iterator[tuple[int, bytes | str]]:
 
         yield from enumerate(records_of_group(source.path, unit.start), unit.row)
         return
-    with files.opened(source.path, "file") as file, unpacked(file, source.packed) as contents:
-        if source.container == "lines":
-            if unit.start:
-                contents.seek(unit.start)
-            yield from _lines(contents, unit)
-        else:
-            yield from enumerate(records_of(source.path, contents), 1)
+    with files.opened(source.path, "file") as file:
+        if unit.start:
+            file.seek(unit.start)
+        with unpacked(file, source.packed) as contents:
+            yield from (
+                _lines(contents, unit)
+                if source.container == "lines"
+                else enumerate(records_of(source.path, contents), 1)
+            )
 
 
 def _lines(file: BinaryIO, unit: Unit) -> Iterator[tuple[int, bytes | str]]:
-    number, at, end = unit.row, unit.start, unit.end if unit.end >= 0 else 1 << 62
-    while at < end and (line := file.readline(files.MAX_LINE_BYTES + 1)):
-        at += len(line)
+    for number in count(unit.row) if unit.rows < 0 else range(unit.row, unit.row + unit.rows):
+        line = file.readline(files.MAX_LINE_BYTES + 1)
         if len(line) > files.MAX_LINE_BYTES and not line.endswith(b"\n"):
-            at += _to_the_end(file)
+            _to_the_end(file)
             yield number, f"the line has more than {files.MAX_LINE_BYTES >> 20} MiB"
+        elif not line:
+            return
         elif not line.isspace():
             yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-        number += 1
 
 
-def _to_the_end(file: BinaryIO) -> int:
-    passed = 0
-    while part := file.readline(READ_BYTES):
-        passed += len(part)
-        if part.endswith(b"\n"):
-            break
-    return passed
+def _to_the_end(file: BinaryIO) -> None:
+    while (part := file.readline(READ_BYTES)) and not part.endswith(b"\n"):
+        pass
 
 
 def records_of(path: str, file: BinaryIO) -> Iterator[bytes]:
@@ -242,6 +243,8 @@ def _python_records(path: str, data: bytes) -> Iterator[bytes]:
 
 def changed(source: InputSource) -> bool:
     """Whether a file is not any more what it was when the audit began."""
+    if source.digest:
+        return False
     try:
         state = os.stat(source.path)
     except OSError:

@@ -56,13 +56,14 @@ def audit_command(
 ) -> None:
     """Say what is wrong in recorded exchanges, however many.
 
-    A PATH is a file, a folder or a pattern: K2-Vendor-Verifier's results, batches
-    of OpenAI's API (input and output), litellm's and langfuse's logs, OpenTelemetry's
-    gen_ai messages, a benchmark file, a record of k2lab proxy, JSONL or Parquet with
-    requests and answers; packed with gzip or zstd, too. DIR gets the findings as
+    A PATH is a file, a folder or a pattern, or - for standard input:
+    K2-Vendor-Verifier's results, batches of OpenAI's API (input and output),
+    litellm's and langfuse's logs, OpenTelemetry's gen_ai messages, a benchmark file,
+    a record of k2lab proxy, JSONL or Parquet with requests and answers; packed with
+    gzip or zstd, too. DIR gets the findings as
     Parquet by model, vendor and day, summary.json and report.html. What could not be
     read is counted and named, and never taken for clean. An audit that was ended
-    goes on where it was.
+    goes on where it was, given the same again.
 
     Exits with 0 when nothing is wrong, with 1 when something is, and with 2 when
     something could not be looked at. k2lab explain says more of a code.
@@ -74,7 +75,7 @@ def audit_command(
     with show_progress() as tell:
         summary = run_audit(
             paths, out, audited.options(), engine=engine, workers=workers,  # type: ignore[arg-type]
-            tell=lambda line, done, of: tell(line, done=done, of=of),
+            tell=lambda line, done, of: tell(line, done=done, of=of or None),
         )  # fmt: skip
     write_report(out, summary)
     if as_data:
