@@ -6,9 +6,10 @@ runs; one with ``--hypothesis-profile=long`` tries twenty times as many again.
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+import pytest
 from hypothesis import settings
 
 PROFILE = settings.get_current_profile_name()
@@ -22,6 +23,13 @@ def examples(count: int) -> settings:
 
 FEW = settings(max_examples={"quick": 2, "thorough": 3, "long": 100}[PROFILE])
 """For each schema of a catalogue of hundreds."""
+
+
+def one_in(few: int, names: Iterable[str]) -> list[object]:
+    """The names of a catalogue as parameters: one in ``few`` for `make test`, the others left to `make test-long`."""
+    return [
+        name if place % few == 0 else pytest.param(name, marks=pytest.mark.long) for place, name in enumerate(names)
+    ]
 
 
 @contextmanager

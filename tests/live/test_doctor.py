@@ -81,6 +81,7 @@ def test_a_bare_server_is_accused_of_what_it_shows_alone(source):
     assert json.dumps(found.to_json())
 
 
+@pytest.mark.long
 def test_enforcement_is_seen_where_a_server_was_started_with_it(servers, source):
     found = examined(servers["0.32.0 current strict-parameter"], source)
     states = {finding.code: finding for finding in found.findings}

@@ -13,6 +13,8 @@ from k2lab.prompt.source import open_source
 from k2lab.server.endpoint import Endpoint, in_parallel
 from tests.helpers.xtml import MARKERS
 
+pytestmark = pytest.mark.long
+
 PARAMS = {"temperature": 0.7, "max_tokens": 300, "return_token_ids": True}
 IN_REASONING = "--structured-outputs-config.enable_in_reasoning=True"
 END_OF_CALL = "<|close|>call<|sep|>"
@@ -63,7 +65,6 @@ def test_no_call_under_the_tag_is_invalid(servers):
     assert [wrong for pair in zip(requests, answers, strict=True) for wrong in invalid(*pair)] == []
 
 
-@pytest.mark.long
 def test_none_is_lost_where_the_tag_holds_the_reasoning_too():
     folder, found = folders.assemble("k3"), engine.resolve("0.32.0")
     tokenizer, requests = open_source(folder).tokenizer, asks(200)

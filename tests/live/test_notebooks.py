@@ -50,12 +50,14 @@ def test_notebook_2_holds_on_the_live_servers(servers, tmp_path):
     assert all(share["total"] == 30 for share in results["exact"].values())
 
 
+@pytest.mark.long
 def test_notebook_3_holds_on_the_live_servers(servers, tmp_path):
     results = run_on(servers, "3_tool_call_ids", tmp_path, ("asks", "10"))
     assert results["standard_ids"]["n calls, all foreign"][4]["value"] < 0.5
     assert results["right"]["wire"]["count"] == len(parsers.catalogue())
 
 
+@pytest.mark.long
 def test_notebook_4_holds_on_the_live_servers(servers, tmp_path):
     results = run_on(servers, "4_benchmark", tmp_path, ("requests", "90"))
     successful = [share["count"] for share in results["successful"].values() if share["total"] == 90]
@@ -65,6 +67,7 @@ def test_notebook_4_holds_on_the_live_servers(servers, tmp_path):
     assert step["test"]["gained"] > 12 and "flips" not in step and results["flips"] >= 0
 
 
+@pytest.mark.long
 def test_notebook_5_holds_on_the_live_servers(servers, tmp_path):
     results = run_on(servers, "5_enforcer", tmp_path, ("requests", "90"))
     for arm in ("pinned", "pinned, streamed"):
@@ -79,6 +82,7 @@ def test_notebook_6_holds_on_the_live_servers(servers, tmp_path):
     assert results["called"]["as it is"]["count"] < results["called"]["repaired"]["count"]
 
 
+@pytest.mark.long
 def test_notebook_7_holds_on_the_live_servers(servers, tmp_path):
     results = run_on(servers, "7_traffic", tmp_path, ("sessions", "5"), ("asks", "3"))
     answered = results["answered"]
@@ -88,6 +92,7 @@ def test_notebook_7_holds_on_the_live_servers(servers, tmp_path):
     assert results["findings"]["A113"]["count"] == results["lost"]["lost call"]
 
 
+@pytest.mark.long
 def test_notebook_8_holds_on_the_live_servers(servers, tmp_path):
     results = run_on(servers, "8_k3", tmp_path, ("requests", "200"))
     whole, streamed = (results["lost"][f"0.32.0, {way}"] for way in ("whole", "streamed"))

@@ -76,6 +76,7 @@ def both_parsers(k2lab):
     return made
 
 
+@pytest.mark.long
 def test_between_the_reasoning_and_the_tool_parser_0_32_0_loses_what_is_reported(both_parsers):
     said = {key: row["outcome"] for key, row in both_parsers.items()}
     for case in ("reasoning, then a call", "call in place of the closing tag", "call inside the reasoning"):
@@ -88,6 +89,7 @@ def test_between_the_reasoning_and_the_tool_parser_0_32_0_loses_what_is_reported
     assert both_parsers[behind, "0.32.0 1 token"]["content"].startswith("<think>")
 
 
+@pytest.mark.long
 def test_0_32_0_loses_k3_calls_and_leaks_its_markers_as_reported(both_parsers):
     lost, half = "K3: tools before think is closed", "K3: response before think is closed"
     for label in parsers.CHUNKS.values():

@@ -17,13 +17,13 @@ from k2lab.enforcer.schema.spelling import plain
 from k2lab.enforcer.xtml import GUARD
 from k2lab.errors import InputError
 from tests.helpers import strategies
-from tests.helpers.effort import FEW
+from tests.helpers.effort import FEW, one_in
 from tests.helpers.offered import NAMED, TOOLS, enforced, many, string_tool, tool
 from tests.helpers.schemas import CATALOGUE, p
 from tests.helpers.translated import TEXTS, as_javascript
 from tests.helpers.verdicts import blamed, judge_of
 from tests.helpers.xtml import MARKERS, answer, argument, arguments_of, call
-from tests.live.test_tags import NO_ARGUMENTS, ONE_CALL, parameters
+from tests.live.test_tags import CALLED, NO_ARGUMENTS, ONE_CALL, parameters
 
 OSLO = {"city": "Oslo"}
 WEATHER, TIME = call("get_weather", OSLO), call("now", index=2)
@@ -221,7 +221,7 @@ def test_a_root_that_is_no_plain_object_of_properties_is_held(accepted, name):
     assert found == list(TRIED[name].values())
 
 
-@pytest.mark.parametrize("name", [name for name in CATALOGUE if name not in NO_ARGUMENTS])
+@pytest.mark.parametrize("name", one_in(6, CALLED))
 @FEW
 @given(data=st.data())
 def test_the_whole_tag_takes_what_a_schema_admits_and_nothing_invalid(name, data, accepted):
@@ -314,7 +314,7 @@ def wrong_with(said, judge, named):
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in CATALOGUE if name not in NO_ARGUMENTS])
+@pytest.mark.parametrize("name", one_in(6, CALLED))
 def test_what_the_grammar_writes_by_itself_is_read_by_vllm_and_valid(name, walk):
     asked = parameters(CATALOGUE[name])
     made = enforced([tool("f", asked)], family="K3", tool_choice="required", loosen=True, max_calls=2)

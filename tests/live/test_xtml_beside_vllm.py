@@ -12,6 +12,8 @@ from k2lab.families import K3
 from k2lab.wire.xtml.tags import close_tag, open_tag
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.long
+
 WORKER = ROOT / "tests" / "helpers" / "xtml_worker.py"
 CHUNKS = (0, 1, 7)
 LETTERS = [*"ab \né天🌸<|&\"\\{}'0>=", "<|", "</think>", "&amp;", "&quot;", "<|tool_call_begin|>"]

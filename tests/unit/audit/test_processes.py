@@ -46,7 +46,7 @@ auditrun.run_audit([sys.argv[1]], Path(sys.argv[2]), unit_bytes=6000)
 """An audit of many small pieces in one process, slow enough to be killed between any two of them."""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_audit_that_is_killed_ten_times_gives_what_an_unbroken_one_gives(tmp_path):
     path, out = write(tmp_path / "in.jsonl", lines(120)), tmp_path / "out"
     unbroken = run_audit([str(path)], tmp_path / "whole", workers=1)
@@ -104,7 +104,7 @@ class Deadly(frozenset):
         return super().__contains__(name)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_batch_that_kills_its_process_is_named_and_the_rest_is_looked_at(tmp_path):
     values = [line(n, "A005" if n == 50 else "A111") for n in range(100)]
     other = write(tmp_path / "b.jsonl", [line(n, "A003") for n in range(10)])
@@ -120,7 +120,7 @@ def test_a_batch_that_kills_its_process_is_named_and_the_rest_is_looked_at(tmp_p
     assert second.tally.findings == {"A003": 10}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_exchange_that_would_take_for_ever_is_given_up_and_named(tmp_path):
     values = [line(n, "A003") for n in range(40)]
     function = values[35]["request"]["tools"][0]["function"]
