@@ -37,7 +37,8 @@ class Options:
     which it has nothing to say may write on until it is cut off.
 
     ``thinking`` tells where reasoning stands, in which anything may be written
-    but a marker: nothing would hold a call that is begun there. A vLLM that runs
+    but a marker: nothing would hold a call that is begun there. With ``may`` the
+    text of an answer cannot hold ``<think>`` for the same reason. A vLLM that runs
     with a reasoning parser begins the grammar behind the reasoning by itself,
     wants ``no``, and holds nothing where the reasoning never ends, unless it was
     told ``enable_in_reasoning``.

@@ -24,7 +24,7 @@ def root(
     section = _section(grammar, arguments, first_index, most) if arguments else None
     answer = [section] if section else []
     if not must:
-        answer = [grammar.free(grammar.guard.markers), *([f'({section} | "")'] if section else [])]
+        answer = [grammar.free(_shut_out(grammar, thinking)), *([f'({section} | "")'] if section else [])]
     return " ".join([*_reasoning(grammar, thinking), *answer])
 
 
@@ -44,6 +44,11 @@ def _section(grammar: Grammar, arguments: Mapping[str, str], first_index: int, m
         call = grammar.define(f"{begin} ({ways}) {end} {after}")
         after = f"({call} | {close})"
     return f"{literal(wire.SECTION_BEGIN)} {call}"
+
+
+def _shut_out(grammar: Grammar, thinking: Thinking) -> tuple[str, ...]:
+    """What the text of an answer cannot hold: a reasoning that was begun in it would not have to end."""
+    return (*grammar.guard.markers, *([BEGIN_THINKING] if thinking == "may" else []))
 
 
 def _reasoning(grammar: Grammar, thinking: Thinking) -> list[str]:

@@ -75,6 +75,8 @@ def test_a_thinking_model_thinks_freely_first_and_calls_nothing_meanwhile(accept
     for tag in (must, can):
         assert not any(accepted(tag, [before + ANSWERS["one"] for before in (CALLING, f"<think>{CALLING}")]))
         assert not any(accepted(tag, [before + ANSWERS["undeclared"] for before in wanted]))
+    if thinking != "no":
+        assert not any(accepted(can, [f"<think>I call it.{ANSWERS[name]}" for name in ("one", "text alone")]))
 
 
 REPRODUCTIONS = {
