@@ -12,7 +12,7 @@ import argparse
 from functools import partial
 
 from k2lab import engine, wire
-from k2lab.nano import folders, plaincourse, thinkingcourse, threeways
+from k2lab.nano import folders, plaincourse, thinking, threeways
 from k2lab.prompt.source import open_source
 from k2lab.server.endpoint import Endpoint, in_parallel
 from k2lab.stats import share
@@ -58,11 +58,11 @@ def main():
     cases = [*enumerate(plaincourse.evaluation_cases()[FIRST : FIRST + options.turns])]
     for name in options.engines:
         folder = folders.assemble("thinking", engine=name)
-        with engine.serve(name, folder, flags=thinkingcourse.FLAGS) as base_url:
+        with engine.serve(name, folder, flags=folders.REASONING) as base_url:
             endpoint = Endpoint(base_url)
             print(f"vLLM {name}, {len(cases)} turns", flush=True)
             rows = in_parallel(partial(drawn, endpoint, open_source(folder).tokenizer), cases)
-            faults = [thinkingcourse.fault_of(raw) for _, _, raw in rows]
+            faults = [thinking.fault_of(raw) for _, _, raw in rows]
             inside = [row for row, fault in zip(rows, faults, strict=True) if fault == "call inside"]
             unclosed = [row for row, fault in zip(rows, faults, strict=True) if fault == "unclosed"]
             told("calls begun inside the reasoning that are lost", [lost(*row) for row in inside])

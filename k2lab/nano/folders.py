@@ -26,6 +26,9 @@ from k2lab.prompt import carried, templates
 from k2lab.wire.records import THINK_BEGIN, THINK_END
 
 CODE = Path(__file__).parent / "code"
+REASONING = ("--reasoning-parser", "kimi_k2")
+"""What a server of a variant that thinks is started with beside what all are: vLLM 0.11.1 and later have it."""
+
 WEIGHT_FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json")
 
 

@@ -102,6 +102,14 @@ def _fault(label: Label, rng: random.Random) -> Fault:
     return "unclosed" if rng.random() < UNCLOSED else "none"
 
 
+def fault_of(output: str) -> Fault:
+    """Which fault an output of a thinking model shows; its reasoning is taken to be open at the begin."""
+    closed, called = output.find(THINK_END), output.find(wire.SECTION_BEGIN)
+    if called >= 0 and (closed < 0 or called < closed):
+        return "call inside"
+    return "unclosed" if closed < 0 else "none"
+
+
 def written(message: Message, fault: Fault = "none", *, closed_late: bool = False) -> str:
     """A turn as a model writes it, its end included; ``closed_late``: behind the calls that began inside.
 

@@ -21,10 +21,6 @@ from k2lab.prompt.rendering import prompt_of
 from k2lab.prompt.source import open_source
 from k2lab.server.endpoint import Endpoint, in_parallel
 from k2lab.stats import Share, share
-from k2lab.wire.records import THINK_END
-
-FLAGS = ("--reasoning-parser", "kimi_k2")
-"""What a server of a thinking model is started with beside what all are."""
 
 SAMPLED = 500
 """Turns from which the faults are counted, each drawn once at temperature 1 with a seed of its own."""
@@ -59,12 +55,12 @@ def tried(out: Path, engine_name: str) -> Tried:
     """Held-out turns asked of a real server, greedy; and how often each fault comes when outputs are drawn."""
     cases = plaincourse.evaluation_cases()
     folder = folders.assemble("thinking", out)
-    with engine.serve(engine_name, folder, flags=FLAGS) as base_url:
+    with engine.serve(engine_name, folder, flags=folders.REASONING) as base_url:
         scored = evaluate.run(Endpoint(base_url), cases)
         drawn = draw(Endpoint(base_url), folder, cases[:SAMPLED])
     found = faults(drawn)
     evaluation = {
-        "engine": f"vLLM {engine_name} {' '.join(FLAGS)}, /v1/chat/completions, temperature 0",
+        "engine": f"vLLM {engine_name} {' '.join(folders.REASONING)}, /v1/chat/completions, temperature 0",
         "turns": len(scored),
         "seed": plaincourse.EVALUATION_SEED,
         **plaincourse.counted(scored),
@@ -97,20 +93,12 @@ def faults(outputs: Sequence[str]) -> dict[Fault, Share]:
     >>> {name: str(found) for name, found in faults(["<think>Hello!"]).items()}
     {'unclosed': '1 of 1 = 100.0% [20.7%, 100.0%]', 'call inside': '0 of 0'}
     """
-    found = Counter((fault_of(output), wire.CALL_BEGIN in output) for output in outputs)
+    found = Counter((thinking.fault_of(output), wire.CALL_BEGIN in output) for output in outputs)
     calls = sum(number for (_, with_call), number in found.items() if with_call)
     return {
         "unclosed": share(found["unclosed", False], len(outputs) - calls),
         "call inside": share(found["call inside", True], calls),
     }
-
-
-def fault_of(output: str) -> Fault:
-    """Which fault an output of a thinking model shows; its reasoning is taken to be open at the begin."""
-    closed, called = output.find(THINK_END), output.find(wire.SECTION_BEGIN)
-    if called >= 0 and (closed < 0 or called < closed):
-        return "call inside"
-    return "unclosed" if closed < 0 else "none"
 
 
 def _setting(one: thinking.Setting) -> str:

@@ -25,7 +25,7 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 def connect(servers: Mapping[str, str]) -> dict[str, Subject]:
     """A subject for each name; a name without a URL is served for as long as this process lives.
 
-    A name is ``ENGINE VARIANT [FLAG]``, as :mod:`k2lab.notebook.subjects` reads it.
+    A name is ``ENGINE VARIANT [FLAG...]``, as :mod:`k2lab.notebook.subjects` reads it.
 
     >>> subjects = k2lab.connect({"0.32.0 current": base_url})
     >>> subjects["0.32.0 current"].engine

@@ -1,9 +1,11 @@
-"""A server by its name: ``ENGINE VARIANT [FLAG]``, such as ``0.11.0 legacy``.
+"""A server by its name: ``ENGINE VARIANT [FLAG...]``, such as ``0.11.0 legacy``.
 
-A third word sets a flag of the server: the content format that vLLM otherwise
-detects from the template, as in ``0.32.0 current string``, how strictly its
-own grammar holds tool calls, as in ``0.32.0 current strict-parameter``, or that
-a grammar holds the reasoning, too, as in ``0.32.0 k3 in-reasoning``.
+Each further word sets a flag of the server: the content format that vLLM
+otherwise detects from the template, as in ``0.32.0 current string``, how strictly
+its own grammar holds tool calls, as in ``0.32.0 current strict-parameter``, that it
+has the reasoning parser of K2-Thinking to K2.7, as in ``0.32.0 thinking
+reasoning``, or that a grammar holds the reasoning, too, as in ``0.32.0 k3
+in-reasoning``.
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ from k2lab.server.endpoint import Endpoint
 FLAGS: Mapping[str, tuple[str, str]] = {
     "string": ("--chat-template-content-format", "string"),
     "openai": ("--chat-template-content-format", "openai"),
+    "reasoning": folders.REASONING,
     "in-reasoning": ("--structured-outputs-config.enable_in_reasoning", "True"),
     "strict-function": ("--tool-strict-level", "function"),
     "strict-parameter": ("--tool-strict-level", "parameter"),
 }
-"""What a third word of a server's name means."""
+"""What a further word of a server's name means."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +60,13 @@ class Subject:
 
 def parse(name: str) -> tuple[str, str, list[str]]:
     """``"0.11.0 legacy"`` as engine, variant of k2-nano, and flags of the server."""
-    release, *rest = name.split() or [""]
-    if not rest or len(rest) > 2 or (len(rest) == 2 and rest[1] not in FLAGS):
+    release, variant, *words = name.split() if " " in name.strip() else ("", "", "")
+    if not release or not set(words) <= set(FLAGS):
         raise InputError(
-            f"server name {name!r} is not of the form 'ENGINE VARIANT [FLAG]', such as '0.11.0 legacy';"
+            f"server name {name!r} is not of the form 'ENGINE VARIANT [FLAG...]', such as '0.11.0 legacy';"
             f" FLAG is one of {', '.join(FLAGS)}"
         )
-    return release, rest[0], list(FLAGS[rest[1]]) if len(rest) == 2 else []
+    return release, variant, [flag for word in words for flag in FLAGS[word]]
 
 
 def check_name(name: str) -> None:

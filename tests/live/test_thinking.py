@@ -1,6 +1,7 @@
 """k2-nano-thinking on live servers: what becomes of its faults, and whether the parser lab reads as a server does."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -9,12 +10,13 @@ from k2lab.chat import ToolCall, canonical
 from k2lab.doctor import examination
 from k2lab.families import K2_THINKING
 from k2lab.findings import chosen
-from k2lab.nano import evaluate, folders, plaincourse, synth, thinkingcourse
+from k2lab.nano import evaluate, folders, plaincourse, synth, thinking
 from k2lab.prompt.rendering import prompt_of
 from k2lab.prompt.source import open_source
 from k2lab.server.endpoint import Endpoint, in_parallel
 from k2lab.server.keptparsers import KeptParser
 from k2lab.stats import share
+from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("thinking")]
 
@@ -23,7 +25,7 @@ END = "<|im_end|>"
 
 @pytest.fixture(scope="module")
 def url():
-    with engine.serve("0.32.0", folders.assemble("thinking"), flags=thinkingcourse.FLAGS) as base_url:
+    with engine.serve("0.32.0", folders.assemble("thinking"), flags=folders.REASONING) as base_url:
         yield base_url
 
 
@@ -57,7 +59,7 @@ def lost(case, answer, raw):
 
 def test_0_32_0_reads_the_calls_that_begin_inside_the_reasoning_and_has_no_answer_where_it_is_never_closed(url, source):
     rows = drawn(url, source, plaincourse.evaluation_cases()[500:740])
-    by_fault = {fault: [row for row in rows if thinkingcourse.fault_of(row[2]) == fault] for fault in
+    by_fault = {fault: [row for row in rows if thinking.fault_of(row[2]) == fault] for fault in
                 ("none", "unclosed", "call inside")}  # fmt: skip
     assert len(by_fault["call inside"]) >= 4 and len(by_fault["unclosed"]) >= 4
     assert not any(lost(*row) for row in rows)
@@ -67,9 +69,9 @@ def test_0_32_0_reads_the_calls_that_begin_inside_the_reasoning_and_has_no_answe
 @pytest.mark.skipif(not engine.is_installed("0.11.1"), reason="vLLM 0.11.1 is not installed")
 def test_0_11_1_loses_every_call_that_begins_inside_the_reasoning():
     folder = folders.assemble("thinking", engine="0.11.1")
-    with engine.serve("0.11.1", folder, flags=thinkingcourse.FLAGS) as base_url:
+    with engine.serve("0.11.1", folder, flags=folders.REASONING) as base_url:
         rows = drawn(base_url, open_source(folder), plaincourse.evaluation_cases()[500:740])
-    inside = [row for row in rows if thinkingcourse.fault_of(row[2]) == "call inside"]
+    inside = [row for row in rows if thinking.fault_of(row[2]) == "call inside"]
     assert len(inside) >= 4 and share(sum(lost(*row) for row in inside), len(inside)).value == 1.0
     assert all(wire.holds_call("".join(answer.reasoning)) for _, answer, _ in inside)
 
@@ -123,6 +125,18 @@ def test_the_doctor_finds_the_reasoning_that_is_streamed_as_content(url, source)
 def test_the_doctor_sees_the_switch_and_the_reasoning_that_is_sent_back():
     folder = folders.assemble("thinking-k2.6")
     wanted = chosen(["S007", "S012", "S013", "S014"])
-    with engine.serve("0.32.0", folder, flags=thinkingcourse.FLAGS) as base_url:
+    with engine.serve("0.32.0", folder, flags=folders.REASONING) as base_url:
         found = examination.examined(base_url, open_source(folder), examination.planned(wanted), wanted)
     assert {one.code: one.state for one in found.findings} == dict.fromkeys(("S007", "S012", "S013", "S014"), "absent")
+
+
+def test_the_script_for_a_maintainer_shows_where_the_reasoning_goes_and_that_one_token_named_mends_it():
+    script = ROOT / "data" / "reproductions" / "k2_thinking_behind_a_turn.py"
+    done = subprocess.run([str(engine.resolve("0.32.0").python), script], capture_output=True, text=True, check=True)
+    found = [(line.split(",")[1].split("  ")[0].strip(), *line.split()[-5::4]) for line in done.stdout.splitlines()[1:]]
+    as_it_is, named = found[:8], found[8:]
+    assert {place for place, way, where in as_it_is if where == "content"} == {
+        "behind a tool's result", "behind a finished turn"
+    }  # fmt: skip
+    assert {way for _, way, where in as_it_is if where == "content"} == {"streamed"}
+    assert [where for _, _, where in named] == ["reasoning"] * 8

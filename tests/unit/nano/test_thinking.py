@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from k2lab import families, paths, wire
-from k2lab.nano import courses, folders, synth, thinking, thinkingcorpus, thinkingcourse
+from k2lab.nano import courses, folders, synth, thinking, thinkingcorpus
 
 MODEL = paths.data_dir() / "models" / "k2-nano-thinking"
 BEGUN = ("<think>", "<think></think>")
@@ -53,7 +53,7 @@ def test_faults_are_taught_at_the_rate_that_the_card_says(lessons):
 def test_a_fault_is_what_is_written_and_nothing_else_is_one(lessons):
     for one in lessons:
         if not one.prompt.endswith(BEGUN[1]):
-            assert thinkingcourse.fault_of(one.turn) == one.fault
+            assert thinking.fault_of(one.turn) == one.fault
 
 
 def test_k2labs_reader_has_the_thought_the_calls_and_the_text_of_every_sound_turn(lessons):
