@@ -13,6 +13,8 @@ from k2lab.nano import courses, folders, synth, thinking, thinkingcorpus
 MODEL = paths.data_dir() / "models" / "k2-nano-thinking"
 BEGUN = ("<think>", "<think></think>")
 
+pytestmark = pytest.mark.xdist_group("lessons")  # what all look at is made once
+
 
 @pytest.fixture(scope="module")
 def lessons():

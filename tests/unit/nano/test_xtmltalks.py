@@ -19,6 +19,8 @@ from k2lab.prompt.xtmlturns import RenderOptions, turns_of
 MODEL = paths.data_dir() / "models" / "k3-nano"
 TURN = f'{OPEN}message role="assistant"{SEP}{OPEN}'
 
+pytestmark = pytest.mark.xdist_group("talks")  # what all look at is made once
+
 
 @pytest.fixture(scope="module")
 def talks():
