@@ -12,7 +12,7 @@ from k2lab.chat.checks import SYSTEM_ROLES, kind, message_fault
 from k2lab.check.tools import of_tools
 from k2lab.families import Family
 from k2lab.findings import Finding
-from k2lab.findings.histories import of_history, of_reasoning
+from k2lab.findings.histories import of_doubts, of_history, of_reasoning
 from k2lab.repairs.soundness import keeps_form
 
 ASK_NOTHING = (None, "auto", "none")
@@ -59,6 +59,7 @@ def _of_messages(request: Request, model: str | None, family: Family | None) -> 
         for finding in of_history(replace(request, tools=known), model=model):
             if finding.name not in BY_RENDERING and not finding.place.startswith("tools"):
                 yield _moved(finding)
+    yield from map(_moved, of_doubts(request, held))
     if family is None or family.numbers_ids:
         yield from _of_order(request)
 

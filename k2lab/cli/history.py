@@ -30,5 +30,7 @@ def repair_command(conversation: Path, model: str | None, template_kwargs: str) 
     print_json(repaired.to_json())
     for problem in repaired.problems:
         note(f"problem: {problem}")
+    for problem in repaired.unsure:
+        note(f"not known: {problem}")
     if repaired.problems:
         raise click.exceptions.Exit(1)

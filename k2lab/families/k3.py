@@ -8,6 +8,8 @@ K3 = Family(
     declares="json",
     variables={"thinking": True},
     numbers_ids=False,
+    replays="all",
+    needs_replay=False,
     added_tokens=special.XTML,
     encodes_apart=True,
     wire="xtml",
@@ -18,6 +20,6 @@ K3 = Family(
     serving=("--tokenizer-mode=kimi_k3", "--reasoning-parser=kimi_k3", "--tool-call-parser=kimi_k3"),
 )
 """Its calls are counted from 1 anew in each message by its own renderer, so that renamed ids would only be wrong. That
-prints the reasoning of every earlier turn that has some, an empty channel for one without, and neither where thinking
-is off: histories are asked for none (``replays``). ``medium``, which its prompts name among the levels of thinking, is
-refused."""
+prints the reasoning of every earlier turn, an empty channel for one without, and neither where thinking is off: a turn
+without any may be one that was answered so (``needs_replay``). ``medium``, which its prompts name among the levels of
+thinking, is refused."""

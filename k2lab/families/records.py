@@ -25,7 +25,8 @@ class Family:
     them. ``numbers_ids``: ids of calls are ``functions.NAME:IDX``, counted over
     the conversation, and are part of the prompt. ``reads_reasoning``: there is a
     place for ``reasoning_content``; ``replays``: of which turns it is printed;
-    ``always_thinks``: a request cannot switch that off. ``added_tokens``: a
+    ``needs_replay``: such a turn without any is at fault, where else the model may
+    have given none; ``always_thinks``: a request cannot switch that off. ``added_tokens``: a
     regular expression of its tokenizer's added tokens. ``encodes_apart``: each
     text is encoded by itself, so that such a token in it stays text.
     ``renders``: what makes its prompts, a chat template or, in XTML, the
@@ -43,6 +44,7 @@ class Family:
     reads_pictures: bool = True
     reads_reasoning: bool = True
     replays: Replay = "none"
+    needs_replay: bool = True
     always_thinks: bool = False
     added_tokens: str = special.K2
     encodes_apart: bool = False

@@ -10,7 +10,7 @@ from k2lab.families import Family
 from k2lab.findings.records import Finding
 from k2lab.legible import one_line
 from k2lab.repairs import Change, Problem, Repaired, repair
-from k2lab.repairs.reasoning import missing
+from k2lab.repairs.reasoning import missing, mode_of, unsure
 
 BLOCKS = "blocks_of_another_api"
 OF_BLOCKS = ("text_in_parts", "empty_content_beside_calls")
@@ -41,6 +41,17 @@ def of_reasoning(request: Request, family: Family) -> tuple[Finding, ...]:
     The same as :func:`of_history` says of them but for their tools, in a fraction of the time.
     """
     return tuple(map(_of_problem, missing(request, family)))
+
+
+def of_doubts(request: Request, family: Family) -> tuple[Finding, ...]:
+    """What may be wrong with messages and does not show in them, as ``unknown``: reasoning that may have been dropped.
+
+    >>> turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    >>> [(one.name, one.state) for one in of_doubts(k2lab.Request.of(turns), k2lab.families.K3)]
+    [('reasoning_missing', 'unknown')]
+    """
+    found = unsure(request.messages, mode_of(request, family))
+    return tuple(Finding.of(one.finding, "unknown", one.problem, place=one.path) for one in found)
 
 
 def _of_changes(repaired: Repaired) -> Iterator[tuple[int, Finding]]:

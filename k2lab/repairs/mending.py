@@ -46,6 +46,7 @@ def repair(request: Request, *, model: str | None = None, growing: bool = False)
         changes=_ordered(editor),
         problems=tuple(_problems(mended, family)),
         origins=tuple(None if at is None or at < added else at - added for at in editor.origins),
+        unsure=tuple(reasoning.unsure(mended.messages, reasoning.mode_of(mended, family))),
     )
 
 

@@ -37,7 +37,7 @@ class Mode:
         return self.family.replays == "all" or (self.family.replays == "unanswered or all" and self.preserve)
 
     @property
-    def needs(self) -> bool:
+    def prints(self) -> bool:
         """Whether the prompt holds the reasoning of earlier turns."""
         return self.family.replays != "none" and (self.family.always_thinks or self.thinking)
 
@@ -47,9 +47,11 @@ def mode_of(request: Request, family: Family) -> Mode:
     asked = request.parameters.get("thinking")
     api = asked if isinstance(asked, dict) else {}
     kwargs = request.template_kwargs
+    levels = (request.parameters.get("reasoning_effort"), kwargs.get("reasoning_effort")) if family.efforts else ()
+    switches = (kwargs.get("thinking"), kwargs.get("enable_thinking") if family.efforts else None)
     return Mode(
         family=family,
-        thinking=kwargs.get("thinking") is not False and api.get("type") != "disabled",
+        thinking=not (any(one is False for one in switches) or api.get("type") == "disabled" or "none" in levels),
         preserve=kwargs.get("preserve_thinking") is True or api.get("keep") == "all",
     )
 
@@ -75,7 +77,7 @@ def mend(editor: Editor, family: Family) -> None:
 
 def problems(messages: Sequence[Message], mode: Mode) -> Iterator[Problem]:
     """Turns whose reasoning the prompt holds and that have none; reasoning that differs under two names."""
-    printed = _printed(messages, mode) if mode.needs else range(0)
+    printed = _printed(messages, mode) if mode.prints and mode.family.needs_replay else range(0)
     for index, message in enumerate(messages):
         if message["role"] != "assistant" or not mode.family.reads_reasoning:
             continue
@@ -98,6 +100,23 @@ def problems(messages: Sequence[Message], mode: Mode) -> Iterator[Problem]:
                 path=path,
                 problem=problem,
                 fix="send back the reasoning_content that the model gave with this turn",
+                finding="reasoning_missing",
+            )
+
+
+def unsure(messages: Sequence[Message], mode: Mode) -> Iterator[Problem]:
+    """Turns that may have lost their reasoning: the prompt has a place for it, and the model may have given none."""
+    if not mode.prints or mode.family.needs_replay:
+        return
+    for index in _printed(messages, mode):
+        message = messages[index]
+        given = any(message.get(name) for name in ("reasoning_content", *NAMES))
+        if message["role"] == "assistant" and not given:
+            yield Problem(
+                message=index,
+                path=f"messages[{index}].reasoning_content",
+                problem="this turn has no reasoning: the model gave none, or it was dropped on the way",
+                fix="send back the reasoning_content of a turn that came with some",
                 finding="reasoning_missing",
             )
 

@@ -47,7 +47,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Repaired:
-    """A repaired conversation; ``problems`` are the faults that are left in it.
+    """A repaired conversation; ``problems`` are the faults that are left in it, ``unsure`` what may be one.
 
     ``origins`` says of each message of ``request`` which message of the given
     one it was made from; ``None`` for the one that was its field ``system``.
@@ -57,13 +57,15 @@ class Repaired:
     changes: tuple[Change, ...]
     problems: tuple[Problem, ...] = ()
     origins: tuple[int | None, ...] = ()
+    unsure: tuple[Problem, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        """``{"conversation", "changes", "problems"}``, the last two as lists of objects."""
+        """``{"conversation", "changes", "problems", "unsure"}``, all but the first as lists of objects."""
         return {
             "conversation": self.request.to_json(),
             "changes": as_json(self.changes),
             "problems": as_json(self.problems),
+            "unsure": as_json(self.unsure),
         }
 
 

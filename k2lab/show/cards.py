@@ -50,9 +50,14 @@ def change_cards(made: Sequence[Change]) -> View:
 
 
 def repaired_cards(value: Repaired) -> View:
-    """What a repair changed, and the faults that it left."""
-    left = [{"where": item.path, "what": item.problem, "what to do": item.fix} for item in value.problems]
-    return joined(change_cards(value.changes), *([table(left, "faults without one right repair")] if left else []))
+    """What a repair changed, the faults that it left, and what may be one."""
+    told = {"faults without one right repair": value.problems, "what may be a fault": value.unsure}
+    tables = [
+        table([{"where": item.path, "what": item.problem, "what to do": item.fix} for item in items], title)
+        for title, items in told.items()
+        if items
+    ]
+    return joined(change_cards(value.changes), *tables)
 
 
 def _change(value: Change) -> View:

@@ -16,18 +16,21 @@ SHOWN = 3
 """Foreign ids that a sentence names."""
 
 
-def earlier_calls(request: Request) -> View:
+def earlier_calls(request: Request, *, model: str | None = None) -> View:
     """Whether a history would mislead the model, why, and what a repair would change.
+
+    ``model`` is as for :func:`k2lab.repairs.repair`.
 
     >>> from k2lab.chat import Request
     >>> call = {"id": "search:2", "type": "function", "function": {"name": "search", "arguments": "{}"}}
     >>> print(earlier_calls(Request.of([{"role": "assistant", "content": None, "tool_calls": [call]}])).text[:91])
     ✗ This history leads the model to write foreign ids: 1 of its 1 calls has an id that is not
     """
-    family = families.of_model(request.model or "") or families.UNKNOWN
+    family = families.of_model(model or request.model or "") or families.UNKNOWN
     foreign, calls = list(_foreign(request)), sum(len(calls_of(message)) for message in request.messages)
-    mended = repairs.repair(request)
+    mended = repairs.repair(request, model=model)
     made = [line(_misled(foreign, calls))] if foreign and family.numbers_ids else []
+    made += [line(f"? Not known: {one.path}: {one.problem}; {one.fix}.") for one in mended.unsure]
     if not made and not mended.changes and not mended.problems:
         return line("✓ Nothing in this history is foreign to Kimi's format.")
     return joined(*made, _changes(mended))

@@ -70,12 +70,18 @@ class Explorer(Workbench):
     def view(self) -> View:
         """The conversation's two prompts side by side, as they are now."""
         made = [line(f"✗ {self.state.fault}")] if self.state.fault else []
-        made += [earlier_calls(self.state.request), line(self.compared.said)]
+        made += [self._earlier(), line(self.compared.said)]
         if self.compared.diff is not None:
             titles = self.state.left.title, self.state.right.title
             made.append(side_by_side(self.compared.diff, None, *titles))
         notes = _notes(self.compared)
         return joined(*made, *([note(notes)] if notes else []))
+
+    def _earlier(self) -> View:
+        """The history, held to the family of the prompts where both are of one."""
+        prompts = (self.compared.left.prompt, self.compared.right.prompt)
+        whose = {prompt.provenance.family for prompt in prompts if prompt is not None} - {None}
+        return earlier_calls(self.state.request, model=f"kimi-{whose.pop()}" if len(whose) == 1 else None)
 
     def _fetched(self, error: Exception | None) -> None:
         self._busy = ""
@@ -91,7 +97,7 @@ class Explorer(Workbench):
         self.change(self.state.edited(change["new"]))
 
     def _draw(self) -> None:
-        self.history.value = earlier_calls(self.state.request)._repr_html_()
+        self.history.value = self._earlier()._repr_html_()
         for controls, made in ((self.left, self.compared.left), (self.right, self.compared.right)):
             controls.button.disabled = not made.side.needs_click or bool(self._busy)
         left, right = self.compared.left.prompt, self.compared.right.prompt

@@ -159,6 +159,13 @@ class TestAnswers:
         assert codes(answer(call(id="call_1")), model="kimi-k3") == []
         assert codes(answer(call(id="call_1")), model="kimi-k2") == [("choices[0].message.tool_calls[0]", "A006")]
 
+    def test_reasoning_that_k3_may_have_given_and_a_client_dropped_is_unknown(self):
+        turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+        made = look_at_bytes("given", json.dumps(turns).encode(), Look(model="kimi-k3", every=True))
+        assert made.status == 0
+        (found,) = [one.finding for one in made.found if one.finding.code == "R021"]
+        assert found.state == "unknown" and found.place == "[1].reasoning_content"
+
     def test_reasoning_that_no_parser_took_out_of_the_content_is_told(self):
         for content in ("<think>Hm.</think>Four metres.", "Hm.</think>Four metres."):
             assert codes(answer(content=content)) == [("choices[0].message.content", "A118")]

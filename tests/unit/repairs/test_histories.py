@@ -262,6 +262,22 @@ class TestReasoning:
         assert len(made.problems) == len(wanted)
 
     @pytest.mark.parametrize(
+        ("fields", "wanted"),
+        [
+            ({}, [1, 3, 5]),
+            ({"reasoning_effort": "low"}, [1, 3, 5]),
+            ({"reasoning_effort": "none"}, []),
+            ({"chat_template_kwargs": {"enable_thinking": False}}, []),
+            ({"chat_template_kwargs": {"thinking": False}}, []),
+        ],
+    )
+    def test_k3_prints_what_there_is_and_a_turn_without_may_have_had_none(self, fields, wanted):
+        made = mended(self.TWO_TURNS, "kimi-k3", **fields)
+        assert made.problems == () and [one.message for one in made.unsure] == wanted
+        thought = [{**turn, "reasoning": "Hm."} if turn["role"] == "assistant" else turn for turn in self.TWO_TURNS]
+        assert mended(thought, "kimi-k3", **fields).unsure == () == mended(self.TWO_TURNS, "kimi-k2.7", **fields).unsure
+
+    @pytest.mark.parametrize(
         "fields",
         [
             {"reasoning": "why"},

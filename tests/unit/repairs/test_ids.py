@@ -195,6 +195,18 @@ def test_an_output_becomes_a_message_with_ids_that_run_on():
     assert [change.split(":")[0] for change in made.changes] == ["repaired", "left out"]
 
 
+@pytest.mark.parametrize("family", [None, families.K3])
+def test_an_output_without_ids_becomes_a_message_whose_ids_are_none_of_k2s(family):
+    tools = [{"type": "function", "function": {"name": "now", "parameters": {}}}]
+    text = wire.format_calls([("now", {}), ("now", {})], family=families.K3)
+    made = repairs.repair_output(text, tools, first_index=5, family=family)
+    assert [call["id"] for call in made.message["tool_calls"]] == ["call_5", "call_6"] and made.changes == ()
+    result = {"role": "tool", "content": "12:00"}
+    answers = [{**result, "tool_call_id": call["id"]} for call in made.message["tool_calls"]]
+    asked = Request.of([{"role": "user", "content": "What time?"}, made.message, *answers])
+    assert repairs.repair(asked, model="kimi-k3").problems == ()
+
+
 def test_a_message_that_is_used_several_times_is_mended_in_each_place():
     """Python lets a caller put one object into a history twice; what is mended in one place is not in the other."""
     call = {"id": "x", "type": "function", "function": {"name": "f", "arguments": {"a": 1}}}
