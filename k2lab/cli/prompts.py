@@ -184,7 +184,6 @@ def diff_command(
     Exits with 1 when the prompts differ.
     """
     from k2lab.prompt import alignment
-    from k2lab.prompt.served import shaping
     from k2lab.server import probes
     from k2lab.show import views
 
@@ -195,8 +194,9 @@ def diff_command(
     if "://" in left:
         print_notes(right_side.provenance.notes)
         endpoint = ServerOptions(base_url=left, model=model).endpoint()
-        params = shaping(request) if source.writes_xtml else {}
-        ids = probes.ids_at(endpoint, request, source.tokenizer, known=right_side.token_ids or (), params=params)
+        known = right_side.token_ids or ()
+        ids, how = probes.ids_at(endpoint, request, source.tokenizer, known=known, family=source.family)
+        print_notes((f"{left}: its ids are by {how}",))
         compared = alignment.diff(ids, right_side)
     else:
         other = SourceOptions(source=left, trust_remote_code=trust_remote_code, family=family).opened()

@@ -39,11 +39,11 @@ class Careful(Endpoint):
         self._budget = budget
         self._prompts: dict[str, PromptIds] = {}
 
-    def prompt_ids(self, request: Request, **params: object) -> PromptIds:
+    def prompt_ids(self, request: Request, *, family: Family | None = None, **params: object) -> PromptIds:
         """As of every endpoint; once for equal requests."""
-        key = json.dumps([request.to_json(), params])
+        key = json.dumps([request.to_json(), family and family.name, params])
         if key not in self._prompts:
-            self._prompts[key] = super().prompt_ids(request, **params)
+            self._prompts[key] = super().prompt_ids(request, family=family, **params)
         return self._prompts[key]
 
     def _spend(self) -> None:

@@ -23,6 +23,7 @@ from k2lab.prompt.declaration import Declaration, declared
 from k2lab.prompt.files import ChatTemplate
 from k2lab.prompt.plaindata import Raised
 from k2lab.prompt.records import Prompt, Provenance
+from k2lab.prompt.served import says_something
 from k2lab.prompt.source import Source, open_source
 from k2lab.prompt.tokenizers import Tokenizer
 
@@ -279,11 +280,9 @@ def _notes(source: Source, template: ChatTemplate, request: Request, tools: Decl
 
 
 def _unused(request: Request, fields: Mapping[str, str]) -> list[str]:
-    return [f"{name} is not used: {why}" for name, why in fields.items() if _says_something(request, name)]
-
-
-def _says_something(request: Request, name: str) -> bool:
-    return request.parameters.get(name) not in (None, "auto", {"type": "text"})
+    return [
+        f"{name} is not used: {why}" for name, why in fields.items() if says_something(request.parameters.get(name))
+    ]
 
 
 def _cause(source: Source, kind: str, said: str) -> str:

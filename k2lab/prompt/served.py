@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from k2lab.chat import Request, decoded
+from k2lab.families import Family
 
 
 def as_served(request: Request) -> Request:
@@ -47,10 +48,22 @@ TEXT_PARTS = ("text", "input_text", "output_text", "refusal", "thinking")
 TOOL_FIELDS = ("name", "description", "parameters", "strict", "defer_loading")
 
 
-def shaping(request: Request) -> dict[str, object]:
-    """The fields of a request that are a part of a prompt in XTML, and of no other."""
-    names = ("tool_choice", "response_format")
+SHAPING = ("tool_choice", "response_format")
+"""Fields of a request that are a part of a prompt in XTML, and of no other."""
+
+NOT_TOKENIZED = (*SHAPING, "reasoning_effort", "documents", "thinking")
+"""Fields that shape a prompt on one server or another, and that vLLM's ``/tokenize`` does not read."""
+
+
+def shaping(request: Request, family: Family | None) -> dict[str, object]:
+    """The fields of a request that shape a prompt of this family, beside those of every family."""
+    names = SHAPING if family is not None and family.renders == "xtml" else ()
     return {name: request.parameters[name] for name in names if name in request.parameters}
+
+
+def says_something(value: object) -> bool:
+    """Whether a field of a request says more than leaving it out does."""
+    return value not in (None, "auto", {"type": "text"})
 
 
 def for_xtml(request: Request) -> Request:

@@ -13,11 +13,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
+from k2lab import families
 from k2lab.chat import PROMPT_PARAMETERS, Answer, Request
 from k2lab.errors import EndpointError, InputError, UnsupportedError, first_line
+from k2lab.families import Family
+from k2lab.prompt.served import NOT_TOKENIZED, SHAPING, says_something, shaping
 from k2lab.server.keys import Key
 from k2lab.server.transport import TIMEOUT_S, UNKNOWN, Failed, Failure, checked_url, error_of
 
@@ -155,18 +158,27 @@ class Endpoint:
         with self._told(path):
             return self._read(self._post(self.root + path, body))
 
-    def prompt_ids(self, request: Request, **params: object) -> PromptIds:
+    def prompt_ids(self, request: Request, *, family: Family | None = None, **params: object) -> PromptIds:
         """The ids of the prompt that the server itself makes: ``return_token_ids``, else ``/tokenize``.
 
         What is not a list of ids, or of another length than the server itself
-        counts, is none: then they cannot be known, and each way says why.
+        counts, is none: then they cannot be known, and each way says why. ``family``
+        is the model's, by default as its name says: which fields of a request shape
+        its prompts. One that a way leaves out is named in ``how``; where the
+        prompt would surely be another without it, the way is not gone.
         """
-        ways = {"return_token_ids": self._returned, "/tokenize": self._tokenized}
+        whose = family or families.of_model(self._named(request))
+        params = {**shaping(request, whose), **params}
+        ways: Mapping[str, Callable[..., tuple[int, ...]]] = {
+            "return_token_ids": self._returned,
+            "/tokenize": partial(self._all_tokenized, family=whose),
+        }
+        left_out = {"return_token_ids": SHAPING if whose is None else (), "/tokenize": NOT_TOKENIZED}
         reasons = []
         for how, ask in ways.items():
             with self._told():
                 try:
-                    return PromptIds(ids=ask(request, params), how=how)
+                    return PromptIds(ids=ask(request, params), how=how + _without(request, left_out[how]))
                 except Failed as failed:
                     if not _is_lack(failed.failure):
                         raise
@@ -186,6 +198,15 @@ class Endpoint:
         given = data.get("prompt_token_ids")
         return shapes.token_ids(choices[0].get("prompt_token_ids") if given is None else given,
                                 answer.usage.get("prompt_tokens"))  # fmt: skip
+
+    def _all_tokenized(
+        self, request: Request, params: Mapping[str, object], *, family: Family | None
+    ) -> tuple[int, ...]:
+        """The ids of ``/tokenize``, unless it leaves out what is surely a part of the prompt."""
+        lost = _without(request, NOT_TOKENIZED) if family is not None and family.renders == "xtml" else ""
+        if lost:
+            raise Failed.of("incomplete", f"it would be another prompt{lost}; it reads chat_template_kwargs")
+        return self._tokenized(request, params)
 
     def _tokenized(self, request: Request, params: Mapping[str, object]) -> tuple[int, ...]:
         """The ids of ``/tokenize``."""
@@ -208,7 +229,10 @@ class Endpoint:
         body = {key: value for key, value in request.to_json().items() if key not in ("stream", "stream_options")}
         if not body["tools"]:
             del body["tools"]
-        return {**body, "model": self._model or request.model or self.model, **params}
+        return {**body, "model": self._named(request), **params}
+
+    def _named(self, request: Request) -> str:
+        return self._model or request.model or self.model
 
     def _answer(self, url: str, body: Mapping[str, object]) -> Answer:
         started = time.perf_counter()
@@ -286,6 +310,12 @@ def _prompt_of(request: Request) -> Request:
     """The request with those of its parameters alone that may shape its prompt."""
     kept = {"model", *PROMPT_PARAMETERS}
     return replace(request, parameters={k: v for k, v in request.parameters.items() if k in kept})
+
+
+def _without(request: Request, names: Sequence[str]) -> str:
+    """Those of the names that a request says something under, in words; nothing where there are none."""
+    said = [name for name in names if says_something(request.parameters.get(name))]
+    return f", without the request's {' and '.join(said)}" if said else ""
 
 
 def _is_lack(failure: Failure) -> bool:

@@ -14,12 +14,13 @@ from typing import Protocol
 
 from k2lab.chat import Request
 from k2lab.errors import UnsupportedError
+from k2lab.families import Family
 from k2lab.findings import Finding
 from k2lab.prompt import templates
 from k2lab.prompt.alignment import Diff, Divergence, common_prefix, diff
 from k2lab.prompt.records import Prompt
 from k2lab.prompt.rendering import prompt_of
-from k2lab.prompt.served import for_xtml, shaping, with_decoded_arguments
+from k2lab.prompt.served import for_xtml, with_decoded_arguments
 from k2lab.prompt.source import Source
 from k2lab.prompt.tokenizers import Tokenizer
 from k2lab.server.endpoint import Endpoint
@@ -101,7 +102,7 @@ def content_literals(endpoint: Endpoint, tokenizer: Tokenizer, request: Request,
 
     Raises :class:`UnsupportedError` where the prompt cannot be known.
     """
-    return _literals(ids_at(endpoint, request, tokenizer, params=params), tokenizer)
+    return _literals(ids_at(endpoint, request, tokenizer, params=params)[0], tokenizer)
 
 
 def ids_at(
@@ -110,14 +111,16 @@ def ids_at(
     tokenizer: Tokenizer,
     *,
     known: Collection[int] = (),
+    family: Family | None = None,
     params: Mapping[str, object] | None = None,
-) -> tuple[int, ...]:
-    """The ids of the server's own prompt, each of which the tokenizer has a text for; ``known`` are not looked up.
+) -> tuple[tuple[int, ...], str]:
+    """The ids of the server's own prompt, each of which the tokenizer has a text for, and how they were got.
 
+    ``known`` are not looked up; ``family`` is as for :meth:`Endpoint.prompt_ids`.
     Raises :class:`UnsupportedError` where they cannot be known, or are another
     tokenizer's: nothing can be said of those.
     """
-    found = endpoint.prompt_ids(request, **(params or {}))
+    found = endpoint.prompt_ids(request, family=family, **(params or {}))
     if found.ids is None:
         raise UnsupportedError(found.how)
     strange = [token for token in sorted({*found.ids} - {*known}, reverse=True)[:MOST_LOOKED_UP]
@@ -127,7 +130,7 @@ def ids_at(
             f"{endpoint.base_url} gives the id {strange[0]}, which the source's tokenizer does not have: it serves"
             " another model, and whether its prompt is right cannot be known"
         )
-    return found.ids
+    return found.ids, found.how
 
 
 def generation_prompt_grid(servers: Mapping[tuple[str, bool], Served], request: Request) -> list[GridCell]:
@@ -198,9 +201,14 @@ class _Compared:
 
     @cached_property
     def ids(self) -> tuple[int, ...]:
-        params = {**(shaping(self.request) if self.source.writes_xtml else {}), **self.params}
+        return self.shown[0]
+
+    @cached_property
+    def shown(self) -> tuple[tuple[int, ...], str]:
+        """The ids of the server's prompt, and how they were got."""
+        known, family = _ids(self.right), self.source.family
         try:
-            return ids_at(self.endpoint, self.request, self.tokenizer, known=_ids(self.right), params=params)
+            return ids_at(self.endpoint, self.request, self.tokenizer, known=known, family=family, params=self.params)
         except UnsupportedError as error:
             raise _Unknown(str(error)) from None
 
@@ -264,7 +272,7 @@ def _empty_content(compared: _Compared) -> Finding:
 def _same_prompt(compared: _Compared) -> Finding:
     first = compared.diff.first
     if first is None:
-        return compared.found("prompt_differs", False, f"all {len(compared.ids)} ids are equal")
+        return compared.found("prompt_differs", False, f"all {len(compared.ids)} ids are equal, by {compared.shown[1]}")
     if compared.ids == compared.without_generation_prompt:
         return compared.found("prompt_differs", False, "nothing but the generation prompt is missing")
     code, told = "prompt_differs", ""

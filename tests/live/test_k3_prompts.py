@@ -5,7 +5,7 @@ import pytest
 from k2lab.chat import Request
 from k2lab.nano import folders
 from k2lab.prompt.rendering import render
-from k2lab.prompt.served import for_xtml, shaping
+from k2lab.prompt.served import for_xtml
 from k2lab.prompt.source import open_source
 from k2lab.server import probes
 from k2lab.server.endpoint import Endpoint
@@ -30,7 +30,7 @@ def unequal(endpoint, source, numbers):
     found = []
     for number in numbers:
         request = Author(number).request()
-        served = endpoint.prompt_ids(request, **shaping(request))
+        served = endpoint.prompt_ids(request)
         assert served.how == "return_token_ids", served.how  # /tokenize knows less of a request
         if served.ids != render(source, for_xtml(request)).token_ids:
             found.append(number)

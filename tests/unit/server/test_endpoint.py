@@ -32,6 +32,34 @@ def test_a_server_that_refuses_unknown_parameters_is_asked_otherwise(plain_serve
     assert (found.ids, found.how) == ((1, 2, 3), "/tokenize")
 
 
+@pytest.mark.parametrize(
+    ("model", "fields", "how"),
+    [
+        ("kimi-k3", {}, "/tokenize"),
+        ("kimi-k3", {"tool_choice": "auto", "chat_template_kwargs": {"thinking_effort": "low"}}, "/tokenize"),
+        (
+            "kimi-k3",
+            {"reasoning_effort": "low"},
+            "another prompt, without the request's reasoning_effort; it reads chat",
+        ),
+        (
+            "kimi-k3",
+            {"tool_choice": "required", "response_format": {"type": "json_object"}},
+            "tool_choice and response",
+        ),
+        ("kimi-k2", {"reasoning_effort": "low"}, "/tokenize, without the request's reasoning_effort"),
+        ("theirs", {"tool_choice": "required"}, "/tokenize, without the request's tool_choice"),
+    ],
+)
+def test_what_tokenize_leaves_out_of_a_request_is_named_or_makes_it_no_way(plain_server, talk, model, fields, how):
+    plain_server.answers["/v1/chat/completions"] = (400, {"error": {"message": "no return_token_ids"}})
+    plain_server.answers["/tokenize"] = (200, {"tokens": [1, 2, 3]})
+    found = Endpoint(plain_server.url, model).prompt_ids(Request.of(talk.messages, talk.tools, fields))
+    assert (found.how == how, how in found.how) == (found.ids is not None, True)
+    paths = [name for name in ("tool_choice", "response_format") if name in plain_server.received[0]]
+    assert paths == [name for name in fields if name in ("tool_choice", "response_format") and model == "kimi-k3"]
+
+
 def test_a_whole_request_goes_out_as_it_stands(plain_server, talk):
     url = plain_server.url
     fields = {"temperature": 0.3, "chat_template_kwargs": {"thinking": False}, "tool_choice": "required"}
