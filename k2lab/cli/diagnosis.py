@@ -9,7 +9,7 @@ import click
 
 from k2lab.cli.common import MODEL, SOURCE_HELP, TRUST
 from k2lab.cli.printing import note, print_aside, print_json, print_text
-from k2lab.cli.prompts import SourceOptions
+from k2lab.cli.prompts import FAMILY, SourceOptions
 
 if TYPE_CHECKING:
     from k2lab.doctor.examination import Examination
@@ -26,6 +26,7 @@ DEFAULT_BUDGET = 70
 @click.option("--engine", default="0.32.0", show_default=True, help="The vLLM that --render starts.")
 @MODEL
 @click.option("--source", default=None, help=f"Whose prompts are right: {SOURCE_HELP[0].lower()}{SOURCE_HELP[1:]}")
+@FAMILY
 @TRUST
 @click.option("--budget", type=click.IntRange(min=1), default=DEFAULT_BUDGET, show_default=True,
               help="Most requests that are sent.")  # fmt: skip
@@ -39,6 +40,7 @@ def doctor_command(
     engine: str,
     model: str | None,
     source: str | None,
+    family: str | None,
     trust_remote_code: bool,
     budget: int,
     select: tuple[str, ...],
@@ -48,7 +50,8 @@ def doctor_command(
     """Find out what is wrong with a running server, or what a model folder will do on one.
 
     Give one of --base-url (a server), --render (a folder, by vLLM's own code,
-    without weights) and --files (a folder, by reading alone).
+    without weights) and --files (a folder, by reading alone; with
+    --trust-remote-code what makes a Kimi K3's prompts is run, too).
 
     A server is asked a few short requests; what, is said beforehand on standard
     error. Exits with 1 where a fault is present, with 2 where nothing could be
@@ -61,15 +64,17 @@ def doctor_command(
         raise click.UsageError("give one of --base-url, --files and --render")
     wanted = chosen(select, ignore)
     if folder is not None:
+        from k2lab import families
         from k2lab.doctor.folder import examined_files
 
-        found = examined_files(folder).of(wanted)
+        whose = families.named(family) if family else None
+        found = examined_files(folder, family=whose, trust_remote_code=trust_remote_code).of(wanted)
     elif rendered is not None:
-        options = SourceOptions(source=source or str(rendered), trust_remote_code=trust_remote_code)
+        options = SourceOptions(source=source or str(rendered), trust_remote_code=trust_remote_code, family=family)
         found = _rendered(rendered, engine, options, wanted, budget)
     else:
         assert base_url is not None
-        options = SourceOptions(source=source or "", trust_remote_code=trust_remote_code)
+        options = SourceOptions(source=source or "", trust_remote_code=trust_remote_code, family=family)
         found = _asked(base_url, model, options, wanted, budget)
     if as_json:
         print_json(found.to_json())

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from k2lab.chat import Request
+from k2lab.doctor import xtmlfolder
 from k2lab.doctor.examination import Examination, in_order
 from k2lab.doctor.goldencounts import WEATHER, after_a_call
 from k2lab.errors import K2LabError, first_line
+from k2lab.families import Family
 from k2lab.findings import Finding
 from k2lab.prompt import consent, contentformat, files, known
 from k2lab.prompt.rendering import prompt_of
@@ -42,14 +44,19 @@ MARKERS = (
 )
 
 
-def examined_files(spec: str) -> Examination:
+def examined_files(spec: str, *, family: Family | None = None, trust_remote_code: bool = False) -> Examination:
     """What the files of a folder, or of ``hub:REPO@SHA``, say; raises :class:`~k2lab.errors.SourceError` for no folder.
+
+    ``family`` is whose it is, where its files do not say. ``trust_remote_code``
+    runs the code of one whose prompts are made by code, beside k2lab's renderer.
 
     >>> from k2lab.nano import folders
     >>> [finding.code for finding in examined_files(str(folders.assemble("legacy"))).present]
     ['P001']
     """
-    source = open_source(spec, trust_remote_code=False)
+    source = open_source(spec, trust_remote_code=False, family=family)
+    if source.writes_xtml:
+        return xtmlfolder.examined(source, trust_remote_code=trust_remote_code)
     findings = (_generation_prompt(source), _content(source), _markers(source))
     return Examination(subject=spec, findings=in_order(findings), notes=tuple(_notes(source, findings)))
 

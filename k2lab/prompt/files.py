@@ -122,8 +122,8 @@ def chat_templates(folder: Path, config: Config) -> ChatTemplates:
         texts = {name: (text, Path(CONFIG)) for name, text in _configured(config.get("chat_template"))}
     if not texts:
         raise SourceError(
-            f"{folder} has no chat template, neither {TEMPLATE} nor one in {CONFIG}:"
-            " put one there, or give another source"
+            f"{folder} has no chat template, neither {TEMPLATE} nor one in {CONFIG}, and nothing in it says a family"
+            " that has none (Kimi K3's added tokens, or its model_type): put one there, or give another source"
         )
     return ChatTemplates(
         by_name={

@@ -119,7 +119,7 @@ def _options(request: Request, folder: Path | None) -> tuple[RenderOptions, list
     _take_thinking(given, request)
     notes += _take_choice(given, request)
     if "thinking_effort" not in given and given.get("thinking", True):
-        effort, why = _usual_effort(folder)
+        effort, why = usual_effort(folder)
         given["thinking_effort"] = effort
         notes.append(why)
     if "image_prompts" in given:
@@ -167,7 +167,7 @@ def _take_choice(given: dict[str, Any], request: Request) -> Iterator[str]:
         given["response_format"] = wanted
 
 
-def _usual_effort(folder: Path | None) -> tuple[str | None, str]:
+def usual_effort(folder: Path | None) -> tuple[str | None, str]:
     """The effort where a request says none, and why."""
     path = folder / CODE if folder else None
     default = _default_in(read_bytes(path).decode(errors="replace")) if path and is_file(path) else None

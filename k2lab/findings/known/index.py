@@ -39,7 +39,7 @@ def chosen(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> frozenset[
     A word is a code, the beginning of one, or a name; the longest that fits an
     entry decides. Raises :class:`~k2lab.errors.InputError` for one that fits none.
 
-    >>> sorted(chosen(["P", "R001"], ["P00"])) == ["foreign_call_id"]
+    >>> sorted(chosen(["P", "R001"], ["P0"])) == ["foreign_call_id"]
     True
     """
     wanted, unwanted = list(map(_prefix, select)), list(map(_prefix, ignore))

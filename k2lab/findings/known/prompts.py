@@ -91,4 +91,22 @@ ENTRIES = (
         layers=("serve",),
         level="warning",
     ),
+    Entry(
+        code="P009",
+        name="renderer_missing",
+        title="no code that makes the prompts",
+        looks_at="whether a folder of Kimi K3's, which has no chat template, has the class that makes its prompts",
+        why="vLLM's --tokenizer-mode kimi_k3 calls the tokenizer's own apply_chat_template: every chat request fails",
+        fix="fetch all Python files of the checkpoint, and serve it with --trust-remote-code",
+        layers=("render",),
+    ),
+    Entry(
+        code="P010",
+        name="markers_no_tokens",
+        title="markers of the format that are no tokens",
+        looks_at="whether each marker of Kimi K3's format is one token of the folder's tokenizer",
+        why="the prompt is written in pieces of text that the model never saw, and no parser finds its answers",
+        fix="fetch tokenizer_config.json and the tokenizer's own file from the checkpoint, both at the same revision",
+        layers=("render", "parse"),
+    ),
 )

@@ -142,4 +142,13 @@ ENTRIES = (
         layers=("parse",),
         sources=(issue("vllm-project/vllm", 32490),),
     ),
+    Entry(
+        code="S015",
+        name="end_of_message_no_stop",
+        title="the end of a message does not end the answer",
+        looks_at="whether the token that ends a message is among those that end an answer, as a folder says them",
+        why="the model goes on behind its answer, with turns of others, until its room is spent",
+        fix="name the token's id under eos_token_id in generation_config.json, as the checkpoint does",
+        layers=("serve",),
+    ),
 )

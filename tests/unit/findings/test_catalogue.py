@@ -39,7 +39,7 @@ REPAIRED = {f"R{number:03}" for number in (*range(1, 18), *range(19, 24))}
     ("select", "ignore", "said"),
     [
         ((), (), set(CATALOGUE)),
-        (("R001", "P"), ("P00",), {"foreign_call_id"}),
+        (("R001", "P"), ("P00",), {"foreign_call_id", "markers_no_tokens"}),
         (("foreign-call-id",), (), {"foreign_call_id"}),
         ((), ("R", "T", "P", "O", "A", "S"), {"tools_not_enforced", "index_not_enforced", "tag_refused"}),
         (("R",), ("R0", "A"), set()),
