@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from k2lab.apis import api_of_path
 from k2lab.audit.forms.base import decoded, encoded, moment, text_of, unread
 from k2lab.audit.looking import SAMPLE
 from k2lab.audit.tables import LEFT_OUT, Row
@@ -29,12 +30,8 @@ JOURNAL = "journal.db"
 SLICE = 10_000
 """Exchanges of a slice of a record of traffic, if they came evenly."""
 
-CHAT, COMPLETION = "/chat/completions", "/completions"
-OTHERS = ("/responses", "/messages")
-"""Ends of paths: what is looked at, and what k2lab does not read the answers of."""
-
 IN_A_FILE = "of the journal, which stand in a Parquet file beside it"
-NO_EXCHANGE = "of another path than those of chats and completions"
+NO_EXCHANGE = "of another path than those of chats, completions, responses and messages"
 CUT_SHORT = frozenset({"client_left", "stopped"})
 """Ends of an answer that are not the upstream's doing."""
 
@@ -104,11 +101,9 @@ def of_traffic(path: str, since_us: int, until_us: int) -> Iterator[tuple[int, R
 
 def _of_entry(entry: recordrows.Entry) -> Row:
     passed = entry.passed
-    row = Row(item=passed.key, at_us=moment(passed.started_at))
-    if passed.method != "POST" or not passed.path.endswith((COMPLETION, *OTHERS)):
+    row = Row(item=passed.key, at_us=moment(passed.started_at), api=api_of_path(passed.path))
+    if passed.method != "POST" or row.api is None:
         row.unknown = f"{LEFT_OUT}{NO_EXCHANGE}"
-    elif not passed.path.endswith(COMPLETION):
-        row.unknown = f"another API than that of chats and completions: {passed.path}"
     elif passed.request_cut or passed.answer_cut:
         row.unknown = f"cut by the recorder: {passed.request_cut:,} and {passed.answer_cut:,} bytes are not there"
     elif "encoding=" in f"{passed.request_type}{passed.answer_type}":

@@ -9,9 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from k2lab import jsonread
+from k2lab.apis import Api
 from k2lab.audit.tables import CODE, EXCHANGE, FINDINGS, LAYER, LEFT_OUT, LEVEL, OUTSIDE, completed
 from k2lab.check.looking import Look
 from k2lab.check.opening import value_of
+from k2lab.check.otherapis import UnseenError
 from k2lab.check.together import of_pair
 from k2lab.errors import InputError, K2LabError
 from k2lab.findings import Finding
@@ -63,13 +65,13 @@ def findings_of(table: pa.Table, look: Look = LOOK) -> pa.Table:
     """
     table = completed(table)
     made = _Columns()
-    names = ("request", "answer", "sent", "streamed", "lacks", "unknown")
+    names = ("request", "answer", "sent", "api", "streamed", "lacks", "unknown")
     for index, values in enumerate(zip(*(table[name].to_pylist() for name in names), strict=True)):
-        request, answer, sent, streamed, lacks, unknown = values
+        request, answer, sent, api, streamed, lacks, unknown = values
         if unknown is not None:
             made.untold(index, unknown)
         else:
-            found, why = _looked((request, answer, sent), bool(streamed), lacks or "", look)
+            found, why = _looked((request, answer, sent), api, bool(streamed), lacks or "", look)
             made.exchange(index, found, why, outside=SAMPLE in (lacks or ""))
     return made.table(table)
 
@@ -129,23 +131,25 @@ Texts = tuple[bytes | None, bytes | None, bytes | None]
 """A request, its answer, and the request as the server got it."""
 
 
-def _looked(texts: Texts, streamed: bool, lacks: str, look: Look) -> tuple[list[Finding], str | None]:
+def _looked(texts: Texts, api: Api | None, streamed: bool, lacks: str, look: Look) -> tuple[list[Finding], str | None]:
     """What is wrong with an exchange, and why it could not be looked at in full."""
     missing = lacks.split(",") if lacks else []
     dropped = frozenset[str]().union(*(LACKS[name] for name in missing)) if missing else frozenset()
     found: list[Finding] = []
     try:
-        for finding in _found(texts, streamed, missing, look):
+        for finding in _found(texts, api, streamed, missing, look):
             if finding.state == "present" and finding.name in look.names and finding.name not in dropped:
                 found.append(finding)
     except jsonread.NotJSON as why:
         return found, f"not JSON: {why}"
+    except UnseenError as why:
+        return found, f"not all of it can be seen: {why}"
     except K2LabError as why:
         return found, f"cannot be read: {why}"
     return found, None
 
 
-def _found(texts: Texts, streamed: bool, lacks: list[str], look: Look) -> Iterator[Finding]:
+def _found(texts: Texts, api: Api | None, streamed: bool, lacks: list[str], look: Look) -> Iterator[Finding]:
     text, answer, sent = texts
     asked = None if text is None or "request" in lacks else value_of(text)
     if asked is not None and not isinstance(asked, Mapping):
@@ -153,6 +157,7 @@ def _found(texts: Texts, streamed: bool, lacks: list[str], look: Look) -> Iterat
     yield from of_pair(
         asked,
         None if answer is None else partial(str, answer, "utf-8", "replace") if streamed else partial(value_of, answer),
+        api=look.api or api,
         sent=None if sent is None else partial(value_of, sent),
         streamed=streamed,
         model=look.model,

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from k2lab.apis import Api
 from k2lab.legible import one_line
 
 EXCHANGES = pa.schema(
@@ -24,6 +25,7 @@ EXCHANGES = pa.schema(
         ("day", pa.string()),
         ("model", pa.string()),
         ("vendor", pa.string()),
+        ("api", pa.string()),
         ("request", pa.large_binary()),
         ("answer", pa.large_binary()),
         ("sent", pa.large_binary()),
@@ -32,8 +34,9 @@ EXCHANGES = pa.schema(
         ("unknown", pa.string()),
     ]
 )
-"""An exchange a row. ``request`` and ``answer`` are JSON texts in the form of the chat API, or with ``streamed`` the
-answer is a stream as it was captured; ``request`` is null where nobody kept it, and ``sent`` is
+"""An exchange a row. ``request`` and ``answer`` are JSON texts in the form of ``api`` (:data:`k2lab.apis.APIS`; of that
+which their own form says where it is null), or with ``streamed`` the answer is a stream as it was captured;
+``request`` is null where nobody kept it, and ``sent`` is
 what the server got where that is another request: the answer is judged by it. ``row`` counts from 1 in ``source``,
 ``item`` tells exchanges of one row apart. ``lacks`` names what the form did not keep, by comma
 (:data:`k2lab.audit.looking.LACKS`), ``unknown`` says why there is nothing to look at, and then both texts are null.
@@ -77,6 +80,7 @@ NONE = "unknown"
 class Row:
     """An exchange as a form reads it; see :data:`EXCHANGES`. ``at_us`` are microseconds since 1970, UTC."""
 
+    api: Api | None = None
     request: bytes | None = None
     answer: bytes | None = None
     sent: bytes | None = None
@@ -121,6 +125,7 @@ class Builder:
             "day": None,
             "model": [named(row.model) for row in rows],
             "vendor": [named(row.vendor or self._vendor) for row in rows],
+            "api": [row.api for row in rows],
             "request": [row.request for row in rows],
             "answer": [row.answer for row in rows],
             "sent": [row.sent for row in rows],

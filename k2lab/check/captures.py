@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from k2lab import jsonread
+from k2lab.apis import Api, api_of_event, assembly_of
+from k2lab.apis.streams import ApiAssembly
 from k2lab.bench.stream import Assembly
 from k2lab.findings import Finding
 from k2lab.legible import one_line
@@ -16,15 +21,18 @@ LINE = re.compile(r"[^\n]*\n?")
 FIELD = re.compile(r"data:[ ]?(?P<data>.*)", re.DOTALL)
 DONE = "[DONE]"
 SHOWN = 80
+LOOKED_AT = 20
+"""Events of which one says of which API a stream is."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Capture:
-    """What a captured stream holds: findings with their lines, and the answer put together.
+    """What a captured stream holds: findings with their lines, and the answer put together, in its API's own form.
 
     ``response`` is ``None`` where no event could be taken.
     """
 
+    api: Api = "chat"
     found: list[tuple[Finding, int]] = field(default_factory=list)
     response: dict[str, Any] | None = None
     events: int = 0
@@ -37,18 +45,33 @@ def of_capture(text: str) -> Capture:
     >>> [finding.code for finding, _ in made.found], made.response["choices"][0]["message"]["content"]
     (['S001'], 'Hi')
     """
-    return _Reader(text).read()
+    assembly = assembly_of(api_of_stream(text))
+    return (_ChatReader(text) if assembly is None else _TypedReader(text, assembly)).read()
 
 
-class _Reader:
+def api_of_stream(text: str) -> Api:
+    r"""The API whose events a stream has: that of the first event that says it, else the chat API.
+
+    >>> api_of_stream('event: message_start\ndata: {"type": "message_start", "message": {}}')
+    'messages'
+    """
+    for _, data in itertools.islice(_events(text), LOOKED_AT):
+        try:
+            api = api_of_event(jsonread.read_json(data, constants=True))
+        except jsonread.NotJSON:
+            continue
+        if api is not None:
+            return api
+    return "chat"
+
+
+class _Reader(ABC):
+    """Reads a stream event by event."""
+
     def __init__(self, text: str) -> None:
         self.text = text
-        self.assembly = Assembly()
         self.made = Capture()
-        self.texts: list[str] = []
-        self.reason: Any = None
         self.done = self.failed = False
-        self.told: set[str] = set()
 
     def read(self) -> Capture:
         last = 0
@@ -71,20 +94,72 @@ class _Reader:
             return
         if not isinstance(event, Mapping):
             self._tell(line, "event_not_readable", f"no object: {one_line(data, SHOWN)}")
-        elif event.get("error"):
+        elif event.get("error") or event.get("type") == "error":
             self.failed = True
-            self._tell(line, "error_in_place_of_an_answer", one_line(event["error"], 300))
+            self._tell(line, "error_in_place_of_an_answer", one_line(event.get("error") or dict(event), 300))
         else:
             self._take(line, event)
 
     def _take(self, line: int, event: Mapping[str, Any]) -> None:
         try:
-            self.assembly.event(event)
-            self._deltas(line, event)
+            self._assemble(line, event)
         except (TypeError, AttributeError, ValueError, KeyError) as why:
             self._tell(line, "event_not_readable", f"not of the API's shape: {one_line(why, SHOWN)}")
             return
         self.made.events += 1
+
+    def _ended(self, line: int) -> None:
+        lacks = [] if self.failed else self._lacks()
+        if lacks:
+            self._tell(line, "stream_without_an_end", f"it ends without {' and without '.join(lacks)}")
+
+    def _tell(self, line: int, name: str, told: str) -> None:
+        self.made.found.append((Finding.of(name, "present", told), line))
+
+    @abstractmethod
+    def _assemble(self, line: int, event: Mapping[str, Any]) -> None:
+        """Take an event; raises a ValueError, a TypeError or the like for one that is not of the API's shape."""
+
+    @abstractmethod
+    def _lacks(self) -> list[str]:
+        """What of its end did not come."""
+
+    @abstractmethod
+    def _response(self) -> dict[str, Any]:
+        """The answer, as far as it came."""
+
+
+class _TypedReader(_Reader):
+    """Of the Responses or the Messages API, whose events say their types."""
+
+    def __init__(self, text: str, assembly: ApiAssembly) -> None:
+        super().__init__(text)
+        self.made.api = assembly.api
+        self.assembly = assembly
+
+    def _assemble(self, line: int, event: Mapping[str, Any]) -> None:
+        self.assembly.event(event)
+
+    def _lacks(self) -> list[str]:
+        return [] if self.assembly.ended else [self.assembly.end]
+
+    def _response(self) -> dict[str, Any]:
+        return self.assembly.answer()
+
+
+class _ChatReader(_Reader):
+    """Of the chat API, or of completions."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.assembly = Assembly()
+        self.texts: list[str] = []
+        self.reason: Any = None
+        self.told: set[str] = set()
+
+    def _assemble(self, line: int, event: Mapping[str, Any]) -> None:
+        self.assembly.event(event)
+        self._deltas(line, event)
 
     def _deltas(self, line: int, event: Mapping[str, Any]) -> None:
         for choice in event.get("choices") or ():
@@ -97,13 +172,9 @@ class _Reader:
                 self.texts.append(choice["text"])
                 self.reason = choice.get("finish_reason") or self.reason
 
-    def _ended(self, line: int) -> None:
-        if self.failed:
-            return
+    def _lacks(self) -> list[str]:
         lacks = [] if self.assembly.finish_reason else ["a finish_reason"]
-        lacks += [] if self.done else [DONE]
-        if lacks:
-            self._tell(line, "stream_without_an_end", f"it ends without {' and without '.join(lacks)}")
+        return lacks + ([] if self.done else [DONE])
 
     def _response(self) -> dict[str, Any]:
         if not self.texts:
@@ -116,16 +187,13 @@ class _Reader:
             self.told.add(name)
             self._tell(line, name, f"{told}, first here")
 
-    def _tell(self, line: int, name: str, told: str) -> None:
-        self.made.found.append((Finding.of(name, "present", told), line))
-
 
 def _events(text: str) -> Iterator[tuple[int, str]]:
     """The data of each event, with the line on which it begins; an error that stands bare is one, too."""
     parts: list[str] = []
     begun = 0
-    for number, line in enumerate(text.split("\n"), 1):
-        line = line.rstrip("\r")
+    for number, line in enumerate(io.StringIO(text, newline="\n"), 1):
+        line = line.rstrip("\r\n")
         match = FIELD.match(line)
         if match:
             if parts and _is_whole(parts):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from k2lab.apis import Api, api_of, api_of_answer, api_of_event, api_of_path, api_of_request
 from k2lab.chat.checks import kind as kind_of
 from k2lab.check.records import WORDS, Item, Kind
 from k2lab.errors import InputError
@@ -13,8 +14,6 @@ from k2lab.errors import InputError
 Value = Mapping[str, Any]
 
 EXPECTED = "messages, a request, an answer, a request with its answer, tools"
-API = "an answer of another API (OpenAI's Responses, Anthropic's Messages), which is not read"
-RESPONSES = "a request of OpenAI's Responses API (input in place of messages), which is not read"
 SCHEMA = 'a bare JSON Schema: put it into a tool, {"type": "function", "function": {"name": ..., "parameters": ...}}'
 FOLDER = "a file of a model folder, which is not looked at here: see k2lab render and k2lab diff"
 
@@ -52,7 +51,9 @@ def items(value: object, kind: Kind | None = None, line: int | None = None) -> I
 
 def is_event(value: object) -> bool:
     """Whether a value is one event of a stream."""
-    return isinstance(value, Mapping) and str(value.get("object", "")).endswith(".chunk")
+    if not isinstance(value, Mapping):
+        return False
+    return str(value.get("object", "")).endswith(".chunk") or api_of_event(value) in ("responses", "messages")
 
 
 def _readings(value: object) -> list[Item]:
@@ -73,12 +74,12 @@ def _of_object(value: Value) -> list[Item]:
     kinds: list[Kind] = []
     if isinstance(value.get("raw_output"), str):
         kinds.append("output")
-    elif "messages" in value or ("prompt" in value and "choices" not in value):
+    elif api_of_answer(value) in ("responses", "messages"):
+        kinds.append("answer")
+    elif (api_of_request(value) is not None and "choices" not in value) or "messages" in value:
         kinds.append("request")
     elif isinstance(value.get("body"), Mapping) and "custom_id" in value:
-        return [_as(value["body"], "request").within("body")]
-    elif isinstance(value.get("input"), str | list) and ("model" in value or "tools" in value):
-        raise UnrecognisedError(RESPONSES)
+        return [replace(_as(value["body"], "request"), api=_api_of_line(value)).within("body")]
     elif isinstance(value.get("tools"), list) or _is_tool(value):
         kinds.append("tools")
     if "choices" in value or ("error" in value and not kinds):
@@ -86,6 +87,12 @@ def _of_object(value: Value) -> list[Item]:
     if not kinds and isinstance(value.get("response"), Mapping) and "custom_id" in value:
         return [_as(value["response"].get("body"), "answer").within("response.body")]
     return [_as(value, kind) for kind in kinds]
+
+
+def _api_of_line(value: Value) -> Api:
+    """The API of a batch's request: that of its path, else that of its form."""
+    url = value.get("url")
+    return (api_of_path(url) if isinstance(url, str) else None) or api_of_request(value["body"]) or "chat"
 
 
 def _answered(value: Value) -> bool:
@@ -100,9 +107,9 @@ def _as(value: Any, kind: Kind) -> Item:
         at = (("request.messages", ""), ("request", "")) if bare else (("request", ""),)
         return Item(kind=kind, request={"messages": value} if bare else value, at=at)
     if kind == "request":
-        return Item(kind=kind, request=_object(value, kind), at=(("request", ""),))
+        return Item(kind=kind, api=api_of_request(value) or "chat", request=_object(value, kind), at=(("request", ""),))
     if kind == "answer":
-        return Item(kind=kind, answer=_object(value, kind), at=(("answer", ""),))
+        return Item(kind=kind, api=api_of_answer(value) or "chat", answer=_object(value, kind), at=(("answer", ""),))
     if kind == "exchange":
         return _exchange(_object(value, kind))
     if kind == "tools":
@@ -118,11 +125,14 @@ def _exchange(value: Value, line: int | None = None) -> Item:
     request, response, stored = value["request"], value["response"], value.get("tool_calls_valid")
     inner = isinstance(response, Mapping) and isinstance(response.get("body"), Mapping)
     asked = isinstance(request.get("body"), Mapping) and "messages" not in request
+    sent = {**request["body"]} if asked else _with_extra_body(value, request)
+    answer = response["body"] if inner else response
     return Item(
         kind="exchange",
+        api=api_of(sent, answer),
         line=line,
-        request={**request["body"]} if asked else _with_extra_body(value, request),
-        answer=response["body"] if inner else response,
+        request=sent,
+        answer=answer,
         stored=stored if isinstance(stored, bool) else None,
         at=(("request", "request.body" if asked else "request"), ("answer", "response.body" if inner else "response")),
     )
@@ -162,9 +172,7 @@ def _is_tool(value: object) -> bool:
 def _unlike(value: object) -> str:
     """What a value is that is none of the kinds."""
     if isinstance(value, Mapping):
-        if value.get("type") == "message" or value.get("object") == "response":
-            return API
-        if "role" in value:
+        if "role" in value or value.get("type") == "message":
             return "one message: put it into a list"
         if "properties" in value or "$schema" in value:
             return SCHEMA

@@ -12,15 +12,14 @@ from functools import lru_cache
 from typing import BinaryIO
 
 from k2lab import families, files
-from k2lab.chat import Request
+from k2lab.apis import API_NAMES, Api, AsChat, answer_as_chat, request_as_chat
 from k2lab.check import opening, places
-from k2lab.check.answers import of_answer
+from k2lab.check.otherapis import UnseenError, passed_over
 from k2lab.check.outputs import Tools, of_output
-from k2lab.check.prompts import of_prompt
 from k2lab.check.records import WORDS, Checked, Found, Item, Kind, Unread
-from k2lab.check.requests import as_sent, of_request
 from k2lab.check.scope import not_found
 from k2lab.check.streams import of_stream
+from k2lab.check.together import of_pair
 from k2lab.check.tools import of_tools
 from k2lab.errors import K2LabError
 from k2lab.families import Family
@@ -40,12 +39,14 @@ Pair = tuple[Finding, int | None]
 class Look:
     """How files are looked at: what they are taken for, and what is known beside them.
 
-    ``model`` names the model, ``tools`` are those on offer, and ``source`` renders
-    what a rendering decides. ``names`` are the findings that count; ``every`` adds
-    those that are absent or unknown.
+    ``api`` is that of requests, whatever their form says. ``model`` names the model,
+    ``tools`` are those on offer, and ``source`` renders what a rendering decides.
+    ``names`` are the findings that count; ``every`` adds those that are absent or
+    unknown.
     """
 
     kind: Kind | None = None
+    api: Api | None = None
     model: str | None = None
     tools: Tools | None = None
     thinking: bool | None = None
@@ -86,7 +87,7 @@ def look_at_bytes(name: str, data: bytes, look: Look = Look()) -> Checked:
 
 
 def _looked(name: str, file: BinaryIO, look: Look) -> Checked:
-    kinds: Counter[Kind] = Counter()
+    kinds: Counter[tuple[Kind, Api]] = Counter()
     kept: list[Pair] = []
     unread: list[str] = []
     notes: Counter[str] = Counter()
@@ -101,7 +102,8 @@ def _looked(name: str, file: BinaryIO, look: Look) -> Checked:
             if isinstance(item, Unread):
                 unread.append(f"line {item.line}: {item.why}")
                 continue
-            kinds[item.kind] += 1
+            item = item if look.api is None else replace(item, api=look.api)
+            kinds[item.kind, item.api] += 1
             family = family or look.family(item.request)
             notes.update(_unjudged(item, look))
             try:
@@ -110,14 +112,18 @@ def _looked(name: str, file: BinaryIO, look: Look) -> Checked:
                         left_out += len(kept) >= MOST_FOUND
                         kept[len(kept) :] = [pair] if len(kept) < MOST_FOUND else []
             except K2LabError as why:
-                unread.append(f"line {item.line}: {why}" if item.line else str(why))
+                told = str(why.within(item.place) if isinstance(why, UnseenError) else why)
+                unread.append(f"line {item.line}: {told}" if item.line else told)
     except K2LabError as why:
         unread.append(str(why))
     kept = [pair for pair in kept if look.every or pair[0].state == "present"]
     if look.every and kinds:
         named = {finding.name for finding, _ in kept}
         known = {"tools": look.tools is not None, "source": look.source is not None}
-        others = not_found(kinds, named, family=family, **known)
+        counted = Counter[Kind]()
+        for (kind, _), count in kinds.items():
+            counted[kind] += count
+        others = not_found(counted, named, family=family, **known)
         kept += [(finding, None) for finding in others if finding.name in look.names]
     return Checked(
         name=name,
@@ -145,15 +151,16 @@ def _of_parts(item: Item, look: Look, family: Family | None) -> Iterator[Finding
     if item.kind == "tools":
         yield from of_tools(item.tools, family)
         return
-    request: Request | None = None
-    if isinstance(item.request, Mapping):
-        value = as_sent(item.request)
-        request = Request.unchecked(value)
-        yield from of_request(value, request, look.model, family)
-        if look.source and request.messages:
-            yield from of_prompt(request, look.source, family)
-    if item.kind in ("answer", "exchange"):
-        yield from of_answer(item.answer, request, look.tools, family, item.stored)
+    yield from of_pair(
+        item.request if isinstance(item.request, Mapping) else None,
+        (lambda: item.answer) if item.kind in ("answer", "exchange") else None,
+        api=item.api,
+        model=look.model,
+        tools=look.tools,
+        family=family,
+        stored=item.stored,
+        source=look.source,
+    )
 
 
 def _of_output(item: Item, look: Look) -> Iterator[Pair]:
@@ -182,8 +189,20 @@ def _unjudged(item: Item, look: Look) -> Iterator[str]:
         yield f"the tools and the history: the request holds its prompt as text{told[item.stored]}"
     elif item.kind in ("answer", "stream"):
         yield "the index of ids, and what the request asked for: the request is not there"
+    if item.api == "messages" and item.kind == "request" and look.api is None:
+        yield "its form is that of Anthropic's Messages API; for one that was sent to the chat API say --api chat"
+    beside = passed_over(_made(item)) if item.api != "chat" else ""
+    if beside:
+        yield f"{beside}: no part of the prompt or the answer"
     if item.kind in ("answer", "stream", "output") and tools is None:
         yield "whether tools are declared and arguments keep their schemas: the tools are not there (--tools)"
+
+
+def _made(item: Item) -> Iterator[AsChat]:
+    if isinstance(item.request, Mapping):
+        yield request_as_chat(item.api, item.request)
+    if isinstance(item.answer, Mapping):
+        yield answer_as_chat(item.api, item.answer)
 
 
 def _mappings(tools: object) -> Tools | None:
@@ -196,8 +215,12 @@ def _located(pairs: list[Pair], text: str) -> tuple[Found, ...]:
     return tuple(Found(finding=finding, line=line or lines.get(finding.place)) for finding, line in pairs)
 
 
-def _words(kinds: Counter[Kind], *, by_line: bool) -> str:
-    told = [f"{count:,} {WORDS[kind][1]}" if count > 1 else WORDS[kind][0] for kind, count in kinds.items()]
+def _words(kinds: Counter[tuple[Kind, Api]], *, by_line: bool) -> str:
+    told = [
+        (f"{count:,} {WORDS[kind][1]}" if count > 1 else WORDS[kind][0])
+        + ("" if api == "chat" else f" ({API_NAMES[api]})")
+        for (kind, api), count in kinds.items()
+    ]
     return ", ".join(told) + (", by line" if by_line and told else "")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from k2lab.apis import API_NAMES
 from k2lab.chat import name_of
 from k2lab.check import forms
 from k2lab.errors import InputError
@@ -53,6 +54,8 @@ def fixed_tools(value: object) -> FixedTools:
 
 def _tools(value: object) -> Iterator[Any]:
     for item in forms.items(value):
+        if item.api != "chat":
+            raise InputError(f"it is of {API_NAMES[item.api]}: tools are written anew in the chat API's form alone")
         found = item.tools if item.kind == "tools" else None
         if item.kind in ("request", "exchange") and isinstance(item.request, dict):
             found = item.request.get("tools")

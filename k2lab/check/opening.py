@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from k2lab import fastjson, files, jsonread, wire
 from k2lab.check import forms
+from k2lab.check.captures import api_of_stream
 from k2lab.check.records import Item, Kind, Unread
 from k2lab.errors import InputError
 
@@ -19,7 +20,6 @@ LEVELS = jsonread.MOST_LEVELS + 10
 DATA = re.compile(r"^data:", re.MULTILINE)
 HEADERS = re.compile(r"(?:(?:[*<>] |[{}] \[|[<>]\r?\n)[^\n]*\n?|HTTP/[^\n]*\n(?:[^\r\n{\[]++\r?\n)*+|\s++)*+")
 """What ``curl -i`` and ``curl -v`` print before an answer."""
-EVENTS = re.compile(r"^event:\s*(?:message_start|content_block|response\.)", re.MULTILINE)
 MARKED = re.compile(r"<\|tool_calls?_(?:section_)?(?:begin|end|argument_begin)|<\|im_(?:end|assistant)|</?think>")
 
 
@@ -144,22 +144,24 @@ def _of_text(text: str, kind: Kind | None) -> Contents:
     if kind == "output":
         return Contents(items=iter([_output(text)]))
     if kind == "stream":
-        return Contents(items=iter([Item(kind="stream", text=text)]))
+        return Contents(items=iter([_stream(text)]))
     body = text[HEADERS.match(text).end() :]  # type: ignore[union-attr]
     if body[:1] in ("{", "["):
         return _of_json(text, body, kind)
     if kind:
         raise InputError("it is not JSON")
     if DATA.search(text):
-        if EVENTS.search(text):
-            raise InputError(f"it is a stream of another API: {forms.API}")
-        return Contents(items=iter([Item(kind="stream", text=text)]))
+        return Contents(items=iter([_stream(text)]))
     foreign = wire.foreign_form(text)
     if foreign:
         raise InputError(f"it is {foreign}")
     if MARKED.search(text) or wire.of_output(text) or wire.holds_call(text):
         return Contents(items=iter([_output(text)]))
     raise InputError("it is neither JSON nor a stream nor a text with a marker in it; for a raw output say --as output")
+
+
+def _stream(text: str) -> Item:
+    return Item(kind="stream", api=api_of_stream(text), text=text)
 
 
 def _output(text: str) -> Item:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from k2lab.apis import Api
 from k2lab.check.places import joined
 from k2lab.findings import Finding
 
@@ -29,7 +30,7 @@ WORDS: Mapping[Kind, tuple[str, str]] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
-    """A part of a file that is looked at by itself.
+    """A part of a file that is looked at by itself; ``api`` is that of its request, or of its answer alone.
 
     ``line`` is its line where the file has one value a line; ``at`` says where
     its parts stand in the JSON of the file, as ``("answer", "response.body")``:
@@ -38,6 +39,7 @@ class Item:
     """
 
     kind: Kind
+    api: Api = "chat"
     line: int | None = None
     request: object = None
     answer: object = None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from k2lab.check import Checked, Look
 
 KINDS = ("conversation", "request", "answer", "exchange", "stream", "output", "tools")
+APIS = ("chat", "responses", "messages")
 FORMS = ("json", "sarif", "github")
 RECORD = (
     "{name} is a record of traffic: k2lab record show says what was found in it, k2lab record export {name}"
@@ -32,6 +33,7 @@ class Looked:
     """What files are taken for, what is known beside them, and which findings count."""
 
     kind: str | None
+    api: str | None
     model: str | None
     tools: Path | None
     thinking: bool | None
@@ -49,7 +51,7 @@ class Looked:
         names = chosen(self.select, self.ignore)
         tools = None if self.tools is None else chat.load_tools(self.tools)
         known = {"model": self.model, "tools": tools, "thinking": self.thinking, "source": self._source()}
-        return Look(kind=self.kind, every=self.every, names=names, **known)  # type: ignore[arg-type]
+        return Look(kind=self.kind, api=self.api, every=self.every, names=names, **known)  # type: ignore[arg-type]
 
     def _source(self) -> object:
         from k2lab.prompt.source import open_source
@@ -62,6 +64,8 @@ class Looked:
 @click.option(
     "--as", "kind", type=click.Choice(KINDS), default=None, help="What each FILE is; by default its form says."
 )
+@click.option("--api", type=click.Choice(APIS), default=None, help="The API that requests were sent to; by default"
+              " what their form says.")  # fmt: skip
 @click.option("--model", default=None, help="Name of the model, such as kimi-k2.5; by default what a request says.")
 @click.option("--tools", type=click.Path(path_type=Path), default=None,
               help="A JSON file: the tools on offer, for outputs, streams, answers alone.")  # fmt: skip
@@ -86,7 +90,9 @@ def check_command(
 
     A FILE is a conversation, a request, an answer, a request with its answer
     (K2-Vendor-Verifier's results, a batch), tools, a captured stream (curl -N), or
-    a raw output; several of them a line each (JSONL), too. Exits with 0 when
+    a raw output; several of them a line each (JSONL), too. Requests, answers and
+    streams are of OpenAI's chat or Responses API, or of Anthropic's Messages API.
+    Exits with 0 when
     nothing is wrong, with 1 when something is, and with 2 when a file could not be
     looked at. k2lab explain says more of a code.
 

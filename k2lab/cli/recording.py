@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path)
 DAY_S = 86_400
-NOT_LOOKED_AT = {"/responses": "the Responses API", "/messages": "the Messages API"}
 BESIDE = ("record_form", "durable", "sample", "keep_size", "keep_days", "redact", "redact_pattern", "look")
 
 
@@ -210,14 +209,16 @@ def _line(entry: Entry) -> str:
     codes = " ".join(sorted({one.code for one in entry.findings}))
     said = {"yes": "clean", "no": "not looked at", "late": "not looked at in time", "cannot": _unread(passed.path)}
     ended = "" if passed.ended == "whole" else f" {passed.ended}"
-    began, told = _time(passed.started_at), codes or said[entry.looked]
+    in_part = f"{codes} (not looked at in full)" if entry.looked == "cannot" else codes
+    began, told = _time(passed.started_at), in_part if codes else said[entry.looked]
     return f"{began} {passed.key} {passed.method} {passed.path} {passed.status}{ended}  {told}"
 
 
 def _unread(path: str) -> str:
-    """Why an exchange was not looked at, though there was time."""
-    named = next((name for ending, name in NOT_LOOKED_AT.items() if path.endswith(ending)), "")
-    return f"not looked at: {named}" if named else "not read"
+    """What is said of an exchange of which not all was looked at, though there was time."""
+    from k2lab.apis import api_of_path
+
+    return "not read" if api_of_path(path) is None else "not looked at in full"
 
 
 def _unlooked(looked: Mapping[Looked, int]) -> str:

@@ -16,6 +16,11 @@ BLOCKS = "blocks_of_another_api"
 OF_BLOCKS = ("text_in_parts", "empty_content_beside_calls")
 """What is left of a content whose blocks were lifted out of it: no fault of its own."""
 
+OF_IDS = frozenset(
+    {"foreign_call_id", "repeated_call_id", "call_id_out_of_count", "call_without_id", "result_under_another_id"}
+)
+"""Findings that are about ids alone."""
+
 SHOWN = 80
 """Characters of a value that are shown as evidence."""
 

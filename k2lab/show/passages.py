@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from k2lab import jsonread
+from k2lab.apis import Api, answer_as_chat, api_of_answer, api_of_path, request_as_chat
 from k2lab.chat import Answer, Request
 from k2lab.check.captures import of_capture
 from k2lab.findings import Finding
@@ -17,7 +18,7 @@ from k2lab.show.transcript import answer_view, request_view
 from k2lab.show.trees import tree
 from k2lab.traffic.exchanges import Passed
 
-CHAT = "/chat/completions"
+CHAT, PLAIN = "/chat/completions", "/completions"
 STREAM = "text/event-stream"
 MOST_CHANGES = 200
 LONGEST_BODY = 200_000
@@ -76,11 +77,12 @@ def began(seconds: float, timespec: str = "seconds") -> str:
 
 
 def request_of(passed: Passed) -> Request | None:
-    """What the client asked as a chat request; ``None`` for another path, or what is no request."""
-    value = _json(passed.request)
-    if not passed.path.endswith(CHAT) or not isinstance(value, dict) or not isinstance(value.get("messages"), list):
+    """What the client asked, as a chat request; ``None`` for another path, or what is no request."""
+    value, api = _json(passed.request), _api_of(passed)
+    if api is None or not isinstance(value, dict):
         return None
-    return Request.unchecked(value)
+    asked = request_as_chat(api, value).value
+    return Request.unchecked(asked) if isinstance(asked.get("messages"), list) else None
 
 
 def response_of(passed: Passed, data: bytes) -> Mapping[str, object] | None:
@@ -146,9 +148,10 @@ def _asked(passed: Passed) -> View:
 def _came(passed: Passed) -> View:
     """What the client got."""
     data = passed.answer if passed.given is None else passed.given
-    response = response_of(passed, data) if passed.path.endswith(CHAT) else None
-    if response is not None and response.get("choices"):
-        return answer_view(Answer.of(response), "What the client got")
+    response = None if _api_of(passed) is None else response_of(passed, data)
+    said = None if response is None else answer_as_chat(api_of_answer(response) or "chat", response).value
+    if said is not None and said.get("choices"):
+        return answer_view(Answer.of(said), "What the client got")
     return _body(f"What the client got, {passed.answer_type or 'no type'}", data)
 
 
@@ -157,6 +160,11 @@ def _body(title: str, data: bytes) -> View:
     if isinstance(value, str):
         return text(shortened(value, LONGEST_BODY) if value else "(nothing)", title)
     return joined(line(title), tree(value))
+
+
+def _api_of(passed: Passed) -> Api | None:
+    """The API of an exchange that is shown as a chat; a completion's prompt is text."""
+    return None if passed.path.endswith(PLAIN) and not passed.path.endswith(CHAT) else api_of_path(passed.path)
 
 
 def _shown(data: bytes) -> object:

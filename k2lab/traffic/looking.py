@@ -1,7 +1,8 @@
 """A look at an exchange as it passed: what ``k2lab check`` says of it; run in a process of its own, beside the proxy.
 
-Chat completions and completions are read, whole or streamed. Of the Responses and the
-Messages API nothing is said, and of no other path: such an exchange is never called clean.
+Chat completions, completions, the Responses and the Messages API are read, whole or
+streamed. Of another path nothing is said, and what of an API the chat API has no word
+for is not seen: such an exchange is never called clean.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from types import FrameType
 from typing import BinaryIO
 
 from k2lab import jsonread
+from k2lab.apis import PATHS, api_of_path
 from k2lab.check.looking import Look
 from k2lab.check.together import of_pair
 from k2lab.errors import K2LabError
@@ -28,7 +30,8 @@ from k2lab.legible import one_line
 from k2lab.traffic.exchanges import Passed
 from k2lab.traffic.recordrows import Looked, Noted
 
-READ = ("/chat/completions", "/completions")
+READ = tuple(PATHS)
+"""Ends of the paths that are read."""
 CUT_BY_OTHERS = ("client_left", "stopped")
 """How an exchange ended whose answer is not the upstream's whole one."""
 
@@ -99,6 +102,7 @@ def _of_exchange(passed: Passed) -> Iterator[Finding]:
     for finding in of_pair(
         asked,
         None if unasked else answer,
+        api=api_of_path(passed.path),
         sent=None if passed.sent is None else partial(_object, passed.sent),
         streamed=streamed,
         family=Look().family(asked),

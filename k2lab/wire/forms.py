@@ -101,7 +101,7 @@ def _object_form(data: Mapping[str, object], *, several: bool) -> str | None:
     if isinstance(data.get("error"), Mapping | str) or kind == "error":
         return "a server's error: there is no output to read in it"
     if kind == "response" or data.get("type") == "message":
-        return f"an answer of another API (OpenAI's Responses, Anthropic's Messages): no command reads it; {RAW}"
+        return f"an answer of another API (OpenAI's Responses, Anthropic's Messages): k2lab check looks at it; {RAW}"
     if isinstance(data.get("role"), str) and ({"content", "tool_calls"} & set(data)):
         return MESSAGE
     return None

@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from k2lab.apis import api_of_path
 from k2lab.audit.forms.base import LineForm, decoded, encoded, moment, text_of, unread
 from k2lab.audit.tables import LEFT_OUT, Row
 
 NOTHING = Raw(b"")
-READ = ("/chat/completions", "/completions")
-OTHERS = ("/responses", "/messages")
+CHAT = "/chat/completions"
 
 
 class Line(msgspec.Struct):
@@ -60,11 +60,9 @@ def row_of(asked: bytes | None, said: bytes | None) -> Row:
     row = Row(item=(request or answer).custom_id)  # type: ignore[union-attr]
     if request is not None:
         row.model = _model(bytes(request.body))
-        url = request.url if isinstance(request.url, str) else READ[0]
-        if not url.endswith((*READ, *OTHERS)):
-            row.unknown = f"{LEFT_OUT}of another path than those of chats and completions"
-        elif not url.endswith(READ):
-            row.unknown = f"another API than that of chats and completions: {url}"
+        row.api = api_of_path(request.url if isinstance(request.url, str) else CHAT)
+        if row.api is None:
+            row.unknown = f"{LEFT_OUT}of another path than those of chats, completions, responses and messages"
         else:
             row.request = bytes(request.body)
     if answer is not None and row.unknown is None:

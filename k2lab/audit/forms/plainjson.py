@@ -49,6 +49,7 @@ class _Asked(msgspec.Struct):
 
 class _Said(msgspec.Struct):
     created: Any = None
+    created_at: Any = None
     model: Any = None
     choices: Raw = NOTHING
     body: Raw = NOTHING
@@ -80,7 +81,7 @@ def _row(line: _Line, asked: _Asked, said: _Said) -> Row:
         answer=bytes(line.response),
         model=text_of(asked.model) or text_of(line.model) or text_of(said.model),
         vendor=text_of(line.vendor) or text_of(line.provider),
-        at_us=at_us if at_us is not None else moment(said.created),
+        at_us=at_us if at_us is not None else moment(said.created or said.created_at),
         lacks="tools" if line.tool_calls_valid is True and not had else "",
     )
 
@@ -102,6 +103,7 @@ def _of_item(item: Item, beside: Mapping[str, object]) -> Row:
     left_out = item.stored is True and not request.get("tools")
     times = (*(beside.get(name) for name in TIMES), answer.get("created"))
     return Row(
+        api=item.api,
         request=encoded(item.request) if item.request is not None else None,
         answer=encoded(item.answer) if item.answer is not None else None,
         model=text_of(request.get("model")) or text_of(beside.get("model")) or text_of(answer.get("model")),

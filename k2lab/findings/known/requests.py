@@ -229,8 +229,8 @@ ENTRIES = (
     Entry(
         code="R024",
         name="not_a_request",
-        title="no chat request",
-        looks_at="the shape: messages with roles, tools with functions",
+        title="no request of its API's form",
+        looks_at="the shape: messages with roles, tools with functions, and what other APIs have in their place",
         why="a server answers 400",
         fix="mend what is named, by the form of OpenAI's chat API",
         layers=("request",),

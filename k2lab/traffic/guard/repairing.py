@@ -7,17 +7,13 @@ from dataclasses import dataclass
 
 from k2lab import repairs
 from k2lab.chat import Request
+from k2lab.findings.histories import OF_IDS
 from k2lab.repairs.records import Change, Repaired
 from k2lab.repairs.soundness import is_plain
 from k2lab.traffic.exchanges import Changed
 from k2lab.traffic.guard.jsonbody import JSONBody
 from k2lab.traffic.guard.options import Repair
 from k2lab.traffic.guard.splicing import Splice
-
-IDS = frozenset(
-    {"foreign_call_id", "repeated_call_id", "call_id_out_of_count", "call_without_id", "result_under_another_id"}
-)
-"""Findings that are about ids alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +60,7 @@ def _edits(body: JSONBody, before: Mapping[str, object], repaired: Repaired) -> 
 
 def _changed(change: Change) -> Changed:
     return Changed(
-        kind="id" if change.finding in IDS else "repair",
+        kind="id" if change.finding in OF_IDS else "repair",
         place=f"messages[{change.message}].{change.field}",
         code=change.finding,
         detail=change.reason,

@@ -222,7 +222,7 @@ def test_a_record_of_traffic_is_looked_at_as_it_passed(tmp_path):
     for row in found.to_pylist():
         by_item.setdefault(row["item"], []).append(row["code"] or row["state"])
     assert by_item == {
-        "k0": ["clean"], "k1": ["A003"], "k2": ["S001"], "k3": ["clean"], "k4": ["left_out"], "k5": ["unknown"],
+        "k0": ["clean"], "k1": ["A003"], "k2": ["S001"], "k3": ["clean"], "k4": ["left_out"], "k5": ["R024"],
         "k6": ["unknown"], "k7": ["unknown"], "k8": ["A111"], "k9": ["R001"],
     }  # fmt: skip
     assert exchanges["model"].to_pylist()[0] == "kimi-k2-0905-preview"

@@ -34,7 +34,7 @@ def test_a_file_that_could_not_be_looked_at_is_one_line(k2lab, files):
 
 def test_text_says_line_place_evidence_and_what_to_do(k2lab, files):
     done = k2lab("check", files / "bad.json")
-    assert "R024 error: no chat request" in done.stdout
+    assert "R024 error: no request of its API's form" in done.stdout
     assert "line 7, messages[1]: " in done.stdout and "what to do: " in done.stdout
     assert "\x1b" not in done.stdout and "\u202e" not in done.stdout
 
@@ -56,7 +56,10 @@ def test_annotations_of_a_workflow_are_one_line_each_and_escaped(k2lab, files):
     done = k2lab("check", "--github", files / "bad.json", files / "none.json")
     lines = done.stdout.splitlines()
     assert len(lines) == 2 and done.returncode == 2
-    assert lines[0].startswith("::error file=") and ",line=7,title=R024 no chat request::messages[1]: " in lines[0]
+    assert (
+        lines[0].startswith("::error file=")
+        and ",line=7,title=R024 no request of its API's form::messages[1]: " in lines[0]
+    )
     assert "body,%25\\u202e" in lines[0] and "%0A" in lines[0] and "\x1b" not in lines[0]
     assert "title=could not look::" in lines[1]
 
@@ -84,7 +87,9 @@ def test_the_page_says_the_same_as_the_text_and_is_inert(k2lab, files):
     html = page.read_text()
     assert done.returncode == 1 and "<img" not in html and "&lt;img src=x" in html
     assert (
-        "R024" in html and "no chat request" in html and "default-src &#x27;none&#x27;" in html.replace("'", "&#x27;")
+        "R024" in html
+        and "no request of its API" in html
+        and "default-src &#x27;none&#x27;" in html.replace("'", "&#x27;")
     )
 
 

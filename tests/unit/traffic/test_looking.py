@@ -36,7 +36,13 @@ def test_findings_are_those_of_check_on_a_real_run(shared):
     [
         ({}, ("yes", [])),
         ({"answer": EMPTY}, ("yes", ["A111"])),
-        ({"path": "/v1/responses"}, ("cannot", [])),
+        ({"path": "/v1/responses"}, ("yes", ["R024"])),
+        (
+            {"path": "/v1/responses", "request": b'{"input": "Hi", "previous_response_id": "x"}', "answer": EMPTY},
+            ("cannot", ["A111"]),
+        ),
+        ({"path": "/v1/messages", "request": b'{"messages": [{"role": "tool"}]}'}, ("yes", ["R007", "R024"])),
+        ({"path": "/v1/embeddings"}, ("cannot", [])),
         ({"method": "GET", "path": "/v1/models"}, ("cannot", [])),
         ({"request": b"{"}, ("cannot", [])),
         ({"request_type": "application/json; encoding=br"}, ("cannot", [])),

@@ -1,0 +1,31 @@
+"""The Responses and the Messages API in the words of the chat API, and where each part stood.
+
+``recognition`` tells which API a request, an answer or a path is of;
+``responses`` and ``messages`` make the chat request and the chat answer of each,
+``streams`` puts streamed answers together.
+"""
+
+from k2lab.apis.known import answer_as_chat, request_as_chat
+from k2lab.apis.recognition import PATHS, api_of, api_of_answer, api_of_path, api_of_request
+from k2lab.apis.records import API_NAMES, APIS, Api, AsChat, Origins, Told
+from k2lab.apis.streams import MessageAssembly, ResponseAssembly, api_of_event, assembly_of
+
+__all__ = [
+    "APIS",
+    "API_NAMES",
+    "PATHS",
+    "Api",
+    "AsChat",
+    "MessageAssembly",
+    "Origins",
+    "ResponseAssembly",
+    "Told",
+    "answer_as_chat",
+    "api_of",
+    "api_of_answer",
+    "api_of_event",
+    "api_of_path",
+    "api_of_request",
+    "assembly_of",
+    "request_as_chat",
+]
