@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import anywidget
 import traitlets
 
+from k2lab.errors import K2LabError
 from k2lab.legible import one_line
 
 SCRIPT = """
@@ -34,3 +38,11 @@ class LiveLine(anywidget.AnyWidget):
     def say(self, line: object) -> None:
         """Say a line."""
         self.said = one_line(line)
+
+    @contextlib.contextmanager
+    def telling(self) -> Iterator[None]:
+        """A user's mistake, a damaged file and a server's failure in the block are said."""
+        try:
+            yield
+        except K2LabError as error:
+            self.say(error)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets
@@ -22,7 +21,7 @@ from k2lab.widgets.later import Later
 from k2lab.widgets.liveline import LiveLine
 from k2lab.widgets.playing import MOST_CHUNK, Column, Playing, read_by_wire
 from k2lab.widgets.slider import Slider
-from k2lab.widgets.twin import Workbench
+from k2lab.widgets.twin import Workbench, quietly
 
 OWN = ""
 TICK_S = 1.0
@@ -42,7 +41,7 @@ class Playground(Workbench):
         self.state = state
         self._later = Later()
         self._cases = own_cases()
-        self._asking, self._quiet, self._ticking = False, False, False
+        self._asking, self._ticking = False, False
         self.askers, self._absent = self._engines(engines)
         self.parsed, self._wire = read_by_wire(state.question)
         self._make_controls()
@@ -155,19 +154,19 @@ class Playground(Workbench):
         self.stop_button.on_click(lambda button: self.stop())
 
     def _picked(self, change: Mapping[str, Any]) -> None:
-        if not self._quiet:
+        if not self.quiet:
             self._set(self.state.picked(self._cases.get(change["new"])))
             self._write()
 
     def _set(self, state: Playing) -> None:
-        if not self._quiet:
+        if not self.quiet:
             self.change(state)
-            with self._quietly():
+            with quietly(self):
                 self.pick.value = state.case.case_id if state.case else OWN
 
     def _write(self) -> None:
         """Write the state into the boxes."""
-        with self._quietly():
+        with quietly(self):
             self.editor.value = self.state.question.raw
             self.tools.value = self.state.tools_written
             self.pick.value = self.state.case.case_id if self.state.case else OWN
@@ -200,15 +199,6 @@ class Playground(Workbench):
         self._draw_clock()
         fault = f"tools: {self.state.fault}; " if self.state.fault else ""
         self.live.say(fault + outputview.in_a_line(self.columns, self.state.case))
-
-    @contextlib.contextmanager
-    def _quietly(self) -> Iterator[None]:
-        """What is set in the block is not taken for an edit."""
-        earlier, self._quiet = self._quiet, True
-        try:
-            yield
-        finally:
-            self._quiet = earlier
 
 
 def own_cases() -> dict[str, Failure]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import ipywidgets
 from k2lab.bench.again import Answered, request_again
 from k2lab.chat import Answer, Request
 from k2lab.check import Checked, Look, look_at_bytes
-from k2lab.errors import InputError, K2LabError
+from k2lab.errors import InputError
 from k2lab.findings import CATALOGUE, Finding
 from k2lab.legible import one_line
 from k2lab.show import views
@@ -26,15 +25,11 @@ from k2lab.traffic.recordpages import Row, Tally, Where, paged
 from k2lab.traffic.recordrows import Entry
 from k2lab.widgets import caseviews, trafficviews
 from k2lab.widgets.later import Later
+from k2lab.widgets.listing import PAGE, WIDE, WRAPPED, Listing, fill
 from k2lab.widgets.liveline import LiveLine
 from k2lab.widgets.resend import Resend
 from k2lab.widgets.shrinker import Shrinker
-from k2lab.widgets.twin import Workbench
-
-PAGE = 50
-"""Exchanges that are sent to the page at a time."""
-
-WIDE = {"description_width": "6.5em"}
+from k2lab.widgets.twin import Workbench, quietly
 
 UNLOOKED = {"no": " yet", "late": " in time", "cannot": ", since it could not be read", "yes": ""}
 
@@ -56,7 +51,7 @@ class TrafficBrowser(Workbench):
         self.checked: Checked | None = None
         self.shrunk: Shrunk | None = None
         self.answered: Answered | None = None
-        self._count, self._page, self._quiet, self._later = 0, 0, False, Later()
+        self._count, self._later = 0, Later()
         self._make_controls(str(path))
         self.resend = Resend(self._send)
         self.shrinker = Shrinker(self._shrink)
@@ -70,12 +65,12 @@ class TrafficBrowser(Workbench):
     def open_file(self) -> None:
         """Read the record that is named, anew where it is open."""
         kept = self.wanted
-        with self._told():
+        with self.live.telling():
             path = Path(self.file.value.strip())
             with paged(path) as record:
                 self.tally = record.tally()
-            self.path, self._page = path, 0
-            with self._quietly():
+            self.path = path
+            with quietly(self):
                 self._offer(kept, self.tally)
             self._choose()
 
@@ -101,15 +96,14 @@ class TrafficBrowser(Workbench):
 
     def turn_to(self, page: int) -> None:
         """Another page, the first is 0."""
-        self._page = min(max(page, 0), self.pages - 1)
-        with self._told():
-            self._draw_list()
+        with self.live.telling():
+            self._draw_list(page=min(max(page, 0), self.pages - 1))
 
     def view(self) -> View:
         """The filters, the page of exchanges, the open one and what became of it."""
         if self.path is None:
             return line(self.live.said)
-        count = trafficviews.counted(self._count, self._page, self.pages)
+        count = trafficviews.counted(self._count, self.listing.page, self.pages)
         return joined(
             line(f"{one_line(self.path)}: {trafficviews.told(self.wanted)}"),
             *(line(said) for said in dict.fromkeys((count, self.live.said))),
@@ -129,32 +123,22 @@ class TrafficBrowser(Workbench):
         self.changed = ipywidgets.Dropdown(
             description="Guard", style=WIDE, layout={"width": "24em"}, options=trafficviews.CHANGE_WORDS, value=""
         )
-        self.list = ipywidgets.Select(
-            description="Exchanges", style=WIDE, rows=12, options=[], layout={"width": "72em", "max_width": "100%"}
-        )
-        self.list.add_class("k2-cases")
-        self.before = ipywidgets.Button(description="Page before", icon="arrow-left")
-        self.after = ipywidgets.Button(description="Next page", icon="arrow-right")
-        self.number = ipywidgets.BoundedIntText(
-            value=1, min=1, max=1, description="Page", style=WIDE, layout={"width": "12em"}
-        )
         self.check = ipywidgets.Button(
             description="Check",
             icon="search",
             disabled=True,
             tooltip="Look at its request and answer under the catalogue",
         )
+        self.listing = Listing("Exchanges", opened=self._on_row, turned=self.turn_to, buttons=[self.check])
         self.live, self.shown = LiveLine(), ipywidgets.HTML()
 
     def _children(self) -> list[Any]:
-        wrapped = {"flex_flow": "row wrap"}
         return [
             ipywidgets.HTML(caseviews.STYLE),
-            ipywidgets.HBox([self.file, self.open_button], layout=wrapped),
-            ipywidgets.HBox([self.finding, self.status, self.ended, self.changed], layout=wrapped),
+            ipywidgets.HBox([self.file, self.open_button], layout=WRAPPED),
+            ipywidgets.HBox([self.finding, self.status, self.ended, self.changed], layout=WRAPPED),
             self.live,
-            self.list,
-            ipywidgets.HBox([self.before, self.after, self.number, self.check], layout=wrapped),
+            self.listing,
             self.shown,
             self.shrinker,
             self.resend,
@@ -162,29 +146,20 @@ class TrafficBrowser(Workbench):
 
     def _listen(self) -> None:
         self.open_button.on_click(lambda button: self.open_file())
-        self.before.on_click(lambda button: self.turn_to(self._page - 1))
-        self.after.on_click(lambda button: self.turn_to(self._page + 1))
         self.check.on_click(lambda button: self.check_open())
         for control in (self.finding, self.status, self.ended, self.changed):
             control.observe(self._on_filter, "value")
-        self.number.observe(self._on_number, "value")
-        self.list.observe(self._on_row, "index")
 
     # what happens
 
     def _on_filter(self, change: Any) -> None:
-        if not self._quiet:
-            with self._told():
-                self._page = 0
+        if not self.quiet:
+            with self.live.telling():
                 self._choose()
 
-    def _on_number(self, change: Any) -> None:
-        if not self._quiet:
-            self.turn_to(self.number.value - 1)
-
-    def _on_row(self, change: Any) -> None:
-        if not self._quiet and self.list.index is not None and self.list.index < len(self.rows):
-            self.open_row(self.rows[self.list.index])
+    def _on_row(self, place: int) -> None:
+        if place < len(self.rows):
+            self.open_row(self.rows[place])
 
     def open_row(self, row: Row) -> None:
         """Show one exchange of the page whole."""
@@ -195,7 +170,7 @@ class TrafficBrowser(Workbench):
         assert self.path is not None
         self.resend.cancel()
         self.shrinker.cancel()
-        with self._told():
+        with self.live.telling():
             with paged(self.path) as record:
                 entry = record.exchange(key)
             self.passed, self.findings, self.unknown = entry.passed, *_as_findings(entry)
@@ -210,7 +185,7 @@ class TrafficBrowser(Workbench):
 
     def check_open(self) -> None:
         """Look at the open exchange once more, as `k2lab check` does."""
-        with self._told():
+        with self.live.telling():
             passed, request = self._open_chat()
             exchange = {"request": request.to_json(), "response": response_of(passed, passed.answer)}
             data = json.dumps(exchange, ensure_ascii=True).encode()
@@ -228,13 +203,13 @@ class TrafficBrowser(Workbench):
         return self.passed, request
 
     def _shrink(self) -> None:
-        with self._told():
+        with self.live.telling():
             passed, request = self._open_chat()
             told, came = self.live.say, self._shrunk
             self.shrinker.run(request, response_of(passed, passed.answer), self._later, told, came)
 
     def _shrunk(self, made: Shrunk | Exception) -> None:
-        with self._told():
+        with self.live.telling():
             if isinstance(made, Exception):
                 raise made
             self.shrunk = made
@@ -243,7 +218,7 @@ class TrafficBrowser(Workbench):
 
     def _send(self) -> None:
         """Send the open request again; the answer comes when it comes."""
-        with self._told():
+        with self.live.telling():
             self.resend.cancel()
             _, request = self._open_chat()
             self.resend.ask(lambda again: request_again(request.to_json(), again), self._came, self.live)
@@ -256,11 +231,11 @@ class TrafficBrowser(Workbench):
     def _offer(self, kept: Where, tally: Tally) -> None:
         """Fill the filters with what there is, and keep what was chosen where it is still there."""
         findings = [(f"{trafficviews.title_of(code)} ({count:,})", code) for code, count in _most(tally.codes)]
-        _fill(self.finding, [("with or without findings", ""), *findings], kept.code or "")
+        fill(self.finding, [("with or without findings", ""), *findings], kept.code or "")
         statuses = [(f"{status or 'no answer'} ({count:,})", str(status)) for status, count in _most(tally.statuses)]
-        _fill(self.status, [("any status", ""), *statuses], "" if kept.status is None else str(kept.status))
+        fill(self.status, [("any status", ""), *statuses], "" if kept.status is None else str(kept.status))
         endings = [(f"{trafficviews.ending_words(ended)} ({count:,})", ended) for ended, count in _most(tally.endings)]
-        _fill(self.ended, [("any ending", ""), *endings], kept.ended or "")
+        fill(self.ended, [("any ending", ""), *endings], kept.ended or "")
 
     def _choose(self) -> None:
         assert self.path is not None
@@ -268,20 +243,16 @@ class TrafficBrowser(Workbench):
             self._count = record.count(self.wanted)
         self._draw_list()
 
-    def _draw_list(self, words: str = "") -> None:
-        self.rows = self._rows()
-        with self._quietly():
-            self.list.options = trafficviews.list_options(self.rows)
-            self.list.index = None
-            self.number.max, self.number.value = self.pages, self._page + 1
-            self.before.disabled, self.after.disabled = self._page == 0, self._page + 1 >= self.pages
-        self.live.say(words or trafficviews.counted(self._count, self._page, self.pages))
+    def _draw_list(self, words: str = "", *, page: int = 0) -> None:
+        self.rows = self._rows(page)
+        self.listing.show(trafficviews.list_options(self.rows), page, self.pages)
+        self.live.say(words or trafficviews.counted(self._count, page, self.pages))
 
-    def _rows(self) -> Sequence[Row]:
+    def _rows(self, page: int) -> Sequence[Row]:
         if self.path is None:
             return ()
         with paged(self.path) as record:
-            return record.page(self.wanted, offset=self._page * PAGE, limit=PAGE)
+            return record.page(self.wanted, offset=page * PAGE, limit=PAGE)
 
     def _draw(self) -> None:
         self.shown.value = joined(*self._views())._repr_html_()
@@ -298,23 +269,6 @@ class TrafficBrowser(Workbench):
         if self.answered is not None:
             response = response_of(self.passed, self.passed.answer) or {}
             yield caseviews.sent_again_beside(views.answer(Answer.of(response)), self.answered)
-
-    @contextlib.contextmanager
-    def _quietly(self) -> Iterator[None]:
-        """What is set in the block is not taken for a wish of the reader."""
-        earlier, self._quiet = self._quiet, True
-        try:
-            yield
-        finally:
-            self._quiet = earlier
-
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """A user's mistake, a damaged file and a server's failure are a line."""
-        try:
-            yield
-        except K2LabError as error:
-            self.live.say(error)
 
 
 def browse_traffic(path: str | Path = "") -> TrafficBrowser:
@@ -347,11 +301,6 @@ def _shrunk_view(made: Shrunk) -> View:
         line(f"{made.before}, now {made.after}; {shows}{spent}"),
         views.request(made.request, "What is left"),
     )
-
-
-def _fill(control: Any, options: list[tuple[str, str]], value: str) -> None:
-    control.options = options
-    control.value = value if value in [known for _, known in options] else ""
 
 
 def _most(counts: Mapping[Any, int]) -> list[tuple[Any, int]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import anywidget
 import ipywidgets
@@ -32,12 +33,30 @@ class _Keys(anywidget.AnyWidget):
         super().__init__(layout={"display": "none"})
 
 
+class Quiet(Protocol):
+    """What hears of changes, and can be told not to."""
+
+    quiet: bool
+
+
+@contextlib.contextmanager
+def quietly(widget: Quiet) -> Iterator[None]:
+    """What is set in the block is not taken for a wish of the reader."""
+    earlier, widget.quiet = widget.quiet, True
+    try:
+        yield
+    finally:
+        widget.quiet = earlier
+
+
 class Workbench(ipywidgets.VBox):
     """A box whose state a :class:`View` can tell where no widget runs: in a report, on a page, in a terminal.
 
     What inherits from it says in :meth:`view` what is to be seen now. JupyterLab
     shows the live box; nbconvert, which has no kernel, the twin.
     """
+
+    quiet = False
 
     def __init__(self, children: Sequence[ipywidgets.Widget]) -> None:
         super().__init__([*children, _Keys()])

@@ -10,7 +10,8 @@ from k2lab.bench.arm import Arm
 from k2lab.bench.casebook import Cases, Wanted
 from k2lab.bench.runner import run_benchmark
 from k2lab.errors import InputError
-from k2lab.widgets.runs import PAGE, browse
+from k2lab.widgets.listing import PAGE
+from k2lab.widgets.runs import browse
 from tests.helpers.hostile import TEXTS, skeleton
 from tests.helpers.runs import TOOLS, request, written
 from tests.helpers.stub_server import stub
@@ -90,21 +91,24 @@ def test_what_flips_between_two_arms_is_what_the_comparison_counts(path):
 def test_a_page_of_fifty_is_sent_and_turned(path):
     browser = browse(path)
     browser.arm.value = "as sent"
-    assert len(browser.list.options) == PAGE and "130 cases, page 1 of 3" in browser.live.said
-    browser.after.click()
-    browser.after.click()
-    assert [browser.list.options[0][0].split("\xa0", 20).count("101"), len(browser.list.options)] == [1, 30]
-    assert browser.after.disabled and not browser.before.disabled
-    browser.number.value = 2
-    assert browser.list.options[0][0].strip("\xa0").startswith("51")
+    assert len(browser.listing.rows.options) == PAGE and "130 cases, page 1 of 3" in browser.live.said
+    browser.listing.after.click()
+    browser.listing.after.click()
+    assert [browser.listing.rows.options[0][0].split("\xa0", 20).count("101"), len(browser.listing.rows.options)] == [
+        1,
+        30,
+    ]
+    assert browser.listing.after.disabled and not browser.listing.before.disabled
+    browser.listing.number.value = 2
+    assert browser.listing.rows.options[0][0].strip("\xa0").startswith("51")
     browser.fault.value = "call: wrong_index"
-    assert "13 cases, page 1 of 1" in browser.live.said and browser.number.max == 1
+    assert "13 cases, page 1 of 1" in browser.live.said and browser.listing.number.max == 1
 
 
 def test_an_open_case_shows_its_transcript_and_its_findings_and_the_twin_shows_it_too(path):
     browser = browse(path)
     browser.arm.value = "as sent"
-    browser.list.index = 10
+    browser.listing.rows.index = 10
     assert "request 11" in browser.live.said
     for shown in (browser.shown.value, browser.view().html):
         assert "wrong index" in shown and "call_abc" in shown and "sunny" in shown
@@ -118,7 +122,7 @@ def test_a_case_is_sent_again_with_one_field_changed_by_a_click_alone(path, serv
     browser = browse(path)
     browser.arm.value = "as sent"
     before = server.seen("posts")
-    browser.list.index = 0
+    browser.listing.rows.index = 0
     assert browser.resend.base_url.value == server.url and browser.resend.model.value == "m"
     browser.resend.changed.value, browser.resend.fields.value = "field", '{"seed": 7'
     browser.resend.button.click()
@@ -134,7 +138,7 @@ def test_a_case_is_sent_again_with_one_field_changed_by_a_click_alone(path, serv
 def test_a_case_is_sent_again_with_its_history_repaired_or_its_calls_enforced(path, server):
     browser = browse(path)
     browser.arm.value = "as sent"
-    browser.list.index = 10
+    browser.listing.rows.index = 10
     browser.resend.changed.value = "history"
     browser.resend.button.click()
     wait_until(lambda: browser.answered)
@@ -153,7 +157,7 @@ def test_the_key_comes_from_the_environment_and_is_not_shown(path, monkeypatch):
     with stub("--key", key) as locked:
         browser = browse(path)
         browser.arm.value = "as sent"
-        browser.list.index = 0
+        browser.listing.rows.index = 0
         browser.resend.base_url.value = locked.url
         browser.resend.changed.value, browser.resend.fields.value = (
             "field",
@@ -172,7 +176,7 @@ def test_the_key_comes_from_the_environment_and_is_not_shown(path, monkeypatch):
 def test_waiting_for_an_answer_is_stopped(path, server):
     browser = browse(path)
     browser.arm.value = "as sent"
-    browser.list.index = 1
+    browser.listing.rows.index = 1
     browser.resend.changed.value, browser.resend.fields.value = "field", '{"metadata": {"stub": "stall"}}'
     browser.resend.button.click()
     assert browser.resend.button.disabled
@@ -211,7 +215,7 @@ def test_hostile_names_messages_and_answers_are_text(server, tmp_path):
     browser = browse(tmp_path / "run.db")
     browser.arm.value = arm
     for place in range(len(requests)):
-        browser.list.index = place
+        browser.listing.rows.index = place
         twin = browser.view()
         tags, other = skeleton(twin._repr_html_())
         assert not {tag[0] for tag in tags} & ACTIVE and not other
@@ -219,5 +223,5 @@ def test_hostile_names_messages_and_answers_are_text(server, tmp_path):
         assert all(name.startswith("href=#") for tag in tags for name in tag[1:] if "href" in name)  # within the page
         assert "<script" not in twin.html and "<img" not in twin.html and "\x1b" not in twin.text
         state_of(browser).encode()
-    longest = max(len(label) for label, _ in browser.list.options)
+    longest = max(len(label) for label, _ in browser.listing.rows.options)
     assert longest < 400

@@ -11,7 +11,8 @@ import pytest
 
 from k2lab.traffic.recordfile import writing
 from k2lab.traffic.recordrows import Entry, Noted
-from k2lab.widgets.trafficbrowser import PAGE, browse_traffic
+from k2lab.widgets.listing import PAGE
+from k2lab.widgets.trafficbrowser import browse_traffic
 from tests.helpers import passages
 from tests.helpers.effort import within
 from tests.helpers.hostile import TEXTS, skeleton
@@ -42,7 +43,7 @@ def path(tmp_path_factory):
 
 def test_exchanges_are_filtered_by_finding_status_ending_and_change(path):
     browser = browse_traffic(path)
-    assert "130 exchanges, page 1 of 3" in browser.live.said and len(browser.list.options) == PAGE
+    assert "130 exchanges, page 1 of 3" in browser.live.said and len(browser.listing.rows.options) == PAGE
     assert "A113 a call that stands in the content as text (13)" in [label for label, _ in browser.finding.options]
     browser.finding.value = "A113"
     assert "13 exchanges, page 1 of 1" in browser.live.said and all("A113" in row.codes for row in browser.rows)
@@ -60,23 +61,27 @@ def test_exchanges_are_filtered_by_finding_status_ending_and_change(path):
 def test_pages_are_turned_the_newest_first(path):
     browser = browse_traffic(path)
     newest = browser.rows[0].key
-    browser.after.click()
-    browser.after.click()
-    assert len(browser.list.options) == 30 and browser.after.disabled and not browser.before.disabled
+    browser.listing.after.click()
+    browser.listing.after.click()
+    assert (
+        len(browser.listing.rows.options) == 30
+        and browser.listing.after.disabled
+        and not browser.listing.before.disabled
+    )
     assert browser.rows[-1].key < newest
-    browser.number.value = 1
-    assert browser.rows[0].key == newest and browser.before.disabled
+    browser.listing.number.value = 1
+    assert browser.rows[0].key == newest and browser.listing.before.disabled
 
 
 def test_an_open_exchange_shows_its_findings_and_what_was_changed_and_the_twin_shows_it_too(path):
     browser = browse_traffic(path)
     browser.finding.value = "A113"
-    browser.list.index = 0
+    browser.listing.rows.index = 0
     assert "/v1/chat/completions, 200" in browser.live.said
     for shown in (browser.shown.value, browser.view().html):
         assert "A113" in shown and "call_abc" in shown and "And in Rome?" in shown
     browser.finding.value, browser.changed.value = "", "changed"
-    browser.list.index = 0
+    browser.listing.rows.index = 0
     assert "counted anew" in browser.shown.value and "<del>" in browser.shown.value
     bundle = browser._repr_mimebundle_()
     bundle = bundle[0] if isinstance(bundle, tuple) else bundle
@@ -86,7 +91,7 @@ def test_an_open_exchange_shows_its_findings_and_what_was_changed_and_the_twin_s
 def test_an_open_exchange_is_checked_shrunk_and_sent_again(path, server):
     browser = browse_traffic(path)
     browser.finding.value = "A113"
-    browser.list.index = 0
+    browser.listing.rows.index = 0
     browser.check.click()
     assert "Checked: " in browser.live.said and "Checked again" in browser.view().text
     assert {"A113", "R001"} <= {one.finding.code for one in browser.checked.present}
@@ -108,7 +113,7 @@ def test_an_open_exchange_is_checked_shrunk_and_sent_again(path, server):
 def test_it_is_shrunk_on_a_server_within_a_budget_and_what_does_not_show_is_a_line(path, server):
     browser = browse_traffic(path)
     browser.finding.value = "A113"
-    browser.list.index = 0
+    browser.listing.rows.index = 0
     browser.shrinker.base_url.value, browser.shrinker.budget.value = server.url, 20
     browser.shrinker.fault.value = "A113"
     browser.shrinker.button.click()
@@ -140,7 +145,7 @@ def turned(browser, page):
 def test_an_exchange_that_nobody_looked_at_is_not_called_clean(tmp_path):
     browser = browse_traffic(recorded(tmp_path / "t.db", [passed(FOREIGN, LEAKED)], look=False))
     assert "not looked at" in browser.view().text
-    browser.list.index = 0
+    browser.listing.rows.index = 0
     shown = browser.view().text
     assert "Nobody has looked at it yet: Check does" in shown and "Nothing is wrong" not in shown
     browser.check.click()
@@ -152,7 +157,7 @@ def test_a_finding_of_a_later_k2lab_is_named(tmp_path):
     with writing(tmp_path / "t.db") as record:
         record.add([Entry(passed=passed(), findings=(noted,), looked="yes")], {})
     browser = browse_traffic(tmp_path / "t.db")
-    browser.list.index = 0
+    browser.listing.rows.index = 0
     assert "does not know Z999: of tomorrow" in browser.view().text
 
 
@@ -177,7 +182,7 @@ def test_an_exchange_that_is_gone_when_it_is_opened_is_a_line(tmp_path):
     browser = browse_traffic(kept)
     with contextlib.closing(sqlite3.connect(kept)) as file, file:
         file.execute("DELETE FROM exchanges WHERE key = ?", (browser.rows[0].key,))
-    browser.list.index = 0
+    browser.listing.rows.index = 0
     assert "may have been too old" in browser.live.said and browser.passed is None
 
 
@@ -193,7 +198,7 @@ def test_hostile_traffic_is_text(tmp_path):
                     request_type=text) for text in texts]  # fmt: skip
     browser = browse_traffic(recorded(tmp_path / "t.db", made))
     for place in range(len(browser.rows)):
-        browser.list.index = place
+        browser.listing.rows.index = place
         twin = browser.view()
         tags, other = skeleton(twin._repr_html_())
         assert not {tag[0] for tag in tags} & ACTIVE and not other
@@ -201,7 +206,7 @@ def test_hostile_traffic_is_text(tmp_path):
         assert all(name.startswith(("href=#", "href=https://")) for tag in tags for name in tag[1:] if "href" in name)
         assert "\x1b" not in twin.text
         state_of(browser).encode()
-    assert max(len(label) for label, _ in browser.list.options) < 400
+    assert max(len(label) for label, _ in browser.listing.rows.options) < 400
 
 
 @pytest.mark.long
@@ -223,5 +228,5 @@ def test_a_hundred_thousand_exchanges_are_paged_and_filtered_without_being_read(
         browser.finding.value = "A113"
     assert "2,000 exchanges, page 1 of 40" in browser.live.said and len(json.dumps(state_of(browser))) < 1_000_000
     began = time.process_time()
-    browser.list.index = 0
+    browser.listing.rows.index = 0
     assert time.process_time() - began < 2.0 and "A113" in browser.view().text
