@@ -103,12 +103,12 @@ def only_writer(path: Path, form: FileKind) -> Iterator[None]:
         lock.release()
 
 
-def connect(path: Path, form: FileKind, *, make: bool, threads: bool = False) -> sqlite3.Connection:
+def connect(path: Path, form: FileKind, *, make: bool) -> sqlite3.Connection:
     """Open a file, and with ``make`` for writing; raises :class:`InputError` for another's file, or a damaged one."""
     if make:
         kept.begin(path)
     with contextlib.ExitStack() as opened, told(path, form.what):
-        connection = opened.enter_context(contextlib.closing(_opened(path, make, threads)))
+        connection = opened.enter_context(contextlib.closing(_opened(path, make)))
         _check(path, connection, form, make)
         if make:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -119,9 +119,9 @@ def connect(path: Path, form: FileKind, *, make: bool, threads: bool = False) ->
     return connection
 
 
-def _opened(path: Path, make: bool, threads: bool) -> sqlite3.Connection:
+def _opened(path: Path, make: bool) -> sqlite3.Connection:
     """The file; where nothing can be written it is read without the files that SQLite keeps beside it."""
-    connection = sqlite3.connect(path, timeout=WAIT_S, check_same_thread=not threads)
+    connection = sqlite3.connect(path, timeout=WAIT_S)
     if make:
         return connection
     try:

@@ -44,7 +44,8 @@ class Recording:
         if self.record is None:
             self._refuse_rest()
             return None
-        from k2lab.traffic.recorder import RecordOptions, recorder_of
+        from k2lab.traffic.recorder import recorder_of
+        from k2lab.traffic.recording import RecordOptions
         from k2lab.traffic.redaction import Redaction
         from k2lab.traffic.retention import Retention
         from k2lab.traffic.secrets import rules_of

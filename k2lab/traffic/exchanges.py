@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from k2lab.apis import PATHS
+
 Ending = Literal["whole", "client_left", "upstream_broke", "timed_out", "unreachable", "refused", "stopped"]
 """How an exchange ended: as it should; the client went; the upstream's answer broke off, came too late, or could not be
 asked for; k2lab refused the request and never sent it; k2lab itself was stopped."""
+
+READ = tuple(PATHS)
+"""How the paths end whose exchanges are looked at."""
 
 ChangeKind = Literal["repair", "enforce", "salvage", "id"]
 

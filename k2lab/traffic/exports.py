@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from k2lab import jsonread
 from k2lab.check.captures import of_capture
-from k2lab.traffic.exchanges import Passed
-from k2lab.traffic.looking import READ
+from k2lab.traffic.exchanges import READ, Passed
 from k2lab.traffic.recordrows import Entry
 
 

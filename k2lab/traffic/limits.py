@@ -1,8 +1,11 @@
-"""What one exchange may take: bytes and seconds, and the room that all open requests share."""
+"""What one exchange may take: bytes and seconds, the room that all open requests share, and the time for the record."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 MIB = 1 << 20
 
@@ -59,3 +62,34 @@ class Room:
     def give_back(self, size: int) -> None:
         """What was taken and is free again."""
         self._left += size
+
+
+class Hold:
+    """Waits for futures, for each no longer than ``within_s``, with one timer for all."""
+
+    __slots__ = ("_armed", "_waiting", "_within_s")
+
+    def __init__(self, within_s: float) -> None:
+        self._within_s, self._armed = within_s, False
+        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+
+    async def wait(self, future: asyncio.Future[Any]) -> None:
+        """Wait until it is done; raises ``TimeoutError`` where it wasn't in time, and ends it."""
+        if future.done():
+            return
+        loop = future.get_loop()
+        self._waiting.append((loop.time() + self._within_s, future))
+        if not self._armed:
+            self._armed = True
+            loop.call_later(self._within_s, self._sweep, loop)
+        await future
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        now, waiting = loop.time(), self._waiting
+        while waiting and (waiting[0][0] <= now or waiting[0][1].done()):
+            _, future = waiting.popleft()
+            if not future.done():
+                future.set_exception(TimeoutError())
+        self._armed = bool(waiting)
+        if waiting:
+            loop.call_at(waiting[0][0], self._sweep, loop)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from k2lab.traffic.looking import Job, in_time
+from k2lab.traffic.looker import Job
+from k2lab.traffic.looking import in_time
 from k2lab.traffic.recordfile import Record
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 from typing import IO
 
-import k2lab
 from k2lab.traffic.backlog import Backlog
-from k2lab.traffic.looking import MOST_S, Job, received, send
+from k2lab.traffic.beside import received, send, started
+from k2lab.traffic.exchanges import Passed
 from k2lab.traffic.recordrows import Looked, Noted
 
 Told = Callable[[object, Looked, tuple[Noted, ...]], None]
@@ -24,10 +22,21 @@ AT_A_TIME, BYTES_AT_A_TIME = 64, 4 << 20
 GATHER_S = 0.2
 """Seconds for which exchanges are gathered: each batch wakes two processes that the traffic needs the cores of."""
 
+MOST_S = 20.0
+"""Seconds of processor time for one exchange; a hostile one is given up."""
+
 LONGEST_S = 600.0
 """Seconds of the clock for a batch."""
 
 COMMAND = "from k2lab.traffic.looking import main; main()"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """An exchange to look at, and as it is written where something was kept out of it."""
+
+    passed: Passed
+    redacted: Passed | None = None
 
 
 class Looker:
@@ -98,7 +107,7 @@ class Looker:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
             self._end()
-            self._child = _started()
+            self._child = started(COMMAND)
             assert self._child.stdout is not None
             self._answer(self._child.stdout, LONGEST_S)
         return self._child
@@ -112,17 +121,3 @@ class Looker:
         for stream in (child.stdin, child.stdout):
             with contextlib.suppress(OSError):
                 stream.close()  # type: ignore[union-attr]
-
-
-def _started() -> subprocess.Popen[bytes]:
-    """The process: an interpreter of its own, in which nothing of the proxy is open."""
-    place = str(Path(k2lab.__file__).parents[1])
-    paths = [os.environ.get("PYTHONPATH", ""), place]
-    return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, str(os.getpid())],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        start_new_session=True,
-    )

@@ -10,28 +10,25 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import pickle
 import signal
-import struct
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from types import FrameType
-from typing import BinaryIO
 
 from k2lab import jsonread
-from k2lab.apis import PATHS, api_of_path
+from k2lab.apis import api_of_path
 from k2lab.check.looking import Look
 from k2lab.check.together import of_pair
 from k2lab.errors import K2LabError
 from k2lab.findings import Finding
 from k2lab.legible import one_line
-from k2lab.traffic.exchanges import Passed
+from k2lab.traffic.beside import received, send
+from k2lab.traffic.exchanges import READ, Passed
+from k2lab.traffic.looker import MOST_S, Job
 from k2lab.traffic.recordrows import Looked, Noted
 
-READ = tuple(PATHS)
-"""Ends of the paths that are read."""
 CUT_BY_OTHERS = ("client_left", "stopped")
 """How an exchange ended whose answer is not the upstream's whole one."""
 
@@ -40,23 +37,11 @@ LONGEST_EVIDENCE, LONGEST_PLACE = 300, 200
 MOST_NOTED = 100
 """Findings of one exchange that are kept."""
 
-MOST_S = 20.0
-"""Seconds of processor time for one exchange; a hostile one is given up."""
-
 LAST = 19
 """The lowest priority there is."""
 
-HEAD = struct.Struct(">Q")
 SET_DEATH_SIGNAL = 1
 """``PR_SET_PDEATHSIG`` of Linux."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """An exchange to look at, and as it is written where something was kept out of it."""
-
-    passed: Passed
-    redacted: Passed | None = None
 
 
 def of_job(job: Job) -> tuple[Looked, tuple[Noted, ...]]:
@@ -131,22 +116,6 @@ def _noted(finding: Finding) -> Noted:
     )
 
 
-def send(file: BinaryIO, value: object) -> None:
-    """Write a value, its length before it."""
-    data = pickle.dumps(value, protocol=5)
-    file.write(HEAD.pack(len(data)))
-    file.write(data)
-    file.flush()
-
-
-def received(file: BinaryIO) -> object:
-    """The next value; raises :class:`EOFError` where nothing more comes."""
-    head = file.read(HEAD.size)
-    if len(head) < HEAD.size:
-        raise EOFError
-    return pickle.loads(file.read(HEAD.unpack(head)[0]))
-
-
 class _TooLongError(Exception):
     """An exchange took more than its time."""
 
@@ -170,9 +139,9 @@ def in_time(job: Job) -> tuple[Looked, tuple[Noted, ...]]:
 def _yield_to_all() -> None:
     """From now on be the last to get a core, and take none from whoever has it."""
     os.nice(LAST)
-    if hasattr(os, "SCHED_BATCH"):
+    if hasattr(os, "SCHED_IDLE"):
         with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def main() -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 from aiohttp import http_exceptions, web
 
 from k2lab.traffic.accesslog import fault
-from k2lab.traffic.bodies import Body, Kept, body_of
+from k2lab.traffic.bodies import Kept
+from k2lab.traffic.caught import Caught
 from k2lab.traffic.downstream import CLOSES, Downstream, refuse
-from k2lab.traffic.exchanges import Ending, Passed
+from k2lab.traffic.exchanges import Ending
 from k2lab.traffic.heads import EMPTY_STATUS, backward, onward
 from k2lab.traffic.own_errors import Refused
 from k2lab.traffic.targets import GUARDED, kind_of
@@ -30,6 +31,7 @@ UNREAD = "x-k2lab-unread"
 
 GARBAGE = (aiohttp.ClientError, http_exceptions.HttpProcessingError, OSError)
 _numbers = iter(range(1 << 62))
+_NONE: Mapping[str, str] = {}
 
 
 class _BrokenError(Exception):
@@ -319,20 +321,19 @@ class Passage:
         self._last_s = self._last_s or time.perf_counter()
         waiting = self._record()
         if waiting is not None:
-            future = asyncio.ensure_future(waiting)
-            if not future.done():
-                _, late = await asyncio.wait((future,), timeout=self._proxy.limits.hold_s)
-                if late:
-                    self._proxy.metrics.record_late()
+            try:
+                await self._proxy.hold.wait(waiting)
+            except TimeoutError:
+                self._proxy.metrics.record_late()
         return self._client.end(last)
 
-    def _record(self) -> Awaitable[object] | None:
+    def _record(self) -> asyncio.Future[Any] | None:
         recorder = self._proxy.recorder
         if recorder is None or self._recorded:
             return None
         self._recorded = True
         try:
-            return recorder.take(self._passed())
+            return recorder.take(self._caught())
         except Exception as error:
             fault("the recorder", error)
             self._proxy.metrics.record_refused()
@@ -356,46 +357,31 @@ class Passage:
             self._request.method, self._path, self._status, self._ended, 1000 * (done_s - self._began_s), len(changes)
         )
 
-    def _passed(self) -> Passed:
-        turn, asked = self._turn, self._request_body(self._body)
-        answer, given = self._answer_body(self._answer), self._given
-        sent = None if turn is None or turn.body == self._body else turn.body[: self._proxy.limits.recorded_bytes]
-        theirs = None if given is None else given.data()
-        upstream_s = self._last_s - self._asked_s if self._asked_s else 0.0
-        return Passed(
+    def _caught(self) -> Caught:
+        turn, kept, given, most = self._turn, self._answer, self._given, self._proxy.limits.recorded_bytes
+        asked, answered = self._request.headers, _NONE if self._response is None else self._response.headers
+        return Caught(
             key=f"{time.time_ns():016x}-{next(_numbers):08x}",
             started_at=self._started_at,
             method=self._request.method,
             path=self._path,
             status=self._status,
             ended=self._ended,
-            request=asked.data,
-            answer=answer.data,
-            sent=sent,
-            given=None if theirs == answer.data else theirs,
-            request_type=asked.type,
-            answer_type=answer.type,
+            request=self._body[:most],
+            answer=b"" if kept is None else kept.data(),
+            most=most,
+            sent=None if turn is None or turn.body == self._body else turn.body[:most],
+            given=None if given is None else given.data(),
+            request_type=asked.get("content-type", ""),
+            answer_type=answered.get("content-type", ""),
+            request_encoding=asked.get("content-encoding", ""),
+            answer_encoding=answered.get("content-encoding", ""),
             changes=() if turn is None else tuple(turn.changes),
-            upstream_ms=1000 * upstream_s,
+            upstream_ms=1000 * (self._last_s - self._asked_s) if self._asked_s else 0.0,
             first_ms=1000 * (self._first_s - self._asked_s) if self._first_s else None,
             added_ms=1000 * max((self._asked_s or self._last_s) - self._body_s, 0.0),
-            request_cut=asked.cut,
-            answer_cut=answer.cut,
-        )
-
-    def _request_body(self, data: bytes) -> Body:
-        headers, most = self._request.headers, self._proxy.limits.recorded_bytes
-        return body_of(
-            data[:most], headers.get("content-type", ""), headers.get("content-encoding", ""),
-            cut=max(len(data) - most, 0), most=most,
-        )  # fmt: skip
-
-    def _answer_body(self, kept: Kept | None) -> Body:
-        if kept is None or self._response is None:
-            return Body(data=b"", type="", cut=0)
-        headers, most = self._response.headers, self._proxy.limits.recorded_bytes
-        return body_of(
-            kept.data(), headers.get("content-type", ""), headers.get("content-encoding", ""), cut=kept.cut, most=most
+            request_cut=max(len(self._body) - most, 0),
+            answer_cut=0 if kept is None else kept.cut,
         )
 
 

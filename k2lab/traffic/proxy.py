@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiohttp import web
 
 from k2lab.traffic.accesslog import AccessLog
 from k2lab.traffic.admission import Admission
+from k2lab.traffic.caught import Caught
 from k2lab.traffic.downstream import Downstream, refuse
-from k2lab.traffic.exchanges import Passed
 from k2lab.traffic.heads import backward, check_coding, loops
-from k2lab.traffic.limits import Limits, Room
+from k2lab.traffic.limits import Hold, Limits, Room
 from k2lab.traffic.metrics import Metrics, Recorded
 from k2lab.traffic.own_errors import Refused
 from k2lab.traffic.passage import Passage
@@ -36,8 +36,8 @@ THREADS = 2
 class Taker(Recorded, Protocol):
     """Takes what passed."""
 
-    def take(self, passed: Passed) -> Awaitable[object]:
-        """Take an exchange at once; what comes back is awaited until it is safe on disk. Never raises."""
+    def take(self, caught: Caught) -> asyncio.Future[Any]:
+        """Take an exchange at once; what comes back is done once it is safe on disk. Never raises."""
 
     def close(self) -> None:
         """Write what is still waiting; may block."""
@@ -66,6 +66,7 @@ class Proxy:
         self.upstream, self.guard, self.recorder = upstream, guard, recorder
         self.limits = limits or Limits()
         self.room = Room(self.limits.room_bytes)
+        self.hold = Hold(self.limits.hold_s)
         self.admission = admission or Admission()
         self.fails_closed = fails_closed
         self.metrics, self.log = Metrics(), AccessLog()

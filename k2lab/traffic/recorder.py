@@ -1,91 +1,48 @@
-"""The recorder: takes what passed, and has it written by a thread, a batch a transaction; nobody waits for a disk.
+"""The recorder: takes what passed, and has a process beside write it; nobody waits for a disk.
 
-What was acknowledged survives the end of k2lab, however it ends (SIGKILL): it is in SQLite's log, in the hands of the
-operating system. A power cut can lose the last moments of that, and never more: the file
-stays whole (``synchronous=NORMAL``). With ``durable`` each batch is on the disk before it is acknowledged.
+What was acknowledged survives the end of k2lab, however it ends: see :mod:`k2lab.traffic.writer`. Here an exchange is
+pickled and sent, its bodies as they came, in memory alone; whatever else is done to it is done there. It is kept until
+the writer said what became of it, so that a writer that was killed is followed by another one that goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
-import os
-import sqlite3
-import threading
+import signal
 import time
-import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
-from k2lab import sqlitefile
-from k2lab.errors import InputError, K2LabError, first_line
-from k2lab.traffic import hourly, recordrows
-from k2lab.traffic.backlog import Backlog
-from k2lab.traffic.exchanges import Passed
-from k2lab.traffic.looker import Looker
-from k2lab.traffic.looking import READ, Job
-from k2lab.traffic.recordfile import Record
-from k2lab.traffic.recordrows import Entry, Looked, Noted
-from k2lab.traffic.redaction import Redaction
-from k2lab.traffic.retention import Retention
+from k2lab.errors import InputError
+from k2lab.traffic.beside import framed
+from k2lab.traffic.caught import Caught
+from k2lab.traffic.channel import Channel
+from k2lab.traffic.recording import Begin, Outcome, RecordOptions, Told
 
-Outcome = Literal["written", "left_out", "dropped", "failed"]
-"""What became of an exchange: it is safe; the sample lacks it (it is written later where something is found in it);
-there was no room for it to wait; the file could not be written."""
+COMMAND = "from k2lab.traffic.writer_worker import main; main()"
+START_S = 120.0
+"""Seconds of the clock for the start of the writer."""
 
-BATCH, BATCH_BYTES = 256, 8 << 20
+AGAIN_S = 1.0
+"""Seconds from the end of a writer that was not asked to end to the start of the next one."""
+
 SAY_S = 60.0
 """Seconds between two lines of the log on one trouble."""
+
+COUNTERS = ("written", "failed", "dropped", "left_out", "unlooked", "bytes")
 
 _log = logging.getLogger("k2lab.traffic")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RecordOptions:
-    """What is recorded, and how: into a file, or into a folder with a Parquet file an hour.
-
-    ``sample`` is the share that is kept of what has no finding, by a hash of the
-    key. ``most_waiting`` and ``waiting_bytes`` bound what waits for the disk;
-    a batch that cannot be written is tried for ``patience_s``, and ``drain_s`` is
-    for what waits when the recorder is closed.
-    """
-
-    path: Path
-    form: Literal["sqlite", "parquet"] = "sqlite"
-    look: bool = True
-    sample: float = 1.0
-    redaction: Redaction = field(default_factory=Redaction)
-    retention: Retention = field(default_factory=Retention)
-    durable: bool = False
-    most_waiting: int = 20_000
-    waiting_bytes: int = 256 << 20
-    patience_s: float = 5.0
-    drain_s: float = 10.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Taken:
-    passed: Passed
+class _Taken(NamedTuple):
+    frame: bytes
     future: asyncio.Future[Outcome]
-    loop: asyncio.AbstractEventLoop
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Made:
-    """An exchange that is to be written: its entry, and who waits for it."""
-
-    entry: Entry
-    raw: Passed | None = None
-    taken: _Taken | None = None
 
 
 class Recorder:
-    """Takes exchanges in an event loop and writes them in a thread of its own; raises :class:`InputError` at its start.
+    """Takes exchanges in an event loop and has them written; raises :class:`InputError` at its start.
 
     The counters are for ``/metrics``: exchanges ``written``, ``failed`` (they could
     not be written), ``dropped`` (no room), ``left_out`` of the sample, ``unlooked``
@@ -93,247 +50,154 @@ class Recorder:
     """
 
     def __init__(self, options: RecordOptions) -> None:
-        if not 0 <= options.sample <= 1:
-            raise InputError(f"the sample must be a share between 0 and 1, found {options.sample}")
         self.options = options
         self.written = self.failed = self.dropped = self.left_out = self.unlooked = self.bytes = 0
         self.findings: Counter[tuple[str, str]] = Counter()
         self.redacted: Counter[str] = Counter()
-        self._backlog = Backlog[_Taken](most=options.most_waiting, most_bytes=options.waiting_bytes)
-        self._looked: deque[tuple[object, Looked, tuple[Noted, ...]]] = deque()
+        self._waiting: deque[_Taken] = deque()
+        self._waiting_bytes = 0
+        self._again = self._undecided = self._lost = 0
         self._said: dict[str, float] = {}
-        self._tallied = 0
-        self._unwritten: Counter[str] = Counter()
-        self._closing = threading.Event()
-        self._scope = contextlib.ExitStack()
-        self._record: Record | None = None
-        self._inode = (0, 0)
-        self._path = hourly.journal_of(options.path) if options.form == "parquet" else options.path
-        self._scope.enter_context(sqlitefile.only_writer(self._path, recordrows.FORM))
-        with contextlib.ExitStack() as failing:
-            failing.callback(self._scope.close)
-            self._open()
-            failing.pop_all()
-        self._looker = Looker(lambda *told: self._looked.append(told)) if options.look or options.sample < 1 else None
-        self._hourly = hourly.Hourly(options.path, options.retention) if options.form == "parquet" else None
-        self._thread = threading.Thread(target=self._run, name="k2lab-recorder", daemon=True)
-        self._thread.start()
+        self._closed = False
+        self._channel: Channel | None = self._started(Begin(options=options))
+        self._ready(self._channel)
 
-    def take(self, passed: Passed) -> asyncio.Future[Outcome]:
-        """Take an exchange at once; what comes back says what became of it, once it is safe. Never raises."""
+    @property
+    def pid(self) -> int | None:
+        """The number of the process that writes; ``None`` where there is none."""
+        return None if self._channel is None else self._channel.process.pid
+
+    def take(self, caught: Caught) -> asyncio.Future[Outcome]:
+        """Take an exchange at once; what comes back says what became of it, once it is safe."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
-        size = sum(len(body or b"") for body in (passed.request, passed.answer, passed.sent, passed.given))
-        if not self._backlog.put(_Taken(passed=passed, future=future, loop=loop), size):
-            self.dropped += 1
-            future.set_result("dropped")
-            self._say("behind", "the record is behind: exchanges go by without being recorded")
+        if self._closed or not self._has_room(caught.size):
+            self._drop(future)
+            return future
+        taken = _Taken(framed(tuple(caught)), future)
+        self._waiting.append(taken)
+        self._waiting_bytes += len(taken.frame)
+        channel = self._channel
+        if channel is not None:
+            channel.attach(loop)
+            if self._lost:
+                self._send_lost(channel)
+            channel.send(taken.frame)
         return future
 
     def counters(self) -> dict[str, int]:
         """Every count of exchanges and bytes."""
-        names = ("written", "failed", "dropped", "left_out", "unlooked", "bytes")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in COUNTERS}
 
     def close(self) -> None:
         """Write what waits, for a bounded time; what could not be written is counted."""
-        self._backlog.close()
-        self._thread.join(self.options.drain_s)
-        self._closing.set()
-        self._thread.join(2 * self.options.drain_s)
-        if self._thread.is_alive():
-            lost = self._backlog.take(self.options.most_waiting, self.options.waiting_bytes, wait_s=0)
-            self.failed += len(lost)
-            _resolve([(taken, "failed") for taken in lost])
-            said = f"{len(lost)} exchanges are lost, and what it is at"
-            self._say("stalled", f"{self._path} does not take what is written to it: {said}")
+        self._closed = True
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.detach()
+            self._send_lost(channel)
+            channel.send(framed(None))
+            if not channel.run(self.options.drain_s):
+                channel.process.send_signal(signal.SIGUSR1)
+                if not channel.run(2 * self.options.drain_s):
+                    said = f"{len(self._waiting)} exchanges are lost, and what it is at"
+                    self._say("stalled", f"{self.options.path} does not take what is written to it: {said}")
+            channel.close()
+        self._give_up(len(self._waiting))
 
-    def _run(self) -> None:
-        try:
-            while True:
-                batch = self._backlog.take(BATCH, BATCH_BYTES, wait_s=0.2)
-                self._safely(batch)
-                if not batch and self._backlog.closed and not len(self._backlog):
-                    break
-            self._finish()
-        finally:
-            with contextlib.suppress(sqlite3.Error, OSError):
-                self._shut(put_away=True)
-                self._scope.close()
+    def _has_room(self, size: int) -> bool:
+        """Whether so many bytes more may wait; what is alone always may."""
+        count, options = len(self._waiting), self.options
+        return not count or (count < options.most_waiting and self._waiting_bytes + size <= options.waiting_bytes)
 
-    def _finish(self) -> None:
-        """Take what the looker still finds."""
-        if self._looker is not None:
-            self._looker.close(self.options.drain_s / 2)
-        if self._hourly is not None:
-            self._hourly.close()
-        self._safely([])
-        while self._looked:
-            self._safely([])
+    def _drop(self, future: asyncio.Future[Outcome]) -> None:
+        self.dropped += 1
+        self._lost += 1
+        future.set_result("dropped")
+        self._say("behind", "the record is behind: exchanges go by without being recorded")
 
-    def _safely(self, batch: Sequence[_Taken]) -> None:
-        """One batch, after which there is a next one whatever happens."""
-        try:
-            self._turn(batch)
-        except Exception as error:  # a fault of k2lab's own
-            self.failed += len(batch)
-            self._say("fault", f"a batch could not be recorded: {type(error).__name__} in {_place(error)}")
-            _resolve([(taken, "failed") for taken in batch])
+    def _send_lost(self, channel: Channel) -> None:
+        """What was lost here is counted in the file, too."""
+        if self._lost:
+            channel.send(framed(self._lost))
+            self._lost = 0
 
-    def _turn(self, batch: Sequence[_Taken]) -> None:
-        """One batch: what came, and what was found in what came before."""
-        tallies: Counter[str] = Counter()
-        made, notes = self._of_looked(tallies)
-        for taken in batch:
-            one = self._made(taken)
-            if one is not None:
-                made.append(one)
-        if made or notes or tallies or self.dropped + self.failed > self._tallied:
-            self._write(made, notes, tallies)
-        elif not batch:
-            self._keep(0)
+    def _started(self, begin: Begin) -> Channel:
+        channel = Channel(COMMAND, self._came, self._ended)
+        channel.send(framed(begin))
+        return channel
 
-    def _made(self, taken: _Taken) -> _Made | None:
-        """What is to be written of an exchange now; ``None`` where it is looked at first."""
-        try:
-            passed, counts = self.options.redaction.passed(taken.passed)
-        except Exception as error:  # a fault of k2lab's own: nothing is written that was not gone through
-            self.failed += 1
-            self._say("fault", f"an exchange could not be prepared for the record: {type(error).__name__}")
-            _resolve([(taken, "failed")])
-            return None
-        self.redacted.update(counts)
-        entry = Entry(passed=passed, redacted=counts)
-        if self.options.sample >= 1:
-            return _Made(entry=entry, raw=taken.passed, taken=taken)
-        if _share(passed.key) < self.options.sample:
-            return _Made(entry=replace(entry, kept_for="sample"), raw=taken.passed, taken=taken)
-        assert self._looker is not None
-        if self._looker.offer(entry, _job(taken.passed, passed)):
-            _resolve([(taken, "left_out")])
-            return None
-        self.unlooked += 1
-        return _Made(entry=replace(entry, kept_for="unlooked", looked="late"), taken=taken)
+    def _ready(self, channel: Channel) -> None:
+        """Wait for a writer's first word; raises :class:`InputError` where it cannot write."""
+        word = channel.first(START_S)
+        if word != "":
+            channel.close()
+            raise InputError(str(word or "the process that writes the record did not start"))
 
-    def _of_looked(self, tallies: Counter[str]) -> tuple[list[_Made], list[tuple[int, Looked, tuple[Noted, ...]]]]:
-        """What the looker found: findings of what is written, and exchanges that are to be written for them."""
-        made: list[_Made] = []
-        notes: list[tuple[int, Looked, tuple[Noted, ...]]] = []
-        while self._looked and len(made) + len(notes) < BATCH:
-            mark, looked, found = self._looked.popleft()
-            self.findings.update((one.code, one.layer) for one in found)
-            self.unlooked += looked == "late"
-            if isinstance(mark, int):
-                notes.append((mark, looked, found))
-            elif isinstance(mark, Entry):
-                self._decide(replace(mark, looked=looked, findings=found), made, tallies)
-        return made, notes
+    def _came(self, value: object) -> None:
+        """What the writer tells."""
+        if not isinstance(value, tuple):
+            return  # the first word of one that follows another
+        outcomes, counts, findings, redacted, lines = Told(*value)
+        for outcome in outcomes:
+            self._settle(outcome)
+        if self._again:
+            self._again = max(0, self._again - len(outcomes))
+        self._undecided += outcomes.count("left_out") - counts.get("decided", 0)
+        for name in counts.keys() & set(COUNTERS):
+            setattr(self, name, getattr(self, name) + counts[name])
+        self.findings.update(findings or ())
+        self.redacted.update(redacted or ())
+        for level, line in lines or ():
+            _log.log(level, "%s", line)
 
-    def _decide(self, entry: Entry, made: list[_Made], tallies: Counter[str]) -> None:
-        """Whether an exchange that the sample lacks is kept after all."""
-        if entry.findings:
-            made.append(_Made(entry=replace(entry, kept_for="finding")))
-        elif entry.looked == "late" or (entry.looked == "cannot" and _is_read(entry.passed)):
-            made.append(_Made(entry=replace(entry, kept_for="unlooked")))
-        else:
-            self.left_out += 1
-            tallies["left_out:clean" if entry.looked == "yes" else "left_out:of another kind"] += 1
-
-    def _write(
-        self, made: list[_Made], notes: list[tuple[int, Looked, tuple[Noted, ...]]], tallies: Counter[str]
-    ) -> None:
-        rows = [(recordrows.row_of(one.entry), one.entry.findings) for one in made]
-        size = sum(len(part) for row, _ in rows for part in row[-4:] if isinstance(part, bytes))
-        tallies.update(self._unwritten)
-        unwritten = Counter({name: count for name, count in tallies.items() if name != "lost"})
-        lost = self._count(made, tallies)
-        numbers = self._persistent(lambda record: self._stored(record, rows, notes, tallies, size))
-        outcome: Outcome = "failed" if numbers is None else "written"
-        if numbers is None:
-            self.failed += len(made)
-            self._unwritten = unwritten
-        else:
-            self._tallied, self._unwritten = lost, Counter()
-            self.written += len(made)
-            self.bytes += size
-            self._offer(made, numbers)
-        _resolve([(one.taken, outcome) for one in made if one.taken is not None])
-
-    def _count(self, made: Sequence[_Made], tallies: Counter[str]) -> int:
-        """Add to the file's own counts what was lost since the last, and what was replaced; all that are lost."""
-        lost = self.dropped + self.failed
-        tallies["lost"] += lost - self._tallied
-        for one in made:
-            tallies.update({f"redacted:{name}": count for name, count in one.entry.redacted.items()})
-        return lost
-
-    def _stored(
-        self,
-        record: Record,
-        rows: list[tuple[tuple[object, ...], tuple[Noted, ...]]],
-        notes: list[tuple[int, Looked, tuple[Noted, ...]]],
-        tallies: Mapping[str, int],
-        size: int,
-    ) -> list[int]:
-        self._keep(size)
-        return record.store(rows, {name: count for name, count in tallies.items() if count}, notes)
-
-    def _keep(self, coming: int) -> None:
-        with contextlib.suppress(sqlite3.Error) if not coming else contextlib.nullcontext():
-            if self._record is not None:
-                if self._hourly is not None:
-                    self._hourly.clear(self._record.connection)
-                self.options.retention.keep(self._record.connection, coming)
-
-    def _offer(self, made: Sequence[_Made], numbers: Sequence[int]) -> None:
-        """Have a look at what was written without one."""
-        if self._looker is None:
+    def _ended(self) -> None:
+        """The writer ended without being asked to: the next one goes on, but for what two could not write."""
+        if self._channel is None:
             return
-        for one, number in zip(made, numbers, strict=True):
-            if one.raw is not None and not self._looker.offer(number, _job(one.raw, one.entry.passed)):
-                self._looked.append((number, "late", ()))
+        status = self._channel.close()
+        self._channel = None
+        self._say("ended", f"the process that writes the record ended (status {status}) and is started again")
+        self._fail(self._undecided)
+        self._undecided = 0
+        self._give_up(self._again)
+        self._again = len(self._waiting)
+        asyncio.get_running_loop().call_later(AGAIN_S, self._restart)
 
-    def _persistent(self, work: Callable[[Record], list[int]]) -> list[int] | None:
-        """Do it, again and again for a while where it fails; ``None`` where it kept failing."""
-        until = time.monotonic() + self.options.patience_s
-        while True:
-            try:
-                return work(self._current())
-            except (sqlite3.Error, OSError, K2LabError) as error:
-                self._say("failing", self._trouble(error))
-                with contextlib.suppress(sqlite3.Error):
-                    self._shut()
-            if time.monotonic() >= until or self._closing.is_set():
-                return None
-            time.sleep(0.25)
+    def _restart(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._closed:
+            return
+        try:
+            self._channel = self._started(Begin(options=self.options, again=self._again))
+        except OSError as error:
+            self._say("ended", f"the process that writes the record cannot be started: {error.strerror or error}")
+            loop.call_later(AGAIN_S, self._restart)
+            return
+        self._channel.attach(loop)
+        for taken in self._waiting:
+            self._channel.send(taken.frame)
+        self._again = len(self._waiting)
 
-    def _trouble(self, error: Exception) -> str:
-        told = sqlitefile.meaning(self._path, recordrows.FORM.what, error) if isinstance(
-            error, sqlite3.Error) else first_line(error)  # fmt: skip
-        return f"the record cannot be written, and the traffic goes on: {told}"
+    def _give_up(self, count: int) -> None:
+        """The first so many of what waits could not be written."""
+        self._fail(count)
+        for _ in range(count):
+            self._settle("failed")
 
-    def _current(self) -> Record:
-        """The file, opened anew where it was taken away or another lies in its place."""
-        if self._record is not None and _identity(self._path) != self._inode:
-            self._say("gone", f"{self._path} was taken away or replaced: the record goes on in a new file")
-            self._shut()
-        if self._record is None:
-            self._open()
-        assert self._record is not None
-        return self._record
+    def _fail(self, count: int) -> None:
+        self.failed += count
+        self._lost += count
 
-    def _open(self) -> None:
-        connection = sqlitefile.connect(self._path, recordrows.FORM, make=True, threads=True)
-        connection.execute(f"PRAGMA synchronous = {'FULL' if self.options.durable else 'NORMAL'}")
-        connection.execute("PRAGMA busy_timeout = 1000")
-        self._record, self._inode = Record(connection), _identity(self._path)
-
-    def _shut(self, *, put_away: bool = False) -> None:
-        record, self._record = self._record, None
-        if record is not None:
-            if put_away:
-                sqlitefile.put_away_log(record.connection)
-            record.connection.close()
+    def _settle(self, outcome: Outcome) -> None:
+        """Say of the first that waits what became of it, in the loop in which it was taken."""
+        frame, future = self._waiting.popleft()
+        self._waiting_bytes -= len(frame)
+        if not self._closed:
+            _tell(future, outcome)
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            future.get_loop().call_soon_threadsafe(_tell, future, outcome)
 
     def _say(self, trouble: str, line: str) -> None:
         """Into the log, once a minute for each trouble."""
@@ -348,46 +212,6 @@ def recorder_of(options: RecordOptions) -> Recorder:
     return Recorder(options)
 
 
-def _job(raw: Passed, written: Passed) -> Job:
-    return Job(passed=raw, redacted=None if written is raw else written)
-
-
-def _is_read(passed: Passed) -> bool:
-    """Whether an exchange is of a kind that is looked at."""
-    return passed.method == "POST" and passed.path.endswith(READ)
-
-
-def _share(key: str) -> float:
-    """A number in [0, 1) that is always the same for a key."""
-    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest) / (1 << 64)
-
-
-def _place(error: Exception) -> str:
-    """Where an error was raised, without anything of what it says."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].name}, line {frames[-1].lineno}" if frames else "?"
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return (0, 0)
-    return found.st_dev, found.st_ino
-
-
-def _resolve(outcomes: Sequence[tuple[_Taken, Outcome]]) -> None:
-    """Tell those who wait, a call into each loop for all of a batch."""
-    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Outcome], Outcome]]] = {}
-    for taken, outcome in outcomes:
-        loops.setdefault(taken.loop, []).append((taken.future, outcome))
-    for loop, told in loops.items():
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_tell, told)
-
-
-def _tell(told: Sequence[tuple[asyncio.Future[Outcome], Outcome]]) -> None:
-    for future, outcome in told:
-        if not future.done():
-            future.set_result(outcome)
+def _tell(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    if not future.done() and not future.get_loop().is_closed():
+        future.set_result(outcome)

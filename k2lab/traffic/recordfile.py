@@ -57,6 +57,11 @@ class Record:
             )
         return found[0][1]
 
+    def has(self, key: str) -> bool:
+        """Whether an exchange of this key is in the record."""
+        query = "SELECT 1 FROM exchanges WHERE key = ?"
+        return self.connection.execute(query, (sqlitefile.storable(key),)).fetchone() is not None
+
     def counts(self) -> dict[str, int]:
         """How many exchanges are in the record, and the findings among them by code, ``A101`` and so on."""
         codes = self.connection.execute("SELECT code, count(*) FROM findings GROUP BY code ORDER BY code")

@@ -17,6 +17,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from k2lab import jsonread
@@ -54,6 +55,10 @@ class Redaction:
         hints = {hint for rule in self.rules for hint in rule.hints} if every else {""}
         object.__setattr__(self, "_held", holder_of(hints))
 
+    def __reduce__(self) -> tuple[Callable[[], Redaction], tuple[()]]:
+        """Pickled it is its rules."""
+        return partial(Redaction, rules=self.rules), ()
+
     def passed(self, passed: Passed) -> tuple[Passed, dict[str, int]]:
         r"""An exchange without what the rules find, and how often each found something.
 
@@ -64,7 +69,7 @@ class Redaction:
         >>> made.request, counts
         (b'{"user": "[key]"}', {'key': 1})
         """
-        if not self.rules:
+        if not self.rules or self._is_clean(passed):
             return passed, {}
         counts: Counter[str] = Counter()
         changed: dict[str, Any] = {}
@@ -80,6 +85,16 @@ class Redaction:
             path = self._text(passed.path, counts, DEEPEST)
             changed |= {"path": path} if path != passed.path else {}
         return (replace(passed, **changed) if changed else passed), dict(counts)
+
+    def _is_clean(self, passed: Passed) -> bool:
+        """Whether nothing can be found, which is seen at one look: of whole bodies that are read, most hold nothing."""
+        request, answer = passed.request_type, passed.answer_type
+        if "event-stream" in answer or "; encoding=" in request or "; encoding=" in answer:
+            return False
+        path = passed.path.encode("utf-8", "surrogatepass")
+        parts = (path, passed.request, passed.answer, passed.sent or b"", passed.given or b"")
+        streamed = any(part.startswith((b"data:", b"event:")) for part in parts)
+        return not streamed and not self._held(b"\n".join(parts))
 
     def text(self, text: str) -> str:
         """A text of k2lab's own without what the rules find."""

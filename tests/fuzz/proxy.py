@@ -23,7 +23,8 @@ from k2lab.traffic import recordfile
 from k2lab.traffic.guard import GuardOptions, guard_of
 from k2lab.traffic.lifecycle import Running
 from k2lab.traffic.limits import Limits
-from k2lab.traffic.recorder import RecordOptions, recorder_of
+from k2lab.traffic.recorder import recorder_of
+from k2lab.traffic.recording import RecordOptions
 from tests.fuzz.frame import KEY, Attempt, HangError
 from tests.helpers.hostile_server import CALL, EDGES, Hostile, hostile_server, mutated, written
 from tests.helpers.proxying import proxy

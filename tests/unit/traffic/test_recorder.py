@@ -12,17 +12,22 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import fields
 
+import psutil
 import pytest
+import uvloop
 
 from k2lab.errors import InputError
 from k2lab.traffic import recorder, recordfile
 from k2lab.traffic.backlog import Backlog
+from k2lab.traffic.caught import Caught
 from k2lab.traffic.exchanges import Passed
-from k2lab.traffic.recorder import RecordOptions
+from k2lab.traffic.recording import RecordOptions
 from k2lab.traffic.redaction import Redaction
 from k2lab.traffic.retention import Retention
 from k2lab.traffic.secrets import rules_of
+from k2lab.traffic.writer import Writer
 from tests.conftest import ROOT
 from tests.helpers.effort import THOROUGH
 from tests.helpers.processes import gone, until
@@ -37,6 +42,14 @@ def passed(key="k", answer=GOOD, **fields):
     return Passed(**{**given, "key": key, "request": ASKED, "answer": answer, **fields})
 
 
+def caught_of(one):
+    return Caught(most=64 << 20, **{field.name: getattr(one, field.name) for field in fields(one)})
+
+
+def caught(key="k", answer=GOOD, **values):
+    return caught_of(passed(key, answer, **values))
+
+
 def options(tmp_path, **fields):
     return RecordOptions(**{"path": tmp_path / "traffic.db", "look": False, **fields})
 
@@ -45,7 +58,7 @@ def taken(given, exchanges):
     """What became of exchanges, the recorder closed behind them."""
 
     async def take():
-        return await asyncio.gather(*(made.take(one) for one in exchanges))
+        return await asyncio.gather(*(made.take(caught_of(one)) for one in exchanges))
 
     made = recorder.recorder_of(given)
     try:
@@ -90,15 +103,16 @@ def test_a_body_of_64_mib_is_kept_without_its_key(tmp_path):
 KILLED = """
 import asyncio, os, sys
 from pathlib import Path
-from k2lab.traffic.recorder import RecordOptions, recorder_of
-from tests.unit.traffic.test_recorder import passed
+from k2lab.traffic.recorder import recorder_of
+from k2lab.traffic.recording import RecordOptions
+from tests.unit.traffic.test_recorder import caught, caught_of, passed
 
 async def main():
     made = recorder_of(RecordOptions(path=Path(sys.argv[1]), look=False))
     async def client(name):
         for n in range(100_000):
             one = passed(f"{sys.argv[2]}-{name}-{n:06}", request=os.urandom(700))
-            if await made.take(one) == "written":
+            if await made.take(caught_of(one)) == "written":
                 os.write(1, (one.key + "\\n").encode())
     await asyncio.gather(*map(client, range(8)))
 
@@ -129,9 +143,10 @@ def test_killed_in_mid_traffic_it_holds_all_that_was_acknowledged(tmp_path):
 SMALL_DISK = """
 import asyncio, logging, os, subprocess, sys
 from pathlib import Path
-from k2lab.traffic.recorder import RecordOptions, recorder_of
+from k2lab.traffic.recorder import recorder_of
+from k2lab.traffic.recording import RecordOptions
 from k2lab.traffic import recordfile
-from tests.unit.traffic.test_recorder import passed
+from tests.unit.traffic.test_recorder import caught, caught_of, passed
 logging.basicConfig(format="LOG %(message)s", stream=sys.stdout)
 folder = Path(sys.argv[1])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], check=True)
@@ -141,7 +156,7 @@ async def main():
     good = []
     async def some(name, count):
         many = [passed(f"{name}-{n}", request=os.urandom(2000)) for n in range(count)]
-        outcomes = await asyncio.gather(*map(made.take, many))
+        outcomes = await asyncio.gather(*map(made.take, map(caught_of, many)))
         good.extend(f"{name}-{n}" for n, outcome in enumerate(outcomes) if outcome == "written")
         print(name, *sorted({*outcomes}), flush=True)
     await some("roomy", 100)
@@ -183,11 +198,11 @@ def test_a_file_that_is_taken_away_is_begun_anew(tmp_path, caplog):
     given = options(tmp_path)
 
     async def take():
-        first = await made.take(passed("1"))
+        first = await made.take(caught("1"))
         for beside in tmp_path.glob("traffic.db*"):
             if beside.suffix != ".lock":
                 beside.unlink()
-        return first, await made.take(passed("2"))
+        return first, await made.take(caught("2"))
 
     made = recorder.recorder_of(given)
     with caplog.at_level(logging.WARNING):
@@ -203,12 +218,12 @@ def test_a_stalled_disk_holds_nobody_up_and_what_has_no_room_is_counted(tmp_path
     holder.execute("BEGIN IMMEDIATE")
 
     async def take():
-        first = [made.take(passed(str(n))) for n in range(300)]
+        first = [made.take(caught(str(n))) for n in range(300)]
         await asyncio.sleep(0)
         return [one.result() for one in first if one.done()]
 
     with caplog.at_level(logging.WARNING):
-        assert set(asyncio.run(take())) == {"dropped"} and made.dropped >= 300 - 10 - recorder.BATCH
+        assert set(asyncio.run(take())) == {"dropped"} and made.dropped == 300 - 10
     assert caplog.text.count("the record is behind") == 1
     made.close()
     holder.execute("ROLLBACK")
@@ -237,7 +252,7 @@ def test_nothing_that_is_kept_out_stands_in_any_byte_of_the_file_or_its_log(tmp_
     many = [passed(key[3:9], answer.replace("XX", key).encode(), request=json.dumps(key).encode()) for key in keys]
 
     async def take():
-        await asyncio.gather(*map(made.take, many))
+        await asyncio.gather(*map(made.take, map(caught_of, many)))
         return b"".join(path.read_bytes() for path in tmp_path.glob("traffic.db*"))
 
     made = recorder.recorder_of(given)
@@ -271,41 +286,43 @@ def test_a_sample_is_the_same_each_time_and_has_everything_that_has_a_finding(tm
 def test_what_there_was_no_time_to_look_at_is_kept_and_never_called_clean(tmp_path, monkeypatch):
     monkeypatch.setattr("k2lab.traffic.looker.COMMAND", "raise SystemExit")
     given = options(tmp_path, sample=0, look=True)
-    _, made = taken(given, [passed(f"{n}") for n in range(5)])
+    made = Writer(given)
+    assert made.write([caught(f"{n}") for n in range(5)]) == ("left_out",) * 5
+    made.close(5)
     assert [(one.kept_for, one.looked) for one in entries(given)] == [("unlooked", "late")] * 5
-    assert made.unlooked == 5 and made.left_out == 0
+    assert made.counts["unlooked"] == made.counts["written"] == made.counts["decided"] == 5
 
 
-def test_the_process_that_looks_ends_with_its_parent_however_that_ends(tmp_path):
+def test_the_processes_beside_end_with_their_parent_however_that_ends(tmp_path):
     code = (
-        "import asyncio, sys, time; from pathlib import Path\n"
-        "from k2lab.traffic.recorder import RecordOptions, recorder_of\n"
-        "from tests.unit.traffic.test_recorder import passed\n"
+        "import asyncio, psutil, sys, time; from pathlib import Path\n"
+        "from k2lab.traffic.recorder import recorder_of; from k2lab.traffic.recording import RecordOptions\n"
+        "from tests.unit.traffic.test_recorder import caught\n"
         "made = recorder_of(RecordOptions(path=Path(sys.argv[1])))\n"
-        "async def take(): await made.take(passed())\n"
+        "async def take(): await made.take(caught())\n"
         "asyncio.run(take())\n"
-        "while not made._looker.pid: time.sleep(0.01)\n"
-        "print(made._looker.pid, flush=True); time.sleep(600)\n"
+        "while not (beside := psutil.Process(made.pid).children()): time.sleep(0.01)\n"
+        "print(made.pid, beside[0].pid, flush=True); time.sleep(600)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, tmp_path / "t.db"], stdout=subprocess.PIPE, cwd=ROOT,
                               env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
-    pid = int(parent.stdout.readline())
-    assert os.getpriority(os.PRIO_PROCESS, pid) >= 0
+    writer, looker = map(int, parent.stdout.readline().split())
+    assert os.getpgid(looker) == looker != os.getpgid(0) and os.getsid(looker) == os.getsid(0)
     parent.kill()
     parent.wait()
-    assert gone(pid)
+    assert gone(writer) and gone(looker)
 
 
 def test_a_process_that_is_killed_while_it_looks_is_started_again(tmp_path):
     given = options(tmp_path, look=True)
 
     async def take():
-        await made.take(passed("1", EMPTY))
+        await made.take(caught("1", EMPTY))
         while not made.findings:
             await asyncio.sleep(0.01)
-        os.kill(made._looker.pid, signal.SIGKILL)
-        await made.take(passed("2", EMPTY))
-        await made.take(passed("3", EMPTY))
+        psutil.Process(made.pid).children()[0].kill()
+        await made.take(caught("2", EMPTY))
+        await made.take(caught("3", EMPTY))
         while sum(made.findings.values()) + made.unlooked < 3:
             await asyncio.sleep(0.01)
 
@@ -316,6 +333,62 @@ def test_a_process_that_is_killed_while_it_looks_is_started_again(tmp_path):
     assert looked[0] == ("yes", True) and set(looked) <= {("yes", True), ("late", False)}
 
 
+def test_a_writer_that_is_killed_is_followed_by_one_that_loses_nothing_and_writes_nothing_twice(tmp_path, caplog):
+    given = options(tmp_path)
+
+    async def take():
+        asked = []
+        for n in range(30):
+            asked += [made.take(caught(f"{n}-{m}", request=os.urandom(20_000))) for m in range(20)]
+            await asyncio.sleep(0.001)
+            if n == 20:
+                os.kill(made.pid, signal.SIGKILL)
+        return await asyncio.gather(*asked)
+
+    made = recorder.recorder_of(given)
+    first = made.pid
+    with caplog.at_level(logging.WARNING):
+        assert set(asyncio.run(asyncio.wait_for(take(), 60))) == {"written"} and made.pid != first
+    made.close()
+    keys = [one.passed.key for one in entries(given)]
+    assert len(keys) == len(set(keys)) == made.written == 600 and made.failed == made.dropped == 0
+    assert caplog.text.count("the process that writes the record ended (status -9) and is started again") == 1
+
+
+def test_what_two_writers_end_at_is_given_up_and_counted(tmp_path, caplog):
+    made = recorder.recorder_of(options(tmp_path))
+
+    async def take():
+        os.kill(made.pid, signal.SIGSTOP)
+        futures = [made.take(caught(str(n))) for n in range(3)]
+        for _ in range(2):
+            pid = made.pid
+            os.kill(pid, signal.SIGKILL)
+            while made.pid in (pid, None) and not futures[0].done():
+                await asyncio.sleep(0)
+            if made.pid is not None:
+                os.kill(made.pid, signal.SIGSTOP)
+        outcomes = await asyncio.gather(*futures)
+        return outcomes, await made.take(caught("after"))
+
+    with caplog.at_level(logging.WARNING):
+        assert asyncio.run(asyncio.wait_for(take(), 60)) == (["failed"] * 3, "written")
+    made.close()
+    with recordfile.reading(made.options.path) as file:
+        assert file.tallies()["lost"] == made.failed == 3 and made.written == 1
+
+
+def test_a_recorder_goes_on_in_another_event_loop(tmp_path):
+    made = recorder.recorder_of(options(tmp_path))
+
+    async def take(name):
+        return await made.take(caught(name))
+
+    assert [asyncio.run(take("1")), uvloop.run(take("2"))] == ["written"] * 2
+    made.close()
+    assert [one.passed.key for one in entries(made.options)] == ["1", "2"]
+
+
 def test_retention_by_size_is_never_passed_by_more_than_a_batch(tmp_path):
     most = 2 << 20
     given = options(tmp_path, retention=Retention(most_bytes=most))
@@ -323,7 +396,7 @@ def test_retention_by_size_is_never_passed_by_more_than_a_batch(tmp_path):
     async def take():
         sizes = []
         for n in range(60):
-            await asyncio.gather(*(made.take(passed(f"{n:03}-{m:02}", request=os.urandom(4000))) for m in range(20)))
+            await asyncio.gather(*(made.take(caught(f"{n:03}-{m:02}", request=os.urandom(4000))) for m in range(20)))
             sizes.append(sum(path.stat().st_size for path in tmp_path.glob("traffic.db")))
         return sizes
 
