@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from k2lab.bench.vendor_runs import Job, Stand, Told, run_vendor
@@ -87,6 +87,20 @@ def _ending(ray: Any, run: Any, job: Job) -> list[Stand]:
     return stands
 
 
+def _start(ray: Any, local: Mapping[str, Any]) -> None:
+    """Start or join Ray; a local one twice: it gives its parts half a minute, too little on a busy machine."""
+    attempts = 2 if local else 1
+    for attempt in range(attempts):
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
+            return
+        except Exception as error:  # of many kinds, a bare one among them
+            ray.shutdown()
+            if attempt + 1 == attempts:
+                said = f"Ray did not start: {first_line(error)}; run this again, or take --engine local"
+                raise EngineError(said) from error
+
+
 @contextlib.contextmanager
 def connected() -> Iterator[None]:
     """Ray for the block: the cluster of ``RAY_ADDRESS``, one that is connected already, or a local one that then ends.
@@ -107,10 +121,7 @@ def connected() -> Iterator[None]:
         return
     own = {number: signal.getsignal(number) for number in ENDING}
     local: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
-    try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
-    except Exception as error:  # of many kinds, a bare one among them
-        raise EngineError(f"Ray did not start: {first_line(error)}; run this again, or take --engine local") from error
+    _start(ray, local)
     try:
         for number, handler in own.items():
             signal.signal(number, handler)
