@@ -14,7 +14,7 @@ from k2lab.cli.prompts import FAMILY, SourceOptions
 if TYPE_CHECKING:
     from k2lab.doctor.examination import Examination
 
-DEFAULT_BUDGET = 70
+DEFAULT_BUDGET = 100
 
 
 @click.command(name="doctor")
@@ -85,17 +85,20 @@ def doctor_command(
 
 def _asked(base_url: str, model: str | None, source: SourceOptions, wanted: frozenset[str], budget: int) -> Examination:
     """What a server's answers say; what will be asked is said first."""
+    from k2lab import families
     from k2lab.doctor import examination
     from k2lab.server.transport import checked_url
     from k2lab.show import examinations
 
     checked_url(base_url)
     opened = source.opened() if source.source else None
-    plan = examination.planned(wanted, budget)
+    named = families.named(source.family) if source.family else None
+    whose = named or (opened.family if opened else families.of_model(model or ""))
+    plan = examination.planned(wanted, budget, family=whose)
     for text in examinations.plan_text(plan):
         print_aside(text)
     return examination.examined(
-        base_url, opened, plan, wanted, model=model, told=lambda name: note(f"asking about the {name}")
+        base_url, opened, plan, wanted, model=model, family=named, told=lambda name: note(f"asking about the {name}")
     )
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from k2lab import wire
 from k2lab.chat import Request
+from k2lab.doctor.dictation import FORMS
 from k2lab.doctor.experiments import Experiment, quoted
 from k2lab.doctor.goldencounts import CALL_ID, SPACED, WEATHER, after_a_call
-from k2lab.doctor.outputs import FORMS, section
+from k2lab.doctor.outputs import section
 from k2lab.doctor.patient import ASKED, Patient
 from k2lab.errors import EndpointError, UnsupportedError
 from k2lab.findings import Finding
@@ -52,7 +53,7 @@ def _prompt_after(patient: Patient, given: str) -> str:
             f"a call came under the id {quoted(given, 80)!r}; no --source reads the next prompt's ids"
         )
     request = Request.of(after_a_call(None, SPACED, given), [WEATHER])
-    found = patient.asked(lambda: patient.endpoint.prompt_ids(request))
+    found = patient.prompt_ids(request)
     if found.ids is None:
         raise UnsupportedError(f"a call came under the id {quoted(given, 80)!r}, and {found.how}")
     return tokenizer.decode(list(found.ids))

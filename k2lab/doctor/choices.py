@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from k2lab import wire
 from k2lab.chat import Answer, Exchange, Request
 from k2lab.doctor.experiments import Experiment
 from k2lab.doctor.goldencounts import ASK, FORECAST, WEATHER
@@ -43,8 +44,14 @@ def _each(
         yield from (Finding.of(name, "unknown", str(error)) for name in names)
         return
     found = {finding.name: finding for finding in of_exchange(Exchange.of(asked.to_json(), answer.raw))}
+    unread = any(map(wire.holds_call, answer.reasoning)) and not answer.calls
     for name in names:
-        yield found.get(name) or _kept(patient, name, answer)
+        finding = found.get(name) or _kept(patient, name, answer)
+        yield (
+            replace(finding, evidence=f"{finding.evidence}; a call stands unread in the reasoning")
+            if unread
+            else finding
+        )
 
 
 def _kept(patient: Patient, name: str, answer: Answer) -> Finding:

@@ -8,7 +8,7 @@ from k2lab import wire
 from k2lab.chat import Answer, Request
 from k2lab.doctor.experiments import Experiment, quoted
 from k2lab.doctor.goldencounts import WEATHER
-from k2lab.doctor.patient import ASKED, MAX_TOKENS, Patient
+from k2lab.doctor.patient import ASKED, MAX_TOKENS, THINKING_TOKENS, Patient
 from k2lab.enforcer import FORMS, Form, Options
 from k2lab.enforcer.ask import PROBE_INDEX, form_of, send
 from k2lab.errors import EndpointError, UnsupportedError
@@ -38,23 +38,35 @@ def _run(patient: Patient) -> Iterator[Finding]:
     yield _of_tag(patient)
     answer = patient.chat(drawn_to_another_tool())
     yield _of_tools(patient, answer)
-    yield _of_index(answer)
+    yield _of_index(patient, answer)
 
 
 def _of_tag(patient: Patient) -> Finding:
     try:
         form = patient.asked(lambda: form_of(patient.endpoint, family=patient.family))
     except UnsupportedError as error:
-        return _of_own_ids(patient, str(error))
+        return _of_reasoning(patient, str(error)) if _without_ids(patient) else _of_own_ids(patient, str(error))
     except EndpointError as error:
         return Finding.of("tag_refused", "unknown", str(error))
     return Finding.of("tag_refused", "absent", f"a grammar in the form of {form} is obeyed")
 
 
+def _of_reasoning(patient: Patient, reason: str) -> Finding:
+    """A server that begins a grammar at the first token wants the reasoning in it."""
+    try:
+        form = patient.asked(lambda: form_of(patient.endpoint, family=patient.family, thinking="begun"))
+    except EndpointError:
+        return Finding.of("tag_refused", "present", reason)
+    said = f"a grammar in the form of {form} is obeyed where it has the reasoning in it (--thinking begun)"
+    return Finding.of("tag_refused", "absent", f"{said}, as the server begins it there")
+
+
+def _without_ids(patient: Patient) -> bool:
+    return patient.family is not None and not patient.family.numbers_ids
+
+
 def _of_own_ids(patient: Patient, reason: str) -> Finding:
     """A server may put ids of its own in place of those that it held the model to: then what was written decides."""
-    if patient.family and not patient.family.numbers_ids:
-        return Finding.of("tag_refused", "present", reason)
     given = [str(call.id) for call in patient.called.calls]
     if all(map(wire.ID.fullmatch, given)):
         return Finding.of("tag_refused", "present", reason)
@@ -91,7 +103,7 @@ def _of_tools(patient: Patient, answer: Answer) -> Finding:
         return Finding.of(name, "present", said)
     said = f"the answer calls {quoted(called[0], 80) if called else 'nothing'}"
     try:
-        written = wire.parse(_written(patient))
+        written = wire.parse(_written(patient), family=patient.family)
     except EndpointError as error:
         return Finding.of(name, "unknown", f"{said}; what the model would write without tools: {error}")
     wanted = [call.name for call in written.calls if call.name != HELD]
@@ -102,13 +114,17 @@ def _of_tools(patient: Patient, answer: Answer) -> Finding:
 
 def _written(patient: Patient) -> str:
     """What the model writes behind the server's own prompt, by the way that has no tools."""
-    found = patient.asked(lambda: patient.endpoint.prompt_ids(drawn_to_another_tool()))
+    found = patient.prompt_ids(drawn_to_another_tool())
     if found.ids is None:
         raise UnsupportedError(found.how)
-    return patient.endpoint.complete(found.ids, max_tokens=MAX_TOKENS, temperature=0).content
+    most = THINKING_TOKENS if patient.thinks else MAX_TOKENS
+    return patient.endpoint.complete(found.ids, max_tokens=most, temperature=0).content
 
 
-def _of_index(answer: Answer) -> Finding:
+def _of_index(patient: Patient, answer: Answer) -> Finding:
+    if _without_ids(patient):
+        said = "an answer does not show the index of a call, which is no part of its id"
+        return Finding.of("index_not_enforced", "unknown", said)
     ids = [str(call.id) for call in answer.calls]
     digits = [match["index"] for match in map(wire.ID.fullmatch, ids) if match]
     for index in digits:

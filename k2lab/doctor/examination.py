@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from k2lab.doctor import callids, choices, enforcing, outputs, prompts, replaying, streams, thinking
+from k2lab.doctor import callids, channels, choices, enforcing, outputs, prompts, replaying, streams, thinking
+from k2lab.doctor.applying import Reasons, not_applying
 from k2lab.doctor.budget import Budget
 from k2lab.doctor.experiments import Experiment
 from k2lab.doctor.patient import Careful, Patient
-from k2lab.findings import LAYERS, Finding
+from k2lab.errors import K2LabError
+from k2lab.families import Family
+from k2lab.findings import LAYERS, Finding, entry_of
 from k2lab.prompt.source import Source
 
 EXPERIMENTS: tuple[Experiment, ...] = (
@@ -24,13 +27,15 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     thinking.THINKING,
     replaying.REPLAY,
     thinking.LATER_TURNS,
+    thinking.LEVELS,
+    channels.CHANNELS,
 )
 """Cheap ones first."""
 
-WITHOUT_MODEL = frozenset((*prompts.PROMPT.names, *outputs.PARSER.names))
+WITHOUT_MODEL = frozenset((*prompts.PROMPT.names, *outputs.PARSER.names, *thinking.LEVELS.names, channels.LOST))
 """Names of the findings that need no model: those of prompts, and of the parser."""
 
-BUDGET = 70
+BUDGET = 100
 """Requests; all experiments together ask for fewer."""
 
 SECONDS = 300.0
@@ -109,11 +114,15 @@ class Examination:
         }
 
 
-def planned(wanted: Collection[str], budget: int = BUDGET) -> Plan:
-    """Experiments that give a finding of the ``wanted`` names, cheap ones first, as far as the budget goes."""
+def planned(wanted: Collection[str], budget: int = BUDGET, *, family: Family | None = None) -> Plan:
+    """Experiments that give a finding of the ``wanted`` names, cheap ones first, as far as the budget goes.
+
+    ``family`` is the model's, where it is known before anything is asked: what it cannot have is not looked for.
+    """
     left, asked, left_out = budget - FOR_NAMES, [], []
+    names = set(wanted) - not_applying(family).keys()
     for experiment in EXPERIMENTS:
-        if not set(experiment.names) & set(wanted):
+        if not set(experiment.names) & names:
             continue
         if experiment.requests <= left:
             left -= experiment.requests
@@ -130,19 +139,25 @@ def examined(
     wanted: Collection[str],
     *,
     model: str | None = None,
+    family: Family | None = None,
     seconds: float = SECONDS,
     told: Callable[[str], None] = lambda name: None,
 ) -> Examination:
     """Make the experiments of a plan; never raises for what a server does.
 
-    ``told`` hears of each experiment that begins. Raises
+    ``family`` is the model's, by default the source's, or as its name says: what
+    it cannot have is not looked for, and named in a note. ``told`` hears of each
+    experiment that begins. Raises
     :class:`~k2lab.errors.InputError` for a URL that is none.
     """
     budget = Budget(requests=plan.requests, seconds=seconds)
-    patient = Patient(Careful(base_url, model, budget), source, budget)
+    patient = Patient(Careful(base_url, model, budget), source, budget, family)
     started = time.monotonic()
     found: list[Finding] = []
+    out = not_applying(_family_of(patient))
     for experiment in plan.asked:
+        if set(experiment.names) <= out.keys():
+            continue
         told(experiment.name)
         found += experiment.findings(patient)
     for experiment in plan.left_out:
@@ -150,10 +165,29 @@ def examined(
         found += [Finding.of(name, "unknown", reason) for name in experiment.names]
     return Examination(
         subject=patient.endpoint.base_url,
-        findings=in_order([finding for finding in found if finding.name in wanted]),
+        findings=in_order([finding for finding in found if finding.name in wanted and finding.name not in out]),
+        notes=tuple(_told(out, wanted)),
         requests=budget.spent,
         seconds=time.monotonic() - started,
     )
+
+
+def _family_of(patient: Patient) -> Family | None:
+    try:
+        return patient.family
+    except K2LabError:  # the server does not say its model's name; each experiment tells why
+        return None
+
+
+def _told(out: Reasons, wanted: Collection[str]) -> Iterator[str]:
+    """What was not looked for, a line for each reason."""
+    looked = {name for experiment in EXPERIMENTS for name in experiment.names}
+    codes: dict[str, list[str]] = {}
+    for name, reason in out.items():
+        if name in wanted and name in looked:
+            codes.setdefault(reason, []).append(entry_of(name).code)
+    for reason, found in codes.items():
+        yield f"not looked for: {', '.join(sorted(found))}: {reason}"
 
 
 def in_order(found: Sequence[Finding]) -> tuple[Finding, ...]:

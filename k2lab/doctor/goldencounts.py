@@ -19,10 +19,11 @@ from k2lab import families
 from k2lab.chat import Request
 from k2lab.errors import K2LabError
 from k2lab.families import Family
+from k2lab.families.special import SEP
 from k2lab.findings import Finding, Layer
 from k2lab.prompt import templates
 from k2lab.prompt.rendering import prompt_of
-from k2lab.prompt.served import as_served, with_decoded_arguments
+from k2lab.prompt.served import SHAPING, as_served, with_decoded_arguments
 from k2lab.prompt.source import Source, open_source
 
 Ids = tuple[int, ...]
@@ -57,6 +58,8 @@ FORECAST = {
 
 CALL_ID = "functions.get_weather:0"
 SPACED, COMPACT = '{"city": "Paris"}', '{"city":"Paris"}'
+
+EFFORT = "reasoning_effort"
 
 ASK = "Please get the weather in Paris."
 LONGER = ASK + " It's 1234567 o'clock;\n\n  天气怎么样? fooBarBaz(x) => [0.25, 'naïve']"
@@ -93,6 +96,8 @@ class Fit:
 
     samples: tuple[Sample, ...]
     seen: tuple[Seen, ...]
+    by: str = "usage.prompt_tokens"
+    """The way by which it was seen."""
     right: tuple[int, ...]
     """How many ids the source's own prompts have."""
     ways: tuple[Way, ...]
@@ -126,7 +131,7 @@ class Fit:
     def how(self) -> str:
         """What of the prompts was seen, in words."""
         shown = all(not isinstance(one, int) for one in self.seen)
-        return f"the {'ids' if shown else 'numbers of tokens'} of {len(self.seen)} prompts"
+        return f"the {'ids' if shown else 'numbers of tokens'} of {len(self.seen)} prompts, by {self.by},"
 
 
 def samples_of(family: Family | None) -> tuple[Sample, ...]:
@@ -145,6 +150,13 @@ def samples_of(family: Family | None) -> tuple[Sample, ...]:
     }
     if family is not None and family.reads_reasoning and not family.always_thinks:
         made["thinking off"] = Request.of(plain, [], {"chat_template_kwargs": {"thinking": False}})
+    if family is not None and family.efforts:
+        made["a level of thinking"] = Request.of(plain, [], {EFFORT: family.efforts[0]})
+    if family is not None and family.encodes_apart:
+        made["a marker as text"] = Request.of([{"role": "user", "content": f"What does {SEP} mean?"}])
+    if family is not None and family.renders == "xtml":
+        made["a call required"] = Request.of(plain, [WEATHER], {"tool_choice": "required"})
+        made["an answer in JSON"] = Request.of(plain, [], {"response_format": {"type": "json_object"}})
     return tuple(Sample(name=name, request=request) for name, request in made.items())
 
 
@@ -160,8 +172,8 @@ def after_a_call(content: str | None, arguments: str = SPACED, call_id: str = CA
     ]
 
 
-def fit(source: Source, samples: Sequence[Sample], seen: Sequence[Seen]) -> Fit:
-    """The ways whose prompts are all as seen; the source has a tokenizer.
+def fit(source: Source, samples: Sequence[Sample], seen: Sequence[Seen], *, by: str = "usage.prompt_tokens") -> Fit:
+    """The ways whose prompts are all as seen, ``by`` which way that was; the source has a tokenizer.
 
     Raises :class:`~k2lab.errors.K2LabError` where the source cannot render one of the samples itself.
     """
@@ -170,13 +182,15 @@ def fit(source: Source, samples: Sequence[Sample], seen: Sequence[Seen]) -> Fit:
     for way in ways(source, samples):
         if way.fits(samples, seen):
             found.setdefault(tuple(way.made(sample.request) for sample in samples), way)
-    return Fit(samples=tuple(samples), seen=tuple(seen), right=tuple(map(len, right)), ways=tuple(found.values()))
+    return Fit(
+        samples=tuple(samples), seen=tuple(seen), by=by, right=tuple(map(len, right)), ways=tuple(found.values())
+    )
 
 
 def ways(source: Source, samples: Sequence[Sample]) -> list[Way]:
     """Every way that is known, alone and together, those of the fewest faults first."""
     filled = [replace(template, fill=_remembered(template.fill)) for template in _templates(source)]
-    made = [_together(template, steps) for template in filled for steps in product(*_steps(samples))]
+    made = [_together(template, steps) for template in filled for steps in product(*_steps(source, samples))]
     return sorted(made, key=lambda way: len(way.faults))
 
 
@@ -247,10 +261,32 @@ class _Step:
     """Whether the prompt ends with the generation prompt."""
 
 
-def _steps(samples: Sequence[Sample]) -> Iterator[list[_Step]]:
+def _steps(source: Source, samples: Sequence[Sample]) -> Iterator[list[_Step]]:
     """What may be done to each request: one of each list. A way is all of them together."""
     plain = _Step()
     yield [plain, _Step(told="without the generation prompt", faults=("generation_prompt_dropped",), ends=False)]
+    yield from _steps_of_code() if source.writes_xtml else _steps_of_templates()
+    yield [plain, _Step(told="tools left out", faults=("tools_not_declared",), change=_without_tools)]
+    if any("chat_template_kwargs" in sample.request.parameters for sample in samples):
+        ignored = ("thinking_switch_ignored",)
+        change = partial(_without, names=("chat_template_kwargs",))
+        yield [plain, _Step(told="the thinking switch ignored", faults=ignored, change=change)]
+
+
+def _steps_of_code() -> Iterator[list[_Step]]:
+    """What is left out of a prompt that code makes."""
+    left_out = {
+        "the level of thinking": ("effort_ignored", (EFFORT,)),
+        "tool_choice and response_format": ("", SHAPING),
+    }
+    for told, (fault, names) in left_out.items():
+        change = partial(_without, names=names)
+        yield [_Step(), _Step(told=f"{told} left out", faults=(fault or "prompt_differs",), change=change)]
+
+
+def _steps_of_templates() -> Iterator[list[_Step]]:
+    """What is done to a request before a template sees it."""
+    plain = _Step()
     lists, texts = "contents as lists of parts", ("content_printed_as_list",)
     yield [
         plain,
@@ -261,15 +297,17 @@ def _steps(samples: Sequence[Sample]) -> Iterator[list[_Step]]:
         plain,
         _Step(told="arguments written anew", faults=("arguments_rewritten",), change=with_decoded_arguments),
     ]
-    yield [plain, _Step(told="tools left out", faults=("tools_not_declared",), change=_without_tools)]
-    if any("chat_template_kwargs" in sample.request.parameters for sample in samples):
-        ignored = ("thinking_switch_ignored",)
-        yield [plain, _Step(told="the thinking switch ignored", faults=ignored, change=_without_switch)]
 
 
 def _templates(source: Source) -> Iterator[_Template]:
     yield _Template(told=RIGHT, faults=(), fill=partial(_ids, source))
-    if source.family is not None and not source.runs_code:
+    if source.writes_xtml:
+        other = ("prompt_differs",)
+        yield _Template(told="the source's own text, encoded as a whole", faults=other, fill=partial(_as_one, source))
+        for effort in source.family.efforts if source.family else ():
+            told = f"the level of thinking {effort} where a request says none"
+            yield _Template(told=told, faults=other, fill=partial(_with_effort, source, effort))
+    elif source.family is not None and not source.runs_code:
         unprepared = ("tools_not_prepared",)
         yield _Template(
             told="the bare template, tools not sorted", faults=unprepared, fill=partial(_ids, source, bare=True)
@@ -332,6 +370,19 @@ def _ids(source: Source, request: Request, *, by: Source | None = None, ends: bo
     return prompt_of(source, request, add_generation_prompt=ends, tokenizer=ids_by, bare=bare).token_ids or ()
 
 
+def _as_one(source: Source, request: Request, *, ends: bool = True) -> Ids:
+    """The ids of a text that is not encoded piece by piece."""
+    text = prompt_of(source, request, add_generation_prompt=ends).text
+    return tuple(source.tokenizer.encode(text)) if source.tokenizer else ()
+
+
+def _with_effort(source: Source, effort: str, request: Request, *, ends: bool = True) -> Ids:
+    asked = (
+        request if EFFORT in request.parameters else replace(request, parameters={**request.parameters, EFFORT: effort})
+    )
+    return _ids(source, asked, ends=ends)
+
+
 def _remembered(fill: Callable[..., Ids]) -> Callable[..., Ids]:
     """The same, once for equal requests: most steps leave most requests as they are."""
     made: dict[tuple[str, bool], Ids] = {}
@@ -358,9 +409,8 @@ def _without_tools(request: Request) -> Request:
     return replace(request, tools=())
 
 
-def _without_switch(request: Request) -> Request:
-    kept = {key: value for key, value in request.parameters.items() if key != "chat_template_kwargs"}
-    return replace(request, parameters=kept)
+def _without(request: Request, names: Sequence[str]) -> Request:
+    return replace(request, parameters={key: value for key, value in request.parameters.items() if key not in names})
 
 
 def _same(ids: Ids, seen: Seen) -> bool:

@@ -7,12 +7,12 @@ The control is the same text in the form that all parsers read.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from k2lab.chat import Answer, Request
+from k2lab.doctor import channels
+from k2lab.doctor.dictation import FORMS, holds_the_call
 from k2lab.doctor.experiments import Experiment, quoted
 from k2lab.doctor.goldencounts import WEATHER, after_a_call
 from k2lab.doctor.patient import ASKED, Patient
@@ -31,14 +31,6 @@ def section(call_id: str) -> str:
     )
 
 
-FORMS: Mapping[str, Any] = {
-    "structured_outputs.choice": lambda text: {"structured_outputs": {"choice": [text]}},
-    "guided_choice": lambda text: {"guided_choice": [text]},
-    "regex": lambda text: {"regex": _escaped(text)},
-}
-"""Constraints that allow one text: vLLM's, that of vLLM before 0.11, SGLang's."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Written:
     """What came of a text that the model was made to write."""
@@ -51,6 +43,9 @@ class Written:
 
 
 def _run(patient: Patient) -> Iterator[Finding]:
+    if patient.family is not None and patient.family.wire == "xtml":
+        yield from channels.of_documented_form(patient)
+        return
     tried = []
     for form, fields in FORMS.items():
         try:
@@ -96,8 +91,7 @@ def _made_of(answer: Answer, call_id: str) -> Written:
     texts = (answer.content, *answer.reasoning)
     plain = [text.replace("\n", "") for text in texts]
     leaked = any(call_id in text and ARGUMENTS in text for text in plain) or any(bare in text for text in plain)
-    read = [(call.name, call.value) for call in answer.calls] == [("get_weather", {"city": "Paris"})]
-    return Written(answer=answer, read=read, leaked=leaked and not answer.calls)
+    return Written(answer=answer, read=holds_the_call(answer), leaked=leaked and not answer.calls)
 
 
 def _of_foreign(written: Written) -> Finding:
@@ -137,17 +131,13 @@ def _by_behaviour(patient: Patient, reason: str) -> Iterator[Finding]:
     )
 
 
-def _escaped(text: str) -> str:
-    return re.escape(text)
-
-
 def _cut(text: str) -> str:
     return repr(quoted(text))
 
 
 PARSER = Experiment(
     name="parser",
-    asks="two calls, the one under functions.get_weather:0, the other under get_weather:0, that a constraint dictates",
+    asks="calls that a constraint dictates: of K2's form under functions.get_weather:0 and get_weather:0, or of K3's",
     names=("foreign_id_not_read", "special_tokens_stripped"),
     requests=7,
     run=_run,

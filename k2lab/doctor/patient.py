@@ -58,10 +58,13 @@ class Patient:
     endpoint: Careful
     source: Source | None
     budget: Budget
+    named: Family | None = None
 
     @cached_property
     def family(self) -> Family | None:
-        """Whose prompts it should make: of the source, else by the model's name."""
+        """Whose prompts it should make: as was said, of the source, else by the model's name."""
+        if self.named is not None:
+            return self.named
         if self.source is not None:
             return self.source.family or families.of_template(self.source.chat_templates.usual.text)
         return families.of_model(self.endpoint.model)
@@ -80,6 +83,10 @@ class Patient:
         """A short answer at temperature 0."""
         most = THINKING_TOKENS if self.thinks else MAX_TOKENS
         return self.asked(lambda: self.endpoint.chat(request, **{"temperature": 0, "max_tokens": most, **params}))
+
+    def prompt_ids(self, request: Request) -> PromptIds:
+        """The ids of the server's own prompt, or why they cannot be known."""
+        return self.asked(lambda: self.endpoint.prompt_ids(request, family=self.family))
 
     def asked(self, ask: Callable[[], Result]) -> Result:
         """What a request gives; the budget hears of one that has no answer."""

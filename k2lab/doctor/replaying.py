@@ -33,12 +33,8 @@ def answered(**reasoning: str) -> Request:
 
 def _run(patient: Patient) -> Iterator[Finding]:
     family = patient.family
-    if family is None or family.replays == "none":
-        raise UnsupportedError(
-            "the model's family is not known"
-            if family is None
-            else f"no template of {family.name} is known to need the reasoning of earlier turns"
-        )
+    if family is None:
+        raise UnsupportedError("the model's family is not known")
     yield _of_names(patient)
     if family.replays == "unanswered or all":
         kept = {"chat_template_kwargs": {"preserve_thinking": True}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from k2lab.chat import Request
@@ -12,6 +13,7 @@ from k2lab.doctor.replaying import answered
 from k2lab.doctor.streams import read_stream
 from k2lab.errors import EndpointError, UnsupportedError
 from k2lab.findings import Finding
+from k2lab.prompt.alignment import common_prefix
 
 NAME = "thinking_switch_ignored"
 QUESTION = Request.of([{"role": "user", "content": "What is 7 times 8?"}])
@@ -25,9 +27,8 @@ OFF: Mapping[str, Mapping[str, Any]] = {
 
 def _run(patient: Patient) -> Iterator[Finding]:
     family = patient.family
-    if family is None or not family.reads_reasoning or family.always_thinks:
-        said = "the model's family is not known" if family is None else f"{family.name} has no switch for thinking"
-        raise UnsupportedError(said)
+    if family is None:
+        raise UnsupportedError("the model's family is not known")
     if not patient.chat(QUESTION).reasoning:
         raise UnsupportedError("no reasoning comes, thinking or not: what the switch does does not show")
     tried = []
@@ -42,6 +43,32 @@ def _run(patient: Patient) -> Iterator[Finding]:
             return
         tried.append(f"{told}: {len(answer.reasoning[0])} characters of reasoning come all the same")
     yield Finding.of(NAME, "present", "; ".join(tried))
+
+
+def _of_effort(patient: Patient) -> Iterator[Finding]:
+    """Whether the prompt is another with another level of thinking: by its ids, else by their number."""
+    if patient.family is None:
+        raise UnsupportedError("the model's family is not known")
+    levels = (patient.family.efforts[0], patient.family.efforts[-1])
+    low, high = (patient.prompt_ids(replace(QUESTION, parameters={"reasoning_effort": one})).ids for one in levels)
+    told = f"with reasoning_effort {levels[0]} and {levels[1]}"
+    if low is not None and high is not None:
+        same = low == high
+        said = f"{told} the prompt {'is the same' if same else f'differs at token {common_prefix(low, high)}'}"
+        yield Finding.of(EFFORT, "present" if same else "absent", said)
+        return
+    bare, *counts = (_counted(patient, fields) for fields in ({}, *({"reasoning_effort": one} for one in levels)))
+    if {*counts} != {bare}:
+        said = f"{told} the prompt has {counts[0]} and {counts[1]} tokens, without {bare}"
+        yield Finding.of(EFFORT, "absent", said)
+        return
+    raise UnsupportedError(
+        f"{told}, and without, the prompt has {bare} tokens: a level that stands there anyway may do"
+    )
+
+
+def _counted(patient: Patient, fields: Mapping[str, object]) -> object:
+    return patient.chat(QUESTION, **fields, max_tokens=1).usage.get("prompt_tokens")
 
 
 def _of_later_turns(patient: Patient) -> Iterator[Finding]:
@@ -60,6 +87,15 @@ def _of_later_turns(patient: Patient) -> Iterator[Finding]:
     else:
         yield Finding.of(LATER, "present", f"{told} none, its content being {quoted(streamed.content, 80)!r}")
 
+
+EFFORT = "effort_ignored"
+LEVELS = Experiment(
+    name="levels of thinking",
+    asks="the prompt of a small question with the lowest and the highest level",
+    names=(EFFORT,),
+    requests=9,
+    run=_of_effort,
+)
 
 LATER = "later_reasoning_streamed_as_content"
 LATER_TURNS = Experiment(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from k2lab import families
 from k2lab.chat import Answer, Request, ToolCall
 from k2lab.enforcer import FORMS, Form, Options, attach, enforce, family_for
+from k2lab.enforcer.options import Thinking
 from k2lab.errors import UnsupportedError
 from k2lab.families import Family
 from k2lab.server.endpoint import Endpoint, in_parallel
@@ -45,11 +46,18 @@ def in_text(endpoint: Endpoint, requests: Sequence[Request], *, params: Params |
     return in_parallel(lambda request: send(endpoint, request, params=none), requests)
 
 
-def form_of(endpoint: Endpoint, forms: Sequence[Form] | None = None, *, family: Family | None = None) -> Form:
+def form_of(
+    endpoint: Endpoint,
+    forms: Sequence[Form] | None = None,
+    *,
+    family: Family | None = None,
+    thinking: Thinking = "no",
+) -> Form:
     """The form that a server obeys, found by asking for what it would never choose; ``forms`` to be tried.
 
     That is an index, or an argument that is not declared where the model's
-    ``family`` writes no ids, by default the one that its name says.
+    ``family`` writes no ids, by default the one that its name says. ``thinking``
+    is as in :class:`Options`: a server may want the reasoning in the grammar.
 
     Raises :class:`UnsupportedError` with the reason of each form for a server that
     refuses all of them, ignores them, or puts a grammar of its own beside ours.
@@ -57,7 +65,7 @@ def form_of(endpoint: Endpoint, forms: Sequence[Form] | None = None, *, family: 
     family = family or families.named(family_for(endpoint.model))
     reasons: dict[str, str] = {}
     for form in forms or FORMS:
-        reason = _disobeyed(endpoint, form, family)
+        reason = _disobeyed(endpoint, form, family, thinking)
         if not reason:
             return form
         reasons.setdefault(reason, form)
@@ -65,10 +73,10 @@ def form_of(endpoint: Endpoint, forms: Sequence[Form] | None = None, *, family: 
     raise UnsupportedError(f"{endpoint.base_url} does not obey a grammar: {listed}")
 
 
-def _disobeyed(endpoint: Endpoint, form: Form, family: Family) -> str:
+def _disobeyed(endpoint: Endpoint, form: Form, family: Family, thinking: Thinking) -> str:
     """Why a server does not obey a form; nothing where it does."""
     try:
-        reply = endpoint.chat(_probe(form, family))
+        reply = endpoint.chat(_probe(form, family, thinking))
     except StatusError as error:
         if error.status in (401, 403, 404):
             raise
@@ -93,9 +101,9 @@ def _proof(call: ToolCall, family: Family) -> tuple[object, object]:
     return call.arguments if call.problem else call.value, PROBE_ARGUMENTS
 
 
-def _probe(form: Form, family: Family) -> Request:
+def _probe(form: Form, family: Family, thinking: Thinking) -> Request:
     """A request whose tag asks for more than it says."""
-    options = Options(form=form, family=family.name, first_index=PROBE_INDEX, max_calls=1)
+    options = Options(form=form, family=family.name, first_index=PROBE_INDEX, max_calls=1, thinking=thinking)
     params = {"max_tokens": PROBE_TOKENS, "temperature": 0, "tool_choice": "required"}
     talk = Request.of([{"role": "user", "content": "Call the tool."}], [PROBE_TOOL], params)
     fixed = {"properties": {name: {"const": value} for name, value in PROBE_ARGUMENTS.items()}}

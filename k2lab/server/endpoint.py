@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 MOST_EVENTS = 20_000
 """Of a stream that is kept whole."""
 
+RENDER, DERENDER = "/v1/chat/completions/render", "/v1/chat/completions/derender"
+"""vLLM's paths for prompts and outputs alone: of ``vllm launch render``, and with ``--enable-scale-out``."""
+
 JSON_HEADER = {"content-type": "application/json"}
 
 Item = TypeVar("Item")
@@ -151,15 +154,14 @@ class Endpoint:
 
     def derender(self, ids: Sequence[int], tools: Sequence[Mapping[str, object]]) -> Answer:
         """What vLLM's parser makes of output ids; raises :class:`UnsupportedError` where that is not served."""
-        path = "/v1/chat/completions/derender"
         request = {"model": self.model, "messages": [{"role": "user", "content": ""}], "tools": list(tools)}
         choice = {"index": 0, "token_ids": list(ids), "finish_reason": "stop"}
         body = {"model": self.model, "generate_response": {"choices": [choice]}, "chat_request": request}
-        with self._told(path):
-            return self._read(self._post(self.root + path, body))
+        with self._told(DERENDER):
+            return self._read(self._post(self.root + DERENDER, body))
 
     def prompt_ids(self, request: Request, *, family: Family | None = None, **params: object) -> PromptIds:
-        """The ids of the prompt that the server itself makes: ``return_token_ids``, else ``/tokenize``.
+        """The ids of the prompt that the server itself makes: ``return_token_ids``, or a path that makes prompts.
 
         What is not a list of ids, or of another length than the server itself
         counts, is none: then they cannot be known, and each way says why. ``family``
@@ -172,8 +174,10 @@ class Endpoint:
         ways: Mapping[str, Callable[..., tuple[int, ...]]] = {
             "return_token_ids": self._returned,
             "/tokenize": partial(self._all_tokenized, family=whose),
+            RENDER: self._rendered,
         }
-        left_out = {"return_token_ids": SHAPING if whose is None else (), "/tokenize": NOT_TOKENIZED}
+        shapeless = SHAPING if whose is None else ()
+        left_out = {"return_token_ids": shapeless, "/tokenize": NOT_TOKENIZED, RENDER: shapeless}
         reasons = []
         for how, ask in ways.items():
             with self._told():
@@ -207,6 +211,13 @@ class Endpoint:
         if lost:
             raise Failed.of("incomplete", f"it would be another prompt{lost}; it reads chat_template_kwargs")
         return self._tokenized(request, params)
+
+    def _rendered(self, request: Request, params: Mapping[str, object]) -> tuple[int, ...]:
+        """The ids that vLLM's renderer makes, where that is served."""
+        from k2lab.server import shapes
+
+        said = self._post(f"{self.root}{RENDER}", self._body(_prompt_of(request), params))
+        return shapes.token_ids(said.get("token_ids"))
 
     def _tokenized(self, request: Request, params: Mapping[str, object]) -> tuple[int, ...]:
         """The ids of ``/tokenize``."""

@@ -73,6 +73,26 @@ def test_what_is_present_on_a_release_with_a_folder(servers, source, release, va
     assert found.requests <= examination.planned(chosen()).requests and found.status == 1
 
 
+OF_K3 = {
+    "0.32.0 k3": {"E001", "E004", "S016"},
+    "0.32.0 k3 in-reasoning": {"A122", "A123", "E001", "S016"},  # vLLM's own grammar opens the tools in the reasoning
+}
+
+
+@pytest.mark.parametrize("name", ["0.32.0 k3", pytest.param("0.32.0 k3 in-reasoning", marks=pytest.mark.long)])
+def test_what_is_present_on_a_server_of_k3(servers, name):
+    found = examined(servers[name], open_source(folders.assemble("k3")))
+    assert codes(found, "present") == OF_K3[name], found.to_json()
+    assert (
+        codes(found, "unknown") <= {"A124", "A125", "E002"} and found.requests <= examination.planned(chosen()).requests
+    )
+    states = {finding.code: finding for finding in found.findings}
+    assert "13 prompts, by return_token_ids, are those of the source's own prompt" in states["P005"].evidence
+    assert not {"P002", "P003", "P004", "S008", "S011", "S013"} & states.keys() and len(found.notes) == 3
+    lost = states["S016"].evidence.partition("read:")[0]
+    assert "tools, whole" in lost and ("a response, then tools, streamed" in lost) == name.endswith("in-reasoning")
+
+
 def test_a_bare_server_is_accused_of_what_it_shows_alone(source):
     with answering(counting(lambda body: None)) as url:
         found = examined(url, source)
@@ -95,6 +115,16 @@ def test_a_folder_is_asked_of_vllms_own_renderer_without_a_model(k2lab, current)
     found = {finding["code"]: finding["state"] for finding in json.loads(said.stdout)["findings"]}
     assert {code for code, state in found.items() if state == "present"} == {"P002", "P005"}
     assert found["S011"] == "absent" and "E001" not in found and "unknown" not in found.values()
+
+
+@pytest.mark.long
+def test_a_folder_of_k3_is_asked_of_vllms_own_renderer(k2lab):
+    said = k2lab("doctor", "--render", folders.assemble("k3"), "--json")
+    assert said.returncode == 1, said.stderr
+    found = {finding["code"]: finding["state"] for finding in json.loads(said.stdout)["findings"]}
+    assert (
+        found.pop("S016") == "present" and set(found.values()) == {"absent"} and {"P005", "S009", "S017"} <= set(found)
+    )
 
 
 @pytest.mark.long

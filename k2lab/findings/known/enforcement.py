@@ -33,4 +33,15 @@ ENTRIES = (
         fix="send it in the form of the server: structured_outputs (vLLM), response_format (SGLang, TensorRT-LLM)",
         layers=("enforce",),
     ),
+    Entry(
+        code="E004",
+        name="grammar_begins_behind_reasoning",
+        title="a grammar holds nothing in the reasoning",
+        looks_at="whether a text that a constraint dictates to a thinking model begins its reasoning or comes after it",
+        why="a call that is begun in the reasoning is held by no grammar: its name, arguments and end are free",
+        fix="start vLLM with --structured-outputs-config.enable_in_reasoning=True, and send a grammar that has the"
+        " reasoning in it: k2lab enforce --thinking begun, k2lab proxy --enforce pinned --reasoning plain",
+        layers=("enforce",),
+        level="warning",
+    ),
 )

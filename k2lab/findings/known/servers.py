@@ -151,4 +151,24 @@ ENTRIES = (
         fix="name the token's id under eos_token_id in generation_config.json, as the checkpoint does",
         layers=("serve",),
     ),
+    Entry(
+        code="S016",
+        name="call_in_reasoning_not_read",
+        title="a call opened in the reasoning is lost",
+        looks_at="what becomes of a K3's call that a constraint dictates while the reasoning is open, streamed and not",
+        why="the model does so now and then: the answer ends by itself and calls nothing, or only its stream does",
+        fix="read it out of the reasoning (k2lab proxy --salvage), or hold the model to closing that: k2lab enforce"
+        " --thinking begun, on a vLLM started with --structured-outputs-config.enable_in_reasoning=True",
+        layers=("parse",),
+        sources=(issue("vllm-project/vllm", 53246), issue("vllm-project/vllm", 54273)),
+    ),
+    Entry(
+        code="S017",
+        name="effort_ignored",
+        title="the level of thinking is ignored",
+        looks_at="the prompt with the lowest and the highest reasoning_effort",
+        why="tokens are paid for that nobody wanted, or a hard question gets a short thought",
+        fix="send it as the server knows it: reasoning_effort, or chat_template_kwargs.thinking_effort (vLLM)",
+        layers=("serve", "render"),
+    ),
 )

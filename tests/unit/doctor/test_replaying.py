@@ -59,13 +59,11 @@ def test_one_that_reads_another_name_is_told_with_that_name():
 def test_preserve_thinking_is_looked_at_where_the_family_has_it():
     assert examined("moonshotai-Kimi-K2.6", lambda message: message)["S013"].state == "absent"
     assert examined("moonshotai-Kimi-K2.6", lambda message: message, switches=())["S013"].state == "present"
-    assert examined("moonshotai-Kimi-K2-Thinking", lambda message: message)["S013"].state == "unknown"
+    assert "S013" not in examined("moonshotai-Kimi-K2-Thinking", lambda message: message)
 
 
 def test_of_a_family_that_needs_none_nothing_is_asked():
-    found = examined("moonshotai-Kimi-K2-Instruct-0905", lambda message: message)
-    assert {finding.state for finding in found.values()} == {"unknown"}
-    assert "no template of K2 is known to need the reasoning" in found["S012"].evidence
+    assert examined("moonshotai-Kimi-K2-Instruct-0905", lambda message: message) == {}
 
 
 @pytest.mark.parametrize(

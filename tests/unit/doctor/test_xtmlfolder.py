@@ -93,7 +93,7 @@ def test_code_of_its_own_is_run_and_compared_where_that_is_allowed(folder):
     replaced(folder / "k3_turns.py", '"# The tools', '"# Tools')
     (folder / "more.py").write_text("")
     found = of(found_in(folder, trust_remote_code=True), "P005")
-    assert found.state == "absent" and "ids of 9 prompts" in found.evidence
+    assert found.state == "absent" and "ids of 13 prompts" in found.evidence
 
 
 def test_nothing_of_it_runs_unasked(folder, tmp_path):

@@ -41,7 +41,11 @@ REPAIRED = {f"R{number:03}" for number in (*range(1, 18), *range(19, 24))}
         ((), (), set(CATALOGUE)),
         (("R001", "P"), ("P00",), {"foreign_call_id", "markers_no_tokens"}),
         (("foreign-call-id",), (), {"foreign_call_id"}),
-        ((), ("R", "T", "P", "O", "A", "S"), {"tools_not_enforced", "index_not_enforced", "tag_refused"}),
+        (
+            (),
+            ("R", "T", "P", "O", "A", "S"),
+            {"tools_not_enforced", "index_not_enforced", "tag_refused", "grammar_begins_behind_reasoning"},
+        ),
         (("R",), ("R0", "A"), set()),
         (("E001",), ("E",), {"tools_not_enforced"}),
     ],

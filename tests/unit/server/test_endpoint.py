@@ -68,7 +68,7 @@ def test_a_whole_request_goes_out_as_it_stands(plain_server, talk):
     sent = plain_server.received[-1]
     assert sent == {**talk.to_json(), **fields, "model": "theirs", "max_tokens": 7}
     Endpoint(url, "mine").prompt_ids(asked)
-    sent = plain_server.received[-2]
+    sent = plain_server.received[-3]
     assert sent["chat_template_kwargs"] == {"thinking": False} and sent["model"] == "mine"
     assert "tool_choice" not in sent and "temperature" not in sent  # which shape no prompt
 
