@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from k2lab.chat import Request, decoded
+from k2lab.errors import InputError
 from k2lab.families import Family
+from k2lab.prompt.xtmlturns import IMAGE
 
 
 def as_served(request: Request) -> Request:
@@ -44,6 +46,7 @@ def _in_parts(message: Mapping[str, Any]) -> dict[str, Any]:
 BILLING = "x-anthropic-billing-header"
 """A line of a system text that vLLM 0.32.0 takes out, where the text begins with it."""
 
+PICTURES = ("image_url", "input_image", "image_pil", "image_embeds")
 TEXT_PARTS = ("text", "input_text", "output_text", "refusal", "thinking")
 TOOL_FIELDS = ("name", "description", "parameters", "strict", "defer_loading")
 
@@ -73,9 +76,12 @@ def for_xtml(request: Request) -> Request:
     are no JSON object become ``{}``; results are sorted to their calls, which
     ``NAME:POSITION`` names as well; further ``tools`` of a system message are
     gone; of a tool its known fields are kept, a description and parameters that
-    it lacks as ``null``. Pictures stay as they are, since their form depends on
-    the model. Source: ``renderers/chat_utils.py``, ``renderers/kimi_k3.py`` and
-    the request's own types in vLLM 0.32.0.
+    it lacks as ``null``. Pictures are placeholders before the texts of their
+    message, wherever they stood; the server sets tokens of media in their place,
+    which are not made here. Raises :class:`InputError` for a text that has more
+    placeholders than there are pictures, as vLLM refuses it. Source:
+    ``renderers/chat_utils.py``, ``renderers/kimi_k3.py`` and the request's own
+    types in vLLM 0.32.0.
 
     >>> from k2lab.chat import Request
     >>> parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
@@ -107,11 +113,27 @@ def _handed(message: dict[str, Any]) -> dict[str, Any]:
 def _joined(content: Any, role: str) -> Any:
     if isinstance(content, str) or content is None:
         content = [content or ""]
-    texts = [part if isinstance(part, str) else part.get(_text_key(part)) for part in content]
-    if None in texts and any(isinstance(part, Mapping) and part.get("type") not in TEXT_PARTS for part in content):
+    pictures = sum(map(_is_picture, content))
+    rest = [part for part in content if not _is_picture(part)]
+    texts = [part if isinstance(part, str) else part.get(_text_key(part)) for part in rest]
+    if None in texts and any(isinstance(part, Mapping) and part.get("type") not in TEXT_PARTS for part in rest):
         return content
     kept = [text for text in texts if text]
-    return "\n".join(_without_billing(kept) if role == "system" else kept)
+    return _beside(pictures, "\n".join(_without_billing(kept) if role == "system" else kept))
+
+
+def _is_picture(part: Any) -> bool:
+    if not isinstance(part, Mapping):
+        return False
+    return part.get("type") in PICTURES or (part.get("type") is None and "image_url" in part)
+
+
+def _beside(pictures: int, text: str) -> str:
+    """A text behind the placeholders of its pictures, but for those that it has itself."""
+    missing = pictures - text.count(IMAGE) if pictures else 0
+    if missing < 0:
+        raise InputError(f"a text has more placeholders {IMAGE} than the {pictures} pictures beside it: take them out")
+    return "\n".join([*[IMAGE] * missing, *([text] if text or not missing else [])])
 
 
 def _text_key(part: Mapping[str, Any]) -> str:

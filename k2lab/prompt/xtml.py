@@ -74,7 +74,16 @@ def written(request: Request, *, add_generation_prompt: bool | None = None, fold
         made = xtmlturns.turns_of(data["messages"], data["tools"], options)
     except ValueError as error:  # an XTMLError, or a number of more digits than Python reads
         raise RenderError(f"Kimi K3's renderer does not take this: {first_line(error)}") from None
+    notes += _of_pictures(made, options)
     return Written(turns=tuple(made), options=options, notes=(*notes, *_passed_over(request, made)))
+
+
+def _of_pictures(made: Sequence[Turn], options: RenderOptions) -> Iterator[str]:
+    if options.images is None and any(xtmlturns.IMAGE in one.text for turn in made for one in turn.segments):
+        yield (
+            f"{xtmlturns.IMAGE} is in the prompt: where it is a picture's, a server sets as many tokens in its place as"
+            " the picture's size takes, which are not made here"
+        )
 
 
 def ids_of(made: Written, tokenizer: Tokenizer) -> list[list[int]]:

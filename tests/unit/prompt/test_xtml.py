@@ -221,6 +221,20 @@ def test_a_picture_is_a_placeholder_until_its_form_is_known():
         xtml.written(request.with_template_kwargs({"image_prompts": []}))
 
 
+def test_pictures_are_handed_on_before_the_texts_of_their_message():
+    picture = {"type": "image_url", "image_url": {"url": "x"}}
+    parts = [{"type": "text", "text": "see"}, picture, {"type": "text", "text": ""}, {"image_url": "y"}]
+    handed = for_xtml(Request.of([{"role": "user", "content": parts}]))
+    assert handed.messages[0]["content"] == f"{xtmlturns.IMAGE}\n{xtmlturns.IMAGE}\nsee"
+    made = xtml.written(handed)
+    assert made.text.count(xtmlturns.IMAGE) == 2 and any(
+        "a server sets as many tokens in its place" in note for note in made.notes
+    )
+    assert for_xtml(Request.of([{"role": "user", "content": [picture]}])).messages[0]["content"] == xtmlturns.IMAGE
+    with pytest.raises(InputError, match="more placeholders"):
+        for_xtml(Request.of([{"role": "user", "content": [picture, {"type": "text", "text": xtmlturns.IMAGE * 2}]}]))
+
+
 @pytest.mark.parametrize("content", [[{"text": "no type"}], [{"type": "text"}], ["bare"]])
 def test_a_part_without_its_type_or_text_is_refused_with_its_place(content):
     with pytest.raises(RenderError, match=r"messages\[0\]\.content\[0\]"):
