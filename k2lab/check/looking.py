@@ -184,7 +184,8 @@ def _of_stream(item: Item, look: Look) -> Iterator[Pair]:
 def _unjudged(item: Item, look: Look) -> Iterator[str]:
     """What of an item cannot be judged, and why."""
     tools = look.tools if look.tools is not None else item.tools
-    if item.kind == "exchange" and isinstance(item.request, Mapping) and not item.request.get("messages"):
+    chat = item.kind == "exchange" and item.api == "chat"
+    if chat and isinstance(item.request, Mapping) and not item.request.get("messages"):
         told = {None: "", True: "; its own runner called it valid", False: "; its own runner called it invalid"}
         yield f"the tools and the history: the request holds its prompt as text{told[item.stored]}"
     elif item.kind in ("answer", "stream"):

@@ -28,12 +28,6 @@ class AnswerTexts:
         return self.content if channel == "content" else self.reasoning
 
 
-def word(value: object, name: str) -> str:
-    """A text that stands in an object under a name, such as its type; empty for whatever else is there."""
-    found = value.get(name) if isinstance(value, dict) else None
-    return found if isinstance(found, str) else ""
-
-
 class LeakWatch:
     """Both texts of an answer as they come, and in the end what is salvaged of them.
 

@@ -11,22 +11,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from k2lab.chat import Request
+from k2lab.apis import request_as_chat
+from k2lab.apis.messages import REASONS
+from k2lab.apis.records import word
 from k2lab.errors import RequestError
 from k2lab.jsonread import NotJSON
 from k2lab.traffic.guard.answering import Answering
 from k2lab.traffic.guard.ids import renaming
 from k2lab.traffic.guard.jsonbody import JSONBody, UnreadError, read
-from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch, salvaged, word
+from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch, salvaged
 from k2lab.traffic.guard.messagestream import MessageStream
 from k2lab.traffic.guard.options import GuardOptions
+from k2lab.traffic.guard.renumbering import Renumbered, chat_request_of, renumbered, unchanged, with_ids
 from k2lab.traffic.guard.salvaging import SalvageVerdict
-from k2lab.traffic.guard.spoken import Renumbered, Spoken, renumbered, unchanged, with_ids
 from k2lab.traffic.turns import AnswerStream
 
 WORKED_ON = frozenset({"messages", "system", "tools", "tool_choice", "model"})
-REASONS: Mapping[str, str] = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
-"""What an answer's reasons are called in the chat API."""
 TEXTS: Mapping[str, tuple[Channel, str]] = {"text": ("content", "text"), "thinking": ("reasoning", "thinking")}
 """For each kind of block its channel, and the field that holds its text."""
 
@@ -72,12 +72,13 @@ def message_turn(body: bytes, options: GuardOptions) -> MessageTurn:
     taken = MessageTurn(body=body, most=options.most_held)
     try:
         found = read(body, WORKED_ON, options.most_read)
-        spoken, request = _request(found)
+        made = request_as_chat("messages", found.values())
+        request = chat_request_of(made)
     except UnreadError as error:
         return taken.unread(str(error), refuse=options.enforce == "pinned" and options.unheld == "refuse")
     except (NotJSON, RequestError) as error:
         return taken.unread(str(error))
-    ids = renumbered(spoken, request, options.family, "messages") if options.repair else unchanged(request)
+    ids = renumbered(made, request, options.family) if options.repair else unchanged(request)
     if options.enforce == "pinned" and request.tools:
         taken.unheld("the Messages API takes no grammar", refuse=options.unheld == "refuse")
     _take(taken, found, ids, options)
@@ -92,60 +93,6 @@ def _take(taken: MessageTurn, body: JSONBody, made: Renumbered, options: GuardOp
         after = with_ids(body.value("messages"), made.ids)  # type: ignore[arg-type]
         taken.body = body.written(body.with_list("messages", after, range(len(after))))
     taken.hold(made.request, made.known, salvage=options.salvage, family=options.family)
-
-
-def _request(body: JSONBody) -> tuple[Spoken, Request]:
-    """The history of a Messages request, and the chat request that it comes to."""
-    messages = body.value("messages")
-    if not isinstance(messages, list):
-        raise RequestError("messages must be a list")
-    spoken = Spoken()
-    if body.value("system"):
-        spoken.other("system", body.value("system"))
-    for place, message in enumerate(messages):
-        if not isinstance(message, dict) or word(message, "role") not in ("user", "assistant", "system"):
-            raise RequestError(f"messages[{place}] is no message")
-        _add(spoken, place, message)
-    request = Request.of(spoken.messages, _tools(body.value("tools")), {"model": body.value("model")})
-    return spoken, _with_choice(request, body.value("tool_choice"))
-
-
-def _add(spoken: Spoken, place: int, message: Json) -> None:
-    role, content = message["role"], message.get("content")
-    blocks = content if isinstance(content, list) else []
-    merges = False
-    for number, block in enumerate(blocks):
-        kind = block.get("type") if isinstance(block, dict) else None
-        if role == "assistant" and kind == "tool_use":
-            spoken.call(block.get("name"), block.get("id"), (place, "content", number, "id"), merges=merges)
-            merges = True
-        elif role == "user" and kind == "tool_result":
-            steps = (place, "content", number, "tool_use_id")
-            spoken.result(block.get("tool_use_id"), block.get("content"), steps)
-    if role == "assistant" and not merges:
-        spoken.assistant(merges=False)
-    rest = [block for block in blocks if not (isinstance(block, dict) and block.get("type") == "tool_result")]
-    if role != "assistant" and (rest or not blocks):
-        spoken.other(role, rest or content)
-
-
-def _tools(tools: object) -> list[Json]:
-    """The tools in the chat API's form; those that a server runs by itself have no schema."""
-    return [
-        {"type": "function", "function": {"name": tool["name"], "parameters": tool["input_schema"],
-                                          "description": tool.get("description")}}
-        for tool in (tools if isinstance(tools, list) else ())
-        if isinstance(tool, dict) and isinstance(tool.get("name"), str) and isinstance(tool.get("input_schema"), dict)
-    ]  # fmt: skip
-
-
-def _with_choice(request: Request, choice: object) -> Request:
-    given = choice if isinstance(choice, dict) else {}
-    kind = given.get("type")
-    named = {"type": "function", "function": {"name": given.get("name")}}
-    made = {"auto": "auto", "any": "required", "none": "none", "tool": named}.get(str(kind)) if kind else None
-    fields = {"tool_choice": made, "parallel_tool_calls": False if given.get("disable_parallel_tool_use") else None}
-    return Request(messages=request.messages, tools=request.tools, parameters={**request.parameters, **fields})
 
 
 def kind_of(block: Any) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from k2lab.apis.messages import REASONS
 from k2lab.traffic.exchanges import Changed
 from k2lab.traffic.guard.eventstream import SalvagingStream, data_with, decoded
 from k2lab.traffic.guard.ids import Ids, renaming
@@ -16,8 +17,6 @@ from k2lab.traffic.guard.splicing import dumped
 from k2lab.traffic.guard.sse import data_of, with_data
 from k2lab.traffic.guard.waiting import Waiting
 
-REASONS: Mapping[str, str] = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
-"""What an answer's reasons are called in the chat API."""
 FIELDS: Mapping[str, tuple[Channel, str]] = {
     "text_delta": ("content", "text"),
     "thinking_delta": ("reasoning", "thinking"),

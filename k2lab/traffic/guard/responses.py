@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from k2lab.apis import AsChat, request_as_chat
+from k2lab.apis.records import listed, word
+from k2lab.apis.responses import CALLS, KEPT, finish_reason_of
 from k2lab.chat import Request
 from k2lab.errors import RequestError
 from k2lab.jsonread import NotJSON
@@ -19,20 +22,16 @@ from k2lab.traffic.guard.answering import Answering
 from k2lab.traffic.guard.enforcing import Held, held
 from k2lab.traffic.guard.ids import Ids, renaming
 from k2lab.traffic.guard.jsonbody import JSONBody, UnreadError, read
-from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch, salvaged, word
+from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch, salvaged
 from k2lab.traffic.guard.options import GuardOptions
+from k2lab.traffic.guard.renumbering import Renumbered, chat_request_of, renumbered, unchanged, with_ids
 from k2lab.traffic.guard.salvaging import Salvage, SalvagedCall, SalvageVerdict
-from k2lab.traffic.guard.spoken import Renumbered, Spoken, renumbered, unchanged, with_ids
 from k2lab.traffic.turns import AnswerStream
 
 WORKED_ON = frozenset(
     {"input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "model", "text", "structured_outputs"}
-    | {"previous_response_id", "conversation", "previous_input_messages", "chat_template_kwargs"}
+    | {"chat_template_kwargs", *KEPT}
 )
-KEPT = ("previous_response_id", "conversation", "previous_input_messages")
-"""Fields that name a history which is not in the request."""
-
-CALLS = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
 TEXTS: Mapping[str, Channel] = {"message": "content", "reasoning": "reasoning"}
 """Items whose ``content`` holds texts, and of which channel."""
 
@@ -62,7 +61,8 @@ def responses_turn(body: bytes, options: GuardOptions) -> ResponsesTurn:
     refuses = options.enforce == "pinned" and options.unheld == "refuse"
     try:
         found = read(body, WORKED_ON, options.most_read)
-        spoken, request = _request(found)
+        made = request_as_chat("responses", found.values())
+        request = _request(found, made)
     except UnreadError as error:
         return taken.unread(str(error), refuse=refuses)
     except (NotJSON, RequestError) as error:
@@ -71,7 +71,7 @@ def responses_turn(body: bytes, options: GuardOptions) -> ResponsesTurn:
     if kept and options.repair:
         taken.say("unrepaired", f"{kept}: the server keeps the history")
     repairs = bool(options.repair) and kept is None
-    ids = renumbered(spoken, request, options.family, "input") if repairs else unchanged(request)
+    ids = renumbered(made, request, options.family) if repairs else unchanged(request)
     hold = _held(found, ids.request, options, kept) if options.enforce == "pinned" else Held()
     _take(taken, found, ids, hold)
     taken.hold(ids.request, ids.known, salvage=options.salvage and kept is None, family=options.family)
@@ -123,60 +123,16 @@ def _list(body: JSONBody, name: str) -> list[Json]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _request(body: JSONBody) -> tuple[Spoken, Request]:
-    """The history of a Responses request, and the chat request that it comes to."""
-    given = body.value("input")
-    spoken = Spoken()
-    if body.value("instructions"):
-        spoken.other("system", body.value("instructions"))
-    if isinstance(given, str):
-        spoken.other("user", given)
-    elif not isinstance(given, list):
-        raise RequestError("input must be a text or a list")
-    else:
-        for place, item in enumerate(given):
-            _add(spoken, place, item)
-    fields = {name: body.value(name) for name in ("tool_choice", "parallel_tool_calls", "structured_outputs")}
-    fields |= {"model": body.value("model"), "response_format": _format(body.value("text"))}
-    fields |= {"chat_template_kwargs": body.value("chat_template_kwargs")}
-    return spoken, Request.of(spoken.messages, _tools(_list(body, "tools")), fields)
-
-
-def _add(spoken: Spoken, place: int, item: object) -> None:
-    if not isinstance(item, dict):
-        raise RequestError(f"input[{place}] is no item")
-    kind, role = word(item, "type"), word(item, "role")
-    if kind in CALLS:
-        name, space = item.get("name"), item.get("namespace")
-        spoken.call(f"{space}__{name}" if space else name, item.get("call_id"), (place, "call_id"), merges=True)
-    elif kind in CALLS.values():
-        spoken.result(item.get("call_id"), item.get("output"), (place, "call_id"))
-    elif role in ("user", "system", "developer"):
-        spoken.other(role, item.get("content"))
-    else:
-        spoken.assistant(merges=True)
-
-
-def _format(text: object) -> object:
-    """The form that a request asks for by ``text.format``, as a chat request's ``response_format``."""
-    return text.get("format") if isinstance(text, dict) else None
-
-
-def _tools(tools: list[Json]) -> list[Json]:
-    """The functions in the chat API's form."""
-    names = ("name", "parameters", "description", "strict")
-    return [
-        {"type": "function", "function": {name: tool[name] for name in names if name in tool}}
-        for tool in tools
-        if tool.get("type") == "function" and isinstance(tool.get("name"), str) and tool["name"]
-    ]
-
-
-def finish_reason_of(response: Json) -> str | None:
-    """How an answer ended, in the chat API's words."""
-    details = response.get("incomplete_details")
-    cut = isinstance(details, dict) and details.get("reason") == "max_output_tokens"
-    return {"completed": "stop", "incomplete": "length" if cut else None}.get(word(response, "status"))
+def _request(body: JSONBody, made: AsChat) -> Request:
+    """The chat request that a Responses request comes to, with the tools whose calls the client knows by one name."""
+    request = chat_request_of(made)
+    kinds = {f"tools[{place}]": word(tool, "type") for place, tool in enumerate(listed(body.value("tools")))}
+    tools = (
+        tool for place, tool in enumerate(request.tools) if kinds.get(made.origins.of(f"tools[{place}]")) == "function"
+    )
+    choice = body.value("tool_choice")
+    parameters = request.parameters if choice is None else {**request.parameters, "tool_choice": choice}
+    return replace(request, tools=tuple(tools), parameters=parameters)
 
 
 def said_of(items: list[Any]) -> AnswerTexts:

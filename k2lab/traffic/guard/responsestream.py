@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from k2lab.apis.records import word
+from k2lab.apis.responses import CALLS, finish_reason_of
 from k2lab.traffic.exchanges import Changed
 from k2lab.traffic.guard.eventstream import SalvagingStream, data_with, decoded
 from k2lab.traffic.guard.ids import Ids, renaming
-from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch, word
+from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch
 from k2lab.traffic.guard.messagestream import named
-from k2lab.traffic.guard.responses import CALLS, TEXTS, call_item, changed_response, finish_reason_of
+from k2lab.traffic.guard.responses import TEXTS, call_item, changed_response
 from k2lab.traffic.guard.salvaging import Salvage, SalvagedCall, SalvageVerdict
 from k2lab.traffic.guard.sse import data_of, with_data
 from k2lab.traffic.guard.waiting import Waiting
