@@ -31,7 +31,7 @@ Tell = Callable[[str, float, float], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Piece:
+class Stretch:
     """Lines of the spool: the byte of the frame that they begin in, the first one's number, how many begin there."""
 
     start: int
@@ -77,13 +77,13 @@ def kept_in(source: InputSource, state: Path) -> InputSource:
     return replace(source, path=str(state / SPOOL), packed="zstd" if (state / PIECES).is_file() else source.packed)
 
 
-def pieces_of(source: InputSource) -> list[Piece] | None:
+def pieces_of(source: InputSource) -> list[Stretch] | None:
     """The pieces of a source that :func:`kept_in` gives; ``None`` for one that was kept as it came."""
     path = Path(source.path).with_name(PIECES)
     if not source.digest or not path.is_file():
         return None
     found: Any = files.read_json(path, "pieces of standard input")
-    return [Piece(**one) for one in found]
+    return [Stretch(**one) for one in found]
 
 
 def forget(state: Path) -> None:
@@ -167,7 +167,7 @@ class _Frames:
         self._file, self._piece_bytes, self._held = file, piece_bytes, bytearray()
         self._codec = pa.Codec("zstd", compression_level=LEVEL)
         self._row, self._begins_a_line = 1, True
-        self.pieces: list[Piece] = []
+        self.pieces: list[Stretch] = []
 
     def take(self, chunk: bytes) -> None:
         self._held += chunk
@@ -184,7 +184,7 @@ class _Frames:
         ends_a_line = lines.endswith(b"\n")
         rows = lines.count(b"\n") + (not ends_a_line) - (not self._begins_a_line)
         if self._begins_a_line:
-            self.pieces.append(Piece(start=self._file.tell(), row=self._row, rows=rows))
+            self.pieces.append(Stretch(start=self._file.tell(), row=self._row, rows=rows))
         else:
             self.pieces[-1] = replace(self.pieces[-1], rows=self.pieces[-1].rows + rows)
         self._row, self._begins_a_line = self._row + rows, ends_a_line

@@ -14,6 +14,9 @@ from k2lab.audit.tallies import Cell, Tally
 from k2lab.findings import CATALOGUE
 from k2lab.stats import Share, share
 
+MOST_SERIES = 4
+"""Of those that changed, the most certain, that are kept day by day."""
+
 BY_CODE = {entry.code: entry for entry in CATALOGUE.values()}
 
 
@@ -71,11 +74,23 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DailyCounts:
+    """A finding of a model and a vendor whose share changed: by day, how many exchanges of how many had it."""
+
+    code: str
+    model: str
+    vendor: str
+    days: tuple[str, ...]
+    counts: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AuditSummary:
     """An audit summed up.
 
     ``looked`` exchanges were looked at in full; ``unknown`` rows were not, and are in
-    no share; ``left_out`` ones nobody asked for. ``lacks`` says of how many exchanges
+    no share; ``left_out`` ones nobody asked for. ``series`` has of what changed the
+    most certain. ``lacks`` says of how many exchanges
     something was not kept, and so not judged.
     """
 
@@ -92,6 +107,7 @@ class AuditSummary:
     arms: tuple[Group, ...]
     days: tuple[Group, ...]
     changes: tuple[Change, ...]
+    series: tuple[DailyCounts, ...]
     reasons: Mapping[str, int]
     named: tuple[tuple[str, int, str, str], ...]
     forms: Mapping[str, int]
@@ -117,6 +133,7 @@ def summed_up(
 ) -> AuditSummary:
     """The summary of a tally, the same for the same exchanges."""
     whole = _merged(tally.cells.values())
+    changes = tuple(_changes(tally))
     return AuditSummary(
         looked=whole.looked,
         unknown=whole.unknown,
@@ -130,7 +147,8 @@ def summed_up(
         vendors=_grouped(tally, lambda model, vendor, day: vendor),
         arms=_grouped(tally, lambda model, vendor, day: f"{model} at {vendor}"),
         days=_grouped(tally, lambda model, vendor, day: day),
-        changes=tuple(_changes(tally)),
+        changes=changes,
+        series=tuple(_series(tally, changes)),
         reasons=_most(tally.reasons),
         named=tuple((source, row, item, reason) for (source, row, item), reason in tally.unknown),
         forms=dict(sorted(tally.forms.items())),
@@ -228,3 +246,18 @@ def _change(step: Step, code: str, model: str, vendor: str, found: Sequence[tupl
     return Change(
         code=code, model=model, vendor=vendor, day=day, before=step.before, after=step.after, p_value=step.p_value
     )
+
+
+def _series(tally: Tally, changes: Sequence[Change]) -> Iterable[DailyCounts]:
+    """Those of the most certain changes, day by day."""
+    certain = sorted(changes, key=lambda one: (one.p_value, -abs(one.after.value - one.before.value)))
+    for code, model, vendor in list(dict.fromkeys((one.code, one.model, one.vendor) for one in certain))[:MOST_SERIES]:
+        cells = [
+            (day, cell)
+            for (named, served, day), cell in sorted(tally.cells.items())
+            if (named, served) == (model, vendor) and day != NONE and cell.looked
+        ]
+        yield DailyCounts(
+            code=code, model=model, vendor=vendor, days=tuple(day for day, _ in cells),
+            counts=tuple((cell.by[f"code:{code}"], cell.looked) for _, cell in cells),
+        )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from k2lab.cli.common import as_record
-from k2lab.cli.printing import note, print_json, print_text
+from k2lab.cli.printing import note, print_json, print_text, terminal_width
 from k2lab.cli.progress import show_progress
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def audit_command(
     if as_data:
         print_json(as_json(summary))
     else:
-        print_text(audit_view(summary).text)
+        print_text(audit_view(summary, width=terminal_width()).text)
+        note(f"report.html has pictures, findings every one of them, summary.json the counts: all in {out}")
     for path, why in summary.refused:
         note(why if path in why else f"{path}: {why}")
     raise click.exceptions.Exit(summary.status)

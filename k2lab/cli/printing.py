@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -36,6 +37,11 @@ def print_text(text: str) -> None:
 def print_line(text: str) -> None:
     """One line on standard output, whatever stands in it; its columns stay."""
     _write(shortened(visible(" ".join(text.splitlines()))))
+
+
+def terminal_width() -> int | None:
+    """Cells of a line of the terminal that standard output is; ``None`` where it is a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def print_json(value: object) -> None:

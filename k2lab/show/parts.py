@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +23,10 @@ LONGEST_TEXT = 2_000_000
 
 WIDEST_COLUMN = 120
 """Characters that the cells of a text's column are brought to: one longer value makes no other row longer."""
+
+
+GAP, LEAST = 2, 8
+"""Cells between columns of a text, and of a column whose words are broken."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,8 +70,11 @@ def escape(value: object) -> str:
     return MARKER.sub(lambda match: f'<span class="marker">{match[0]}</span>', html.escape(str(value)))
 
 
-def table(rows: Sequence[Mapping[str, object]], caption: str = "") -> View:
-    """A small table; columns in the order of the first row. A page with a script may sort and search ``k2-rows``."""
+def table(rows: Sequence[Mapping[str, object]], caption: str = "", *, width: int | None = None) -> View:
+    """A small table; columns in the order of the first row. A page with a script may sort and search ``k2-rows``.
+
+    ``width`` is that of the text, in cells of a terminal: there a longer cell goes on below.
+    """
     if not rows:
         return View(html=f"<p>{escape(caption)}: no rows</p>", text=f"{caption}: no rows")
     columns = list(rows[0])
@@ -74,7 +83,7 @@ def table(rows: Sequence[Mapping[str, object]], caption: str = "") -> View:
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in cells)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     shown = f'<table class="k2-rows">{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    return View(html=shown, text=_text_table(caption, columns, cells))
+    return View(html=shown, text=_text_table(caption, columns, cells, width))
 
 
 def text(value: str, caption: str = "") -> View:
@@ -97,7 +106,7 @@ def note(words: str) -> View:
 
 def joined(*parts: View) -> View:
     """Views under each other."""
-    return View(html="".join(part.html for part in parts), text="\n\n".join(part.text for part in parts))
+    return View(html="".join(part.html for part in parts), text="\n\n".join(part.text for part in parts if part.text))
 
 
 @cache
@@ -107,8 +116,37 @@ def sheet() -> str:
     return " ".join(re.sub(r"/\*.*?\*/", "", written, flags=re.DOTALL).split())
 
 
-def _text_table(caption: str, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+def _text_table(caption: str, columns: Sequence[str], cells: Sequence[Sequence[str]], width: int | None) -> str:
     rows = [[shortened(visible(" ".join(str(cell).splitlines()))) for cell in row] for row in [columns, *cells]]
     widths = [min(max(len(row[i]) for row in rows), WIDEST_COLUMN) for i in range(len(columns))]
-    lines = ["  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if width is not None:
+        widths = _narrowed(rows, widths, width)
+    lines = [line for row in rows for line in _lines(row, widths)]
     return "\n".join([*([caption] if caption else []), *lines])
+
+
+def _lines(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """A row, each cell as wide as its column or, where it is the longer, one that was narrowed, below each other."""
+    cells = [
+        textwrap.wrap(cell, width) if len(cell) > width and width < WIDEST_COLUMN else [cell]
+        for cell, width in zip(row, widths, strict=True)
+    ]
+    gap = " " * GAP
+    return [
+        gap.join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip()
+        for parts in itertools.zip_longest(*cells, fillvalue="")
+    ]
+
+
+def _narrowed(rows: Sequence[Sequence[str]], widths: Sequence[int], width: int) -> list[int]:
+    """Widths of columns that have room: the widest of words and names gives first, then that of figures."""
+    sizes, room = list(widths), width - GAP * (len(widths) - 1)
+    figures = [all(row[i][:1].isdigit() for row in rows[1:]) for i in range(len(widths))]
+    for gives in (False, True):
+        while sum(sizes) > room:
+            give = [(size, at) for at, size in enumerate(sizes) if figures[at] in (False, gives)]
+            size, at = max(give, default=(0, 0))
+            if size <= LEAST:
+                break
+            sizes[at] -= 1
+    return sizes
