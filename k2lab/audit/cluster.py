@@ -1,68 +1,73 @@
-"""An audit on Ray: the same function over the same exchanges in Ray Data's ``map_batches``, a wave of units at a time.
+"""An audit on Ray: a unit a task, worked off as a process of this machine would, wherever the cluster has room.
 
 Files, and the output folder's state, must lie where every node finds them under
-the same path. A wave is what being killed loses.
+the same path. The units under way are what being killed loses.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+import contextlib
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import pyarrow as pa
-
-from k2lab.audit.looking import findings_of
-from k2lab.audit.parts import PartWriter
-from k2lab.audit.units import BATCH_ROWS, Unit
-from k2lab.audit.work import Work, exchanges_of
+from k2lab.audit.units import Unit
+from k2lab.audit.work import AHEAD, Died, Told, Work, alone, end_when_late, worked
 from k2lab.bench.vendor_actors import connected
 from k2lab.errors import EngineError, first_line
 
-WAVE = 4
-"""Units of a wave for each core of the cluster."""
 
-
-def run_on_ray(units: Sequence[Unit], work: Work, tell: Callable[[Unit, int], None]) -> None:
+def run_on_ray(units: Sequence[Unit], work: Work, tell: Told) -> None:
     """Work units off on the cluster of ``RAY_ADDRESS``, or on a local Ray that then ends.
 
-    Raises :class:`~k2lab.errors.EngineError` where Ray fails.
+    A batch that takes too long, or kills its worker, is given up and named as in
+    processes of this machine. Raises :class:`~k2lab.errors.EngineError` where Ray fails.
     """
-    with connected():  # before Ray is imported: it reads then where it may listen
+    with contextlib.redirect_stdout(sys.stderr), connected():  # Ray says on it, to its end, that a worker died
         import ray
-        import ray.data
 
-        context: Any = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.print_on_execution_start = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        resources: Any = ray.cluster_resources  # Ray types it for none of its callers
-        size = WAVE * max(1, int(resources().get("CPU", 1)))
-        for start in range(0, len(units), size):
-            wave = units[start : start + size]
+        cluster = _Cluster(ray)
+        for unit in cluster.worked_off(units, work, tell):
+            alone(unit, work, tell, cluster.run)
+
+
+class _Cluster:
+    """Tasks of a Ray that is connected; one whose worker dies is not tried again."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray, self._task = ray, ray.remote(max_retries=0)(_limited)
+        self._most = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    def worked_off(self, units: Sequence[Unit], work: Work, tell: Told) -> list[Unit]:
+        """Work units off; those whose workers died are given back."""
+        waiting, running, suspects = list(reversed(units)), dict[Any, Unit](), list[Unit]()
+        while waiting or running:
+            while waiting and len(running) < self._most:
+                unit = waiting.pop()
+                running[self._task.remote(worked, work, unit)] = unit
+            (done, *_), _ = self._ray.wait(list(running))
+            unit = running.pop(done)
             try:
-                _wave(ray.data, wave, work)
-            except ray.exceptions.RayError as error:
-                raise EngineError(f"Ray failed, run the audit again to go on: {first_line(error)}") from error
-            for unit in wave:
-                tell(unit, max(unit.rows, 0))
+                tell(unit, self._result(done))
+            except Died:
+                suspects.append(unit)
+        return suspects
+
+    def run(self, function: Callable[..., int], *given: object) -> int:
+        """A function's value, from a worker; raises :class:`Died` where the worker did not live to give it."""
+        return self._result(self._task.remote(function, *given))
+
+    def _result(self, task: Any) -> int:
+        failures = self._ray.exceptions
+        try:
+            return int(self._ray.get(task))
+        except (failures.WorkerCrashedError, failures.OutOfMemoryError) as error:
+            raise Died from error
+        except failures.RayError as error:
+            raise EngineError(f"Ray failed, run the audit again to go on: {first_line(error)}") from error
 
 
-def _wave(data: Any, wave: Sequence[Unit], work: Work) -> None:
-    writer = PartWriter(work.folder, [unit.number for unit in wave])
-    by_number = {unit.number: unit for unit in wave}
-    numbers = data.from_items([{"unit": unit.number} for unit in wave], override_num_blocks=len(wave))
-    read = numbers.map_batches(partial(_read, work, by_number), batch_size=1, batch_format="pyarrow")
-    found = read.map_batches(
-        partial(findings_of, look=work.look), batch_size=BATCH_ROWS, batch_format="pyarrow", zero_copy_batch=True
-    )
-    for table in found.iter_batches(batch_size=None, batch_format="pyarrow"):
-        writer.take(table)
-    writer.finish()
-
-
-def _read(work: Work, units: dict[int, Unit], batch: pa.Table) -> Iterator[pa.Table]:
-    """The exchanges of the units that a batch names."""
-    for number in batch["unit"].to_pylist():
-        yield from exchanges_of(work, units[number])
+def _limited(function: Callable[..., int], *given: object) -> int:
+    """In a worker."""
+    end_when_late()
+    return function(*given)

@@ -12,23 +12,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait as wait_for
 
-from k2lab.audit.forms.base import unread
-from k2lab.audit.looking import findings_of
-from k2lab.audit.parts import PartWriter
-from k2lab.audit.tables import Builder
 from k2lab.audit.units import Unit
-from k2lab.audit.work import DIED, Work, carefully, end_when_late, worked
+from k2lab.audit.work import AHEAD, Died, Told, Work, alone, end_when_late, worked
 from k2lab.errors import EngineError
 from k2lab.interrupts import ENDING
-
-AHEAD = 2
-"""Units for each process that are begun or wait: so many are done anew after a kill."""
-
-MOST_DEATHS = 20
-"""Of one unit; then it is given up, and named."""
-
-Told = Callable[[Unit, int], None]
-"""Is told of a unit that is done, and how many rows it had."""
 
 
 def run_locally(units: Sequence[Unit], work: Work, tell: Told, *, workers: int | None = None) -> None:
@@ -38,7 +25,7 @@ def run_locally(units: Sequence[Unit], work: Work, tell: Told, *, workers: int |
     while waiting:
         suspects = _until_one_dies(waiting, work, tell, count)
         for unit in suspects:
-            _alone(unit, work, tell)
+            alone(unit, work, tell, _in_one)
 
 
 def cores() -> int:
@@ -64,34 +51,13 @@ def _until_one_dies(waiting: list[Unit], work: Work, tell: Told, count: int) -> 
     return []
 
 
-def _alone(unit: Unit, work: Work, tell: Told) -> None:
-    """A unit by itself, batch by batch: whichever batch kills its process is passed over and named."""
-    said = work.folder / f"careful-{unit.number:07d}"
-    deadly: frozenset[int] = frozenset()
-    for _ in range(MOST_DEATHS):
-        said.unlink(missing_ok=True)
-        with _pool(1) as pool:
-            try:
-                tell(unit, pool.submit(carefully, work, unit, deadly, said).result())
-                said.unlink(missing_ok=True)
-                return
-            except BrokenProcessPool:
-                at = int(said.read_text()) if said.is_file() else -1
-        if at < 0 or at in deadly:
-            break
-        deadly |= {at}
-    said.unlink(missing_ok=True)
-    _give_up(unit, work)
-    tell(unit, 0)
-
-
-def _give_up(unit: Unit, work: Work) -> None:
-    builder = Builder(unit.source.shown, unit.source.form, work.vendor)
-    last = f" to {unit.row + unit.rows - 1:,}" if unit.rows > 0 else " on"
-    builder.add(unit.row, unread(DIED, f"from row {unit.row:,}{last} nothing was looked at"))
-    writer = PartWriter(work.folder, [unit.number])
-    writer.take(findings_of(builder.table(), work.look))
-    writer.finish()
+def _in_one(function: Callable[..., int], *given: object) -> int:
+    """A function's value, from a process of its own."""
+    with _pool(1) as pool:
+        try:
+            return pool.submit(function, *given).result()
+        except BrokenProcessPool as error:
+            raise Died from error
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,15 +13,25 @@ import pyarrow.compute as pc
 
 from k2lab import kept
 from k2lab.audit.conditions import expression
+from k2lab.audit.forms.base import unread
 from k2lab.audit.looking import findings_of
 from k2lab.audit.parts import PartWriter
-from k2lab.audit.tables import EXCHANGES, LEFT_OUT
+from k2lab.audit.tables import EXCHANGES, LEFT_OUT, Builder
 from k2lab.audit.units import Unit, tables_of
 from k2lab.check.looking import Look
 
 CAREFUL_ROWS = 32
 """Exchanges of a batch where a process died before: so many are lost with one that kills it again."""
 
+
+AHEAD = 2
+"""Units for each process that are begun or wait: so many are done anew after a kill."""
+
+MOST_DEATHS = 20
+"""Of one unit; then it is given up, and named."""
+
+Told = Callable[[Unit, int], None]
+"""Is told of a unit that is done, and how many rows it had."""
 
 BY_WHERE = "by --where"
 DIED = "a process died of it, or took too long"
@@ -36,7 +46,7 @@ class Work:
     vendor: str | None = None
     where: str = ""
     most_cpu_s: float = 60.0
-    """Of a batch: a process of the pool that takes more ends, and what it was at is named."""
+    """Of a batch: a process that takes more ends, of the pool or of Ray, and what it was at is named."""
 
 
 def exchanges_of(work: Work, unit: Unit, **sizes: int) -> Iterator[pa.Table]:
@@ -67,6 +77,44 @@ def worked(work: Work, unit: Unit) -> int:
         rows += table.num_rows
     writer.finish()
     return rows
+
+
+class Died(Exception):
+    """The process that worked ended before its work did."""
+
+
+def alone(unit: Unit, work: Work, tell: Told, run: Callable[..., int]) -> None:
+    """A unit by itself, batch by batch: whichever batch kills its process is passed over and named.
+
+    ``run`` calls a function in a process of its own, and raises :class:`Died` where that ends.
+    """
+    said = work.folder / f"careful-{unit.number:07d}"
+    deadly: frozenset[int] = frozenset()
+    for _ in range(MOST_DEATHS):
+        said.unlink(missing_ok=True)
+        try:
+            rows = run(carefully, work, unit, deadly, said)
+        except Died:
+            at = int(said.read_text()) if said.is_file() else -1
+        else:
+            said.unlink(missing_ok=True)
+            tell(unit, rows)
+            return
+        if at < 0 or at in deadly:
+            break
+        deadly |= {at}
+    said.unlink(missing_ok=True)
+    _give_up(unit, work)
+    tell(unit, 0)
+
+
+def _give_up(unit: Unit, work: Work) -> None:
+    builder = Builder(unit.source.shown, unit.source.form, work.vendor)
+    last = f" to {unit.row + unit.rows - 1:,}" if unit.rows > 0 else " on"
+    builder.add(unit.row, unread(DIED, f"from row {unit.row:,}{last} nothing was looked at"))
+    writer = PartWriter(work.folder, [unit.number])
+    writer.take(findings_of(builder.table(), work.look))
+    writer.finish()
 
 
 def carefully(work: Work, unit: Unit, deadly: frozenset[int], said: Path) -> int:

@@ -120,21 +120,60 @@ def test_a_batch_that_kills_its_process_is_named_and_the_rest_is_looked_at(tmp_p
     assert second.tally.findings == {"A003": 10}
 
 
-@pytest.mark.long
-def test_an_exchange_that_would_take_for_ever_is_given_up_and_named(tmp_path):
-    values = [line(n, "A003") for n in range(40)]
+def endless(path, count):
+    """A file with an exchange, the 36th, whose tool has a pattern that never comes back."""
+    values = [line(n, "A003") for n in range(count)]
     function = values[35]["request"]["tools"][0]["function"]
     function["parameters"] = {"type": "object", "properties": {"city": {"type": "string", "pattern": "^(a+)+$"}}}
     call = {"id": "functions.now:0", "type": "function",
             "function": {"name": "now", "arguments": json.dumps({"city": "a" * 60 + "!"})}}  # fmt: skip
     message = {"role": "assistant", "content": None, "tool_calls": [call]}
     values[35]["response"] = {"choices": [{"index": 0, "finish_reason": "tool_calls", "message": message}]}
-    units = units_of(sources_of([str(write(tmp_path / "a.jsonl", values))]).found)
+    return write(path, values)
+
+
+@pytest.mark.long
+def test_an_exchange_that_would_take_for_ever_is_given_up_and_named(tmp_path):
+    units = units_of(sources_of([str(endless(tmp_path / "a.jsonl", 40))]).found)
     work = Work(folder=tmp_path / "state", most_cpu_s=3.0)
     work.folder.mkdir()
     run_locally(units, work, lambda unit, rows: None, workers=1)
     (part,) = parts_in(work.folder)
     assert part.tally.findings == {"A003": 32} and part.tally.reasons == {DIED: 8}
+
+
+LIMITED = """
+import sys
+from pathlib import Path
+from k2lab.audit.cluster import run_on_ray
+from k2lab.audit.processpool import run_locally
+from k2lab.audit.sources import sources_of
+from k2lab.audit.units import units_of
+from k2lab.audit.work import Work
+
+if __name__ == "__main__":
+    units = units_of(sources_of([sys.argv[1]]).found, unit_bytes=40_000)
+    for engine, folder in ((run_on_ray, sys.argv[2]), (run_locally, sys.argv[3])):
+        engine(units, Work(folder=Path(folder), most_cpu_s=3.0), lambda unit, rows: None)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.xdist_group("ray")
+def test_ray_gives_up_what_processes_give_up(tmp_path):
+    path, states = endless(tmp_path / "a.jsonl", 120), [tmp_path / "ray", tmp_path / "local"]
+    for state in states:
+        state.mkdir()
+    script = tmp_path / "run.py"
+    script.write_text(LIMITED)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("RAY_ADDRESS", None)
+    done = subprocess.run([sys.executable, script, path, *states], env=environment, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr[-3000:]
+    on_ray, here = ({one.name: one.read_bytes() for one in state.iterdir()} for state in states)
+    assert on_ray == here
+    assert sum(part.tally.reasons[DIED] for part in parts_in(states[0])) > 0
 
 
 MEASURED = """
