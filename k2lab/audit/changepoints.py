@@ -62,20 +62,21 @@ def _cuts(days: Sequence[Count], low: int, high: int, alpha: float, tried: int) 
     waiting = [(low, high)]
     while waiting:
         low, high = waiting.pop()
-        best = min(_tests(days, low, high), default=None)
+        best = min(_tests(days, low, high, math.log(alpha / max(1, tried))), default=None)
         if best is not None and best[0] + math.log(tried) <= math.log(alpha):
             yield best[1], math.exp(best[0] + math.log(tried))
             waiting += [(low, best[1]), (best[1], high)]
 
 
-def _tests(days: Sequence[Count], low: int, high: int) -> Iterator[tuple[float, int]]:
+def _tests(days: Sequence[Count], low: int, high: int, most: float) -> Iterator[tuple[float, int]]:
+    """Each cut whose p-value, as a logarithm, may be as small as ``most``; of most its first term alone is larger."""
     count, total = _total(days[low:high])
     if count in (0, total):
         return
     left_count = left_total = 0
     for at in range(low, high - 1):
         left_count, left_total = left_count + days[at][0], left_total + days[at][1]
-        if 0 < left_total < total:
+        if 0 < left_total < total and _log_of(left_count, left_total, total - left_total, count) <= most:
             yield log_fisher(left_count, left_total, count - left_count, total - left_total), at + 1
 
 
