@@ -31,7 +31,7 @@ def of_prompt(request: Request, source: Source, family: Family | None) -> Iterat
     """The findings of :data:`NAMES` for a request, by a rendering of a source; a state for each that can be decided."""
     if family and source.family:
         same = family.name == source.family.name
-        told = f"the source's template is {source.family.name}'s, the model is {family.name}"
+        told = f"the source makes prompts of {source.family.name}, the model is {family.name}"
         yield Finding.of("template_of_another_family", "absent" if same else "present", told, place="request.model")
     try:
         text = prompt_of(source, request).text
@@ -60,5 +60,5 @@ def _of_contents(request: Request, text: str, listed: str) -> Iterator[Finding]:
             told = f"the prompt has {EMPTY_PART}" if present else "the prompt has no list in its place"
             yield Finding.of("empty_content_beside_calls", "present" if present else "absent", told, place=place)
         if isinstance(content, list):
-            told = f"the prompt has {sent[0][:80]}" if sent else "the template joins the parts"
+            told = f"the prompt has {sent[0][:80]}" if sent else "the parts are joined"
             yield Finding.of("text_in_parts", "present" if sent else "absent", told, place=place)

@@ -40,12 +40,13 @@ DOCUMENTED = f"{THOUGHT}{CLOSE}think{SEP}{RESPONSE}{CALL}{END}"
 
 def of_documented_form(patient: Patient) -> Iterator[Finding]:
     """Whether the form that all parsers read comes back as a call; raises :class:`UnsupportedError`."""
+    said = "a call that the model wrote came back as a call"
     try:
         answer, _ = _dictated(patient, BEHIND_RESPONSE, lambda answer: TOOL in _all(answer) or bool(answer.calls), OFF)
     except UnsupportedError as error:
-        answer = _read(patient, DOCUMENTED, str(error))
+        answer, said = _read(patient, DOCUMENTED, str(error)), "the ids of a call are read as a call"
     if holds_the_call(answer):
-        yield Finding.of(STRIPPED, "absent", "a call that the model wrote came back as a call")
+        yield Finding.of(STRIPPED, "absent", said)
         return
     said = f"a call came back as text: {quoted(_all(answer))!r}"
     if OPEN in said:

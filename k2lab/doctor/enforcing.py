@@ -45,6 +45,7 @@ def _of_tag(patient: Patient) -> Finding:
     try:
         form = patient.asked(lambda: form_of(patient.endpoint, family=patient.family))
     except UnsupportedError as error:
+        _ = patient.called  # raises where nothing is answered, with a grammar or without
         return _of_reasoning(patient, str(error)) if _without_ids(patient) else _of_own_ids(patient, str(error))
     except EndpointError as error:
         return Finding.of("tag_refused", "unknown", str(error))

@@ -154,7 +154,8 @@ def examined(
     patient = Patient(Careful(base_url, model, budget), source, budget, family)
     started = time.monotonic()
     found: list[Finding] = []
-    out = not_applying(_family_of(patient))
+    whose = _family_of(patient)
+    out = not_applying(whose)
     for experiment in plan.asked:
         if set(experiment.names) <= out.keys():
             continue
@@ -166,7 +167,7 @@ def examined(
     return Examination(
         subject=patient.endpoint.base_url,
         findings=in_order([finding for finding in found if finding.name in wanted and finding.name not in out]),
-        notes=tuple(_told(out, wanted)),
+        notes=(*_served_otherwise(whose, found), *_told(out, wanted)),
         requests=budget.spent,
         seconds=time.monotonic() - started,
     )
@@ -177,6 +178,12 @@ def _family_of(patient: Patient) -> Family | None:
         return patient.family
     except K2LabError:  # the server does not say its model's name; each experiment tells why
         return None
+
+
+def _served_otherwise(family: Family | None, found: Sequence[Finding]) -> Iterator[str]:
+    """By which flags a family is served, where a server looks for a chat template that the family has not."""
+    if family and family.serving and any("chat template" in one.evidence for one in found if one.state == "unknown"):
+        yield f"{family.name} has no chat template: start vLLM with {' '.join(family.serving)}"
 
 
 def _told(out: Reasons, wanted: Collection[str]) -> Iterator[str]:

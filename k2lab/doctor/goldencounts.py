@@ -303,7 +303,8 @@ def _templates(source: Source) -> Iterator[_Template]:
     yield _Template(told=RIGHT, faults=(), fill=partial(_ids, source))
     if source.writes_xtml:
         other = ("prompt_differs",)
-        yield _Template(told="the source's own text, encoded as a whole", faults=other, fill=partial(_as_one, source))
+        as_one = "the source's own text, encoded as a whole, as vLLM does without --tokenizer-mode kimi_k3"
+        yield _Template(told=as_one, faults=other, fill=partial(_as_one, source))
         for effort in source.family.efforts if source.family else ():
             told = f"the level of thinking {effort} where a request says none"
             yield _Template(told=told, faults=other, fill=partial(_with_effort, source, effort))

@@ -267,7 +267,7 @@ class Shelf:
         if source.tokenizer is None:
             notes = (
                 *notes,
-                "the template came without a tokenizer: its ids are those of the other side's, or k2-nano's",
+                "the source came without a tokenizer: its ids are those of the other side's, or k2-nano's",
             )
         return Made(side=side, prompt=prompt, notes=(*notes, *prompt.provenance.notes, *replayed(prompt)))
 

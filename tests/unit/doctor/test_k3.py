@@ -97,7 +97,8 @@ def test_a_prompt_that_was_encoded_as_a_whole_is_told_by_its_ids(shared, tmp_pat
     samples = goldencounts.samples_of(K3)
     seen = [tuple(kimi.tokenizer.encode(prompt_of(kimi, one.request).text)) for one in samples]
     found = goldencounts.fit(kimi, samples, seen, by="return_token_ids")
-    assert [way.told for way in found.ways] == ["the source's own text, encoded as a whole"]
+    (way,) = found.ways
+    assert way.told.startswith("the source's own text, encoded as a whole, as vLLM does without --tokenizer-mode")
     assert "the ids of 13 prompts, by return_token_ids, are" in goldencounts.of_fit(found)[0].evidence
 
 
@@ -202,6 +203,13 @@ def test_no_text_of_k2s_form_is_dictated_and_what_k3_cannot_have_is_named(source
     assert not any("<|tool_call" in body for _, body in sent) and not any(path == "/v1/completions" for path, _ in sent)
     assert not OF_IDS_AND_TEMPLATES & {one.code for one in found.findings}
     assert all(any(code in note for note in found.notes) for code in OF_IDS_AND_TEMPLATES)
+
+
+def test_a_server_that_looks_for_a_chat_template_is_accused_of_nothing_and_told_its_flags(source):
+    refusal = 400, {"error": {"message": "you must provide a chat template"}}
+    found = examined(lambda path, body: refusal, source)
+    assert not present(found) and found.status == 2
+    assert found.notes[0] == f"K3 has no chat template: start vLLM with {' '.join(K3.serving)}"
 
 
 def test_what_a_family_cannot_have_is_not_planned_for():
