@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from k2lab.chat import Request
-from k2lab.doctor import xtmlfolder
+from k2lab.doctor import stopping, xtmlfolder
 from k2lab.doctor.examination import Examination, in_order
 from k2lab.doctor.goldencounts import WEATHER, after_a_call
 from k2lab.errors import K2LabError, first_line
-from k2lab.families import Family
+from k2lab.families import Family, special
 from k2lab.findings import Finding
 from k2lab.prompt import consent, contentformat, files, known
 from k2lab.prompt.rendering import prompt_of
@@ -57,7 +57,7 @@ def examined_files(spec: str, *, family: Family | None = None, trust_remote_code
     source = open_source(spec, trust_remote_code=False, family=family)
     if source.writes_xtml:
         return xtmlfolder.examined(source, trust_remote_code=trust_remote_code)
-    findings = (_generation_prompt(source), _content(source), _markers(source))
+    findings = (_generation_prompt(source), _content(source), _markers(source), stopping.of_end(source, special.END))
     return Examination(subject=spec, findings=in_order(findings), notes=tuple(_notes(source, findings)))
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from k2lab.doctor import stopping
 from k2lab.doctor.examination import Examination, in_order
 from k2lab.doctor.goldencounts import samples_of
-from k2lab.errors import K2LabError, first_line
+from k2lab.errors import K2LabError, SourceError, first_line
 from k2lab.families import special
 from k2lab.findings import Finding
 from k2lab.prompt import carried, consent, files, xtml
@@ -85,17 +85,20 @@ class _Renderer:
 def examined(source: Source, *, trust_remote_code: bool = False) -> Examination:
     """What the files of a folder of Kimi K3's say; with ``trust_remote_code``, what its code makes as well.
 
+    Raises :class:`~k2lab.errors.SourceError` for a source that is no folder.
+
     >>> from k2lab.nano import folders
     >>> found = examined(open_source(folders.assemble("k3")))
     >>> found.present, found.notes[0]
     ((), 'Kimi K3, by its added tokens')
     """
-    assert source.folder is not None
+    if source.folder is None:
+        raise SourceError(f"{source.spec} is no folder: give one, or hub:REPO@SHA")
     renderer = _Renderer(source.folder)
     findings = (
         _generation_prompt(renderer),
         _prompts(source, renderer, trust_remote_code),
-        _renderer(renderer),
+        _of_code(renderer),
         _markers(source),
         Finding.of("special_tokens_stripped", "absent", "vLLM's parsers for Kimi K3 keep its markers, special or not"),
         stopping.of_end(source, special.END_OF_MSG),
@@ -103,7 +106,7 @@ def examined(source: Source, *, trust_remote_code: bool = False) -> Examination:
     return Examination(subject=source.spec, findings=in_order(findings), notes=tuple(_notes(source, source.folder)))
 
 
-def _renderer(renderer: _Renderer) -> Finding:
+def _of_code(renderer: _Renderer) -> Finding:
     name = "renderer_missing"
     try:
         lacking, method = renderer.lacking, renderer.method if not renderer.lacking else None

@@ -44,6 +44,19 @@ def test_markers_that_are_special_are_found(tmp_path):
     assert found.notes[1] == "vLLM 0.11.1 to 0.32.0: none of these faults"
 
 
+def test_an_end_of_a_turn_that_does_not_end_the_answer_is_found(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(folders.assemble("current"), folder)
+    for name, fields in {
+        "tokenizer_config": {"eos_token": "[EOS]"},
+        "generation_config": {"eos_token_id": [1]},
+    }.items():
+        path = folder / f"{name}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    found = examined_files(str(folder))
+    assert codes(found) == {"S015"} and "<|im_end|> is" in found.present[0].evidence
+
+
 def test_code_is_read_and_never_run(tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(folders.assemble("legacy"), folder)

@@ -143,6 +143,11 @@ def test_ranks_under_the_names_of_another_family_are_found(folder, shared):
     assert of(found_in(folder), "P010").evidence.endswith("<|end_of_msg|> is 163586")
 
 
+def test_what_is_no_folder_is_refused():
+    with pytest.raises(SourceError, match="family:k3 is no folder"):
+        examined_files("family:k3")
+
+
 def test_a_chat_template_is_said_to_be_of_no_use(folder):
     changed(folder / "config.json", model_type="kimi_k3", architectures=["KimiK3ForConditionalGeneration"])
     (folder / "chat_template.jinja").write_text("{{ messages }}")
