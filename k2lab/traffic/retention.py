@@ -21,7 +21,7 @@ class Retention:
     """The most bytes of a record, and the greatest age in seconds; ``None`` is without a bound.
 
     The bytes are those in use in the file, indexes included; SQLite's log beside it
-    takes up to 4 MiB more, or a batch, whichever is more.
+    takes up to 20 MiB more under steady traffic, mostly 4.
     """
 
     most_bytes: int | None = None

@@ -24,6 +24,7 @@ from k2lab import sqlitefile
 from k2lab.errors import K2LabError, first_line
 from k2lab.traffic import hourly, recordrows
 from k2lab.traffic.caught import Caught
+from k2lab.traffic.checkpoints import Checkpoints
 from k2lab.traffic.exchanges import READ, Passed
 from k2lab.traffic.looker import Job, Looker
 from k2lab.traffic.recordfile import Record
@@ -208,7 +209,9 @@ class Writer:
 
         def stored(record: Record) -> list[int]:
             self._keep(size)
-            return record.store(rows, tallies, notes)
+            numbers = record.store(rows, tallies, notes)
+            self._checkpoints.grown(record.connection, size=size, rows=len(rows) + len(notes))
+            return numbers
 
         numbers = self._persistent(stored)
         for one in made:
@@ -276,11 +279,14 @@ class Writer:
         connection = sqlitefile.connect(self._path, recordrows.FORM, make=True)
         connection.execute(f"PRAGMA synchronous = {'FULL' if self.options.durable else 'NORMAL'}")
         connection.execute("PRAGMA busy_timeout = 1000")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        self._checkpoints = Checkpoints(self._path)
         self._record, self._inode = Record(connection), _identity(self._path)
 
     def _shut(self, *, put_away: bool = False) -> None:
         record, self._record = self._record, None
         if record is not None:
+            self._checkpoints.close()
             if put_away:
                 sqlitefile.put_away_log(record.connection)
             record.connection.close()

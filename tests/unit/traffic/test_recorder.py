@@ -389,6 +389,19 @@ def test_a_recorder_goes_on_in_another_event_loop(tmp_path):
     assert [one.passed.key for one in entries(made.options)] == ["1", "2"]
 
 
+def test_the_log_is_put_into_the_file_while_commits_go_on_and_stays_within_its_bound(tmp_path, monkeypatch):
+    monkeypatch.setattr("k2lab.traffic.checkpoints.GROWN_PAGES", 50)
+    monkeypatch.setattr("k2lab.traffic.checkpoints.MOST_PAGES", 200)
+    given = options(tmp_path)
+    made, sizes = Writer(given), []
+    for n in range(300):
+        assert made.write([caught(f"{n}-{m}", request=os.urandom(8000)) for m in range(4)]) == ("written",) * 4
+        sizes.append(os.path.getsize(f"{given.path}-wal"))
+    assert max(sizes) < 4 << 20 < 8 << 20 < os.path.getsize(given.path)
+    made.close(1)
+    assert len(entries(given)) == 1200
+
+
 def test_retention_by_size_is_never_passed_by_more_than_a_batch(tmp_path):
     most = 2 << 20
     given = options(tmp_path, retention=Retention(most_bytes=most))
