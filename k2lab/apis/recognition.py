@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from k2lab.apis.records import Api, listed, word
+from k2lab.chat.calls import OBJECT
 
 PATHS: Mapping[str, Api] = {
     "/chat/completions": "chat",
@@ -31,7 +32,7 @@ def api_of_path(path: str) -> Api | None:
 
 def api_of_answer(answer: object) -> Api | None:
     """The API of an answer's form; ``None`` where it has that of none, or is an error of whichever."""
-    if not isinstance(answer, Mapping):
+    if not isinstance(answer, OBJECT):
         return None
     if "choices" in answer:
         return "chat"
@@ -51,7 +52,7 @@ def api_of_request(request: object) -> Api | None:
     >>> api_of_request({"model": "m", "input": "Hi"}), api_of_request({"messages": [], "max_tokens": 9})
     ('responses', 'chat')
     """
-    if not isinstance(request, Mapping):
+    if not isinstance(request, OBJECT):
         return None
     if "messages" in request:
         return "messages" if "max_tokens" in request and _is_of_messages(request) else "chat"

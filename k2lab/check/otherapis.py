@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from k2lab.apis import API_NAMES, Api, AsChat, answer_as_chat, api_of_answer
 from k2lab.chat import Request
+from k2lab.chat.calls import OBJECT
 from k2lab.check.answers import of_answer
 from k2lab.check.outputs import Tools
 from k2lab.check.requests import of_request
@@ -98,11 +99,15 @@ def of_any_answer(
     Raises :class:`InputError` for what is no response, and :class:`UnseenError` behind the last finding.
     """
     api = api_of_answer(answer)
-    if not isinstance(answer, Mapping) or api in (None, "chat"):
-        yield from of_answer(answer, request, tools, family, stored)
-        return
-    assert api is not None
-    made = answer_as_chat(api, answer)
+    if not isinstance(answer, OBJECT) or api is None or api == "chat":
+        return of_answer(answer, request, tools, family, stored)
+    return _of_other_answer(api, answer_as_chat(api, answer), asked, request, tools, family, stored)
+
+
+def _of_other_answer(
+    api: Api, made: AsChat, asked: AsChat | None, request: Request | None, tools: Tools | None,
+    family: Family | None, stored: bool | None,
+) -> Iterator[Finding]:  # fmt: skip
     if not made.value:
         raise InputError(f"the response has no {LISTS[api]}: there is no answer in it")
     without = _unsure(asked) | (BY_CONTENT if made.unseen else frozenset())

@@ -36,15 +36,16 @@ class Asked:
         made = request_as_chat(api, value)
         return cls(api=api, value=made.value, request=Request.unchecked(made.value), made=made)
 
-    def findings(self, model: str | None, family: Family | None, source: Source | None) -> Iterator[Finding]:
+    def findings(self, model: str | None, family: Family | None) -> Iterator[Finding]:
         """Its findings; places begin with ``request``."""
         if self.made is None:
-            yield from of_request(self.value, self.request, model, family)
-        else:
-            yield from of_other_request(self.api, self.made, self.request, model, family)
-        if source and self.request.messages:
-            for finding in of_prompt(self.request, source, family):
-                yield finding if self.made is None else at_origin(finding, self.made, "request", self.api)
+            return of_request(self.value, self.request, model, family)
+        return of_other_request(self.api, self.made, self.request, model, family)
+
+    def rendered(self, source: Source, family: Family | None) -> Iterator[Finding]:
+        """What a rendering decides."""
+        for finding in of_prompt(self.request, source, family) if self.request.messages else ():
+            yield finding if self.made is None else at_origin(finding, self.made, "request", self.api)
 
 
 def of_pair(
@@ -76,7 +77,9 @@ def of_pair(
     """
     held = None if asked is None else Asked.of(asked, api)
     if held is not None:
-        yield from held.findings(model, family, source)
+        yield from held.findings(model, family)
+        if source:
+            yield from held.rendered(source, family)
     told = unseen_of("request", None if held is None else held.made)
     if answer is not None:
         got = sent() if sent is not None else None
@@ -95,8 +98,7 @@ def _of_answer(
     *, streamed: bool,
 ) -> Iterator[Finding]:  # fmt: skip
     made, request = (None, None) if asked is None else (asked.made, asked.request)
-    if streamed:
-        found = of_stream(str(answer), request, tools, lambda said: family, stored, asked=made)
-        yield from (finding for finding, _ in found)
-    else:
-        yield from of_any_answer(answer, made, request, tools, family, stored)
+    if not streamed:
+        return of_any_answer(answer, made, request, tools, family, stored)
+    found = of_stream(str(answer), request, tools, lambda said: family, stored, asked=made)
+    return (finding for finding, _ in found)
