@@ -145,7 +145,14 @@ def dialogues(pool: Pool, seed: int, mix: Mix | None = None) -> Iterator[Dialogu
         index += 1
 
 
-def cases(pool: Pool, seed: int, count: int, kinds: Sequence[Kind], mix: Mix | None = None) -> list[Case]:
+def cases(
+    pool: Pool,
+    seed: int,
+    count: int,
+    kinds: Sequence[Kind],
+    mix: Mix | None = None,
+    request_of: Callable[[Dialogue], Request] = lambda dialogue: dialogue.request,
+) -> list[Case]:
     """``count`` requests, one a conversation, each ending before a turn of one of ``kinds``."""
     found: list[Case] = []
     for number, dialogue in enumerate(dialogues(pool, seed, mix)):
@@ -155,7 +162,7 @@ def cases(pool: Pool, seed: int, count: int, kinds: Sequence[Kind], mix: Mix | N
             found.append(
                 Case(
                     case_id=f"{pool}-{seed}-{number}",
-                    request=dialogue.request.prefix(place),
+                    request=request_of(dialogue).prefix(place),
                     label=dialogue.labels[place],
                 )
             )

@@ -9,10 +9,23 @@ if TYPE_CHECKING:
     from k2lab.audit.auditrun import run_audit
     from k2lab.bench import metrics
     from k2lab.chat import Exchange, Request
+    from k2lab.doctor import examination
     from k2lab.enforcer import ask
+    from k2lab.findings import chosen
     from k2lab.findings.exchanges import of_exchange
     from k2lab.findings.histories import of_history
-    from k2lab.nano import agent, benchmark, evaluate, folders, histories, synth, threeways, xtmltalks
+    from k2lab.nano import (
+        agent,
+        benchmark,
+        evaluate,
+        folders,
+        histories,
+        synth,
+        thinkingreplay,
+        thinkingturns,
+        threeways,
+        xtmltalks,
+    )
     from k2lab.notebook import ladder, published
     from k2lab.notebook.examples import conversation, exchange
     from k2lab.notebook.outcome import record
@@ -51,11 +64,13 @@ __all__ = [
     "benchmark",
     "browse",
     "browse_traffic",
+    "chosen",
     "connect",
     "conversation",
     "diff",
     "enforcer",
     "evaluate",
+    "examination",
     "exchange",
     "explore",
     "folders",
@@ -84,6 +99,8 @@ __all__ = [
     "shrunk",
     "synth",
     "templates",
+    "thinkingreplay",
+    "thinkingturns",
     "threeways",
     "views",
     "wire",
@@ -103,11 +120,13 @@ _PLACES = {
     "benchmark": "k2lab.nano.benchmark",
     "browse": "k2lab.widgets.runs:browse",
     "browse_traffic": "k2lab.widgets.trafficbrowser:browse_traffic",
+    "chosen": "k2lab.findings:chosen",
     "connect": "k2lab.notebook.servers:connect",
     "conversation": "k2lab.notebook.examples:conversation",
     "diff": "k2lab.prompt.alignment:diff",
     "enforcer": "k2lab.enforcer",
     "evaluate": "k2lab.nano.evaluate",
+    "examination": "k2lab.doctor.examination",
     "exchange": "k2lab.notebook.examples:exchange",
     "explore": "k2lab.widgets.explorer:explore",
     "folders": "k2lab.nano.folders",
@@ -136,6 +155,8 @@ _PLACES = {
     "shrunk": "k2lab.shrink:shrunk",
     "synth": "k2lab.nano.synth",
     "templates": "k2lab.prompt.templates",
+    "thinkingreplay": "k2lab.nano.thinkingreplay",
+    "thinkingturns": "k2lab.nano.thinkingturns",
     "threeways": "k2lab.nano.threeways",
     "views": "k2lab.show.views",
     "wire": "k2lab.wire",

@@ -4,7 +4,7 @@ Each further word sets a flag of the server: the content format that vLLM
 otherwise detects from the template, as in ``0.32.0 current string``, how strictly
 its own grammar holds tool calls, as in ``0.32.0 current strict-parameter``, that it
 has the reasoning parser of K2-Thinking to K2.7, as in ``0.32.0 thinking
-reasoning``, or that a grammar holds the reasoning, too, as in ``0.32.0 k3
+reasons``, or that a grammar holds the reasoning, too, as in ``0.32.0 k3
 in-reasoning``.
 """
 
@@ -27,7 +27,7 @@ from k2lab.server.endpoint import Endpoint
 FLAGS: Mapping[str, tuple[str, str]] = {
     "string": ("--chat-template-content-format", "string"),
     "openai": ("--chat-template-content-format", "openai"),
-    "reasoning": folders.REASONING,
+    "reasons": folders.REASONING,
     "in-reasoning": ("--structured-outputs-config.enable_in_reasoning", "True"),
     "strict-function": ("--tool-strict-level", "function"),
     "strict-parameter": ("--tool-strict-level", "parameter"),

@@ -36,6 +36,9 @@ SERVERS = (
     "0.11.1 old",
     "0.11.1 current",
     "0.32.0 k3 in-reasoning",
+    "0.11.1 thinking reasons",
+    "0.11.1 thinking reasons in-reasoning",
+    "0.32.0 thinking reasons",
 )
 AT_ONCE = SERVERS[:9]
 """Those that `make test` needs."""

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from k2lab.nano import folders
 from k2lab.notebook import fetching, report
 from k2lab.server import parsers
 from tests.conftest import ROOT
@@ -30,6 +31,11 @@ def run_on(servers, name, tmp_path, *given):
     wanted = {
         "2_empty_content": ("0.11.0 current", "0.32.0 current", "0.32.0 current string"),
         "4_benchmark": ("0.11.0 legacy", "0.11.0 declared", "0.11.1 legacy", "0.32.0 declared"),
+        "9_thinking": (
+            "0.11.1 thinking reasons",
+            "0.11.1 thinking reasons in-reasoning",
+            "0.32.0 thinking reasons",
+        ),
         "8_k3": ("0.32.0 current", "0.32.0 k3", "0.32.0 k3 in-reasoning"),
         "5_enforcer": ("0.32.0 current", "0.32.0 current strict-function", "0.32.0 current strict-parameter"),
     }
@@ -98,6 +104,32 @@ def test_notebook_8_holds_on_the_live_servers(servers, tmp_path):
     whole, streamed = (results["lost"][f"0.32.0, {way}"] for way in ("whole", "streamed"))
     assert 0 < whole["count"] < streamed["count"] < whole["total"] == streamed["total"]
     assert results["under_tag"]["answers with a call that is invalid"]["count"] == 0
+
+
+@pytest.mark.long
+def test_notebook_9_holds_on_the_live_servers(servers, tmp_path):
+    results = run_on(servers, "9_thinking", tmp_path, ("requests", "60"))
+    lost, leaked = results["lost"], results["leaked"]
+    assert lost["0.11.1, whole"]["count"] == results["guilty"]["0.11.1, whole"]["reasoning parser"] > 0
+    assert lost["0.32.0, whole"]["count"] == 0 < lost["0.32.0, whole"]["total"]
+    assert leaked["0.32.0, behind a tool's result"]["count"] == leaked["0.32.0, behind a tool's result"]["total"] == 15
+    assert (
+        results["ways_out"]["the same asks through the proxy with --salvage"]["count"] < lost["0.11.1, whole"]["count"]
+    )
+    assert [finding["code"] for finding in results["findings"]][:1] == ["A114"]
+
+
+@pytest.mark.long
+def test_notebook_9_on_a_readers_own_server_and_exchange(servers, tmp_path):
+    said = {"role": "assistant", "content": "It is 18 degrees."}
+    talk = {"messages": [{"role": "user", "content": "Hi"}, said, {"role": "user", "content": "Bye"}]}
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({"request": talk, "response": {"choices": [{"message": said}]}}))
+    given = [("base_url", servers["0.32.0 thinking reasons"]), ("exchange_file", str(path))]
+    given.append(("source", str(folders.assemble("thinking"))))
+    made = report.run("9_thinking", given, folder=NOTEBOOKS, out=tmp_path)
+    assert [finding["code"] for finding in made.results["own"] if finding["state"] == "present"] == ["S014"]
+    assert "S014" in made.error and not made.ok
 
 
 @pytest.mark.long
