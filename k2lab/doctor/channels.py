@@ -7,6 +7,7 @@ token on, or behind the reasoning: which of both, is a finding as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from k2lab import wire
 from k2lab.chat import Answer
@@ -73,7 +74,8 @@ def _run(patient: Patient) -> Iterator[Finding]:
 def _by_dictation(patient: Patient, told: dict[bool, list[str]]) -> Iterator[Finding]:
     """Which calls are read, and which are not, of a model that is made to write them."""
     for name, text in WITHIN.items():
-        whole, fields = _dictated(patient, text, lambda answer: THOUGHT in _all(answer) or holds_the_call(answer))
+        obeyed = any(told.values())  # a call that is read may take the text before it along
+        whole, fields = _dictated(patient, text, partial(_is_dictated, obeyed=obeyed))
         if THOUGHT in whole.content:
             yield Finding.of(BEHIND, "present", f"a text that was dictated came behind the reasoning: {_shown(whole)}")
             raise UnsupportedError(f"nothing can be dictated to this server's reasoning ({CODE_BEHIND})")
@@ -115,6 +117,10 @@ def _dictated(
 def _streamed(patient: Patient, fields: Mapping[str, object]) -> Answer:
     sent = {"temperature": 0, "max_tokens": THINKING_TOKENS, **fields}
     return read_stream(patient.asked(lambda: patient.endpoint.streamed(ASKED, **sent))).answer()
+
+
+def _is_dictated(answer: Answer, *, obeyed: bool) -> bool:
+    return THOUGHT in _all(answer) or (obeyed and holds_the_call(answer))
 
 
 def _all(answer: Answer) -> str:

@@ -154,6 +154,7 @@ def holds_no_reasoning(text, stream):
         (loses_nothing, ("absent", "absent"), "read: tools, whole; tools, streamed"),
         (holds_no_reasoning, ("unknown", "present"), "nothing can be dictated to this server's reasoning (E004)"),
         (lambda text, stream: {"content": "Hello"}, ("unknown", "unknown"), "the answer is another text"),
+        (lambda text, stream: {"reasoning": "Hm.", "tool_calls": CALLS}, ("unknown", "unknown"), "another text"),
     ],
 )
 def test_a_call_that_was_opened_in_the_reasoning_is_read_or_lost(read, states, told):
