@@ -1,4 +1,4 @@
-"""An audit on Ray: a unit a task, worked off as a process of this machine would, wherever the cluster has room.
+"""An audit on Ray: units by Ray Data's ``map_batches``, each worked off as a process of this machine would.
 
 Files, and the output folder's state, must lie where every node finds them under
 the same path. The units under way are what being killed loses.
@@ -7,12 +7,16 @@ the same path. The units under way are what being killed loses.
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import pyarrow as pa
+
 from k2lab.audit.units import Unit
-from k2lab.audit.work import AHEAD, Died, Told, Work, alone, end_when_late, worked
+from k2lab.audit.work import Died, Told, Work, alone, end_when_late, worked
 from k2lab.bench.vendor_actors import connected
 from k2lab.errors import EngineError, first_line
 
@@ -26,48 +30,55 @@ def run_on_ray(units: Sequence[Unit], work: Work, tell: Told) -> None:
     with contextlib.redirect_stdout(sys.stderr), connected():  # Ray says on it, to its end, that a worker died
         import ray
 
-        cluster = _Cluster(ray)
-        for unit in cluster.worked_off(units, work, tell):
-            alone(unit, work, tell, cluster.run)
+        waiting = {unit.number: unit for unit in units}
+        with _failing(ray):
+            for number, rows in _worked_off(dict(waiting), work):
+                tell(waiting.pop(number), rows)
+        for unit in waiting.values():  # their worker died, or did so beside them
+            alone(unit, work, tell, partial(_in_one, ray))
 
 
-class _Cluster:
-    """Tasks of a Ray that is connected; one whose worker dies is not tried again."""
+def _worked_off(units: Mapping[int, Unit], work: Work) -> Iterator[tuple[int, int]]:
+    """The numbers of units, each with its rows, as they are done; those whose workers died are left out."""
+    import ray.data
 
-    def __init__(self, ray: Any) -> None:
-        self._ray, self._task = ray, ray.remote(max_retries=0)(_limited)
-        self._most = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    context: Any = ray.data.DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    context.max_errored_blocks = -1
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    numbers = ray.data.from_items([{"unit": number} for number in units], override_num_blocks=len(units))
+    done = numbers.map_batches(partial(_batch, work, units), batch_size=1, batch_format="pyarrow", max_retries=0)
+    table: Any
+    for table in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+        yield from zip(table["unit"].to_pylist(), table["rows"].to_pylist(), strict=True)
 
-    def worked_off(self, units: Sequence[Unit], work: Work, tell: Told) -> list[Unit]:
-        """Work units off; those whose workers died are given back."""
-        waiting, running, suspects = list(reversed(units)), dict[Any, Unit](), list[Unit]()
-        while waiting or running:
-            while waiting and len(running) < self._most:
-                unit = waiting.pop()
-                running[self._task.remote(worked, work, unit)] = unit
-            (done, *_), _ = self._ray.wait(list(running))
-            unit = running.pop(done)
-            try:
-                tell(unit, self._result(done))
-            except Died:
-                suspects.append(unit)
-        return suspects
 
-    def run(self, function: Callable[..., int], *given: object) -> int:
-        """A function's value, from a worker; raises :class:`Died` where the worker did not live to give it."""
-        return self._result(self._task.remote(function, *given))
+def _batch(work: Work, units: Mapping[int, Unit], batch: pa.Table) -> pa.Table:
+    """In a worker: the units that a batch names, each with the rows that it had."""
+    numbers = batch["unit"].to_pylist()
+    return pa.table({"unit": numbers, "rows": [_limited(worked, work, units[number]) for number in numbers]})
 
-    def _result(self, task: Any) -> int:
-        failures = self._ray.exceptions
+
+def _in_one(ray: Any, function: Callable[..., int], *given: object) -> int:
+    """A function's value, from a worker that tries it once; raises :class:`Died` where it did not live to give it."""
+    failures = ray.exceptions
+    with _failing(ray):
         try:
-            return int(self._ray.get(task))
+            return int(ray.get(ray.remote(max_retries=0)(_limited).remote(function, *given)))
         except (failures.WorkerCrashedError, failures.OutOfMemoryError) as error:
             raise Died from error
-        except failures.RayError as error:
-            raise EngineError(f"Ray failed, run the audit again to go on: {first_line(error)}") from error
 
 
 def _limited(function: Callable[..., int], *given: object) -> int:
     """In a worker."""
     end_when_late()
     return function(*given)
+
+
+@contextlib.contextmanager
+def _failing(ray: Any) -> Iterator[None]:
+    """Ray's own failures in the block are said in a line."""
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        raise EngineError(f"Ray failed, run the audit again to go on: {first_line(error)}") from error
