@@ -65,8 +65,15 @@ def api_of_request(request: object) -> Api | None:
 
 
 def api_of(request: object, answer: object) -> Api:
-    """The API of an exchange: that of its answer's form, else of its request's, else the chat API."""
-    return api_of_answer(answer) or api_of_request(request) or "chat"
+    """The API of an exchange's request: that of its form; of chat and Messages, which are alike, that of the answer's.
+
+    >>> api_of({"messages": []}, {"type": "message", "content": [], "stop_reason": "end_turn"})
+    'messages'
+    """
+    asked, said = api_of_request(request), api_of_answer(answer)
+    if asked is None:
+        return said or "chat"
+    return asked if asked == "responses" or said in (None, "responses") else said
 
 
 def _is_of_messages(request: Mapping[str, Any]) -> bool:

@@ -210,6 +210,23 @@ def test_a_request_is_told_by_its_form(request_, api):
     assert api_of_request(request_) == api
 
 
+@pytest.mark.parametrize(
+    ("request_", "answer", "api"),
+    [
+        ({"model": "m", "input": "Hi"}, {"choices": []}, "responses"),
+        ({"messages": []}, {"object": "response"}, "chat"),
+        ({"messages": []}, {"type": "message", "stop_reason": None}, "messages"),
+        ({"messages": [], "max_tokens": 9, "system": "Hm."}, {"choices": []}, "chat"),
+        ({"messages": [], "max_tokens": 9, "system": "Hm."}, {"error": {}}, "messages"),
+        ({}, {"object": "response"}, "responses"),
+        ({}, {}, "chat"),
+    ],
+    ids=str,
+)
+def test_of_chat_and_messages_the_answer_decides(request_, answer, api):
+    assert api_of(request_, answer) == api
+
+
 def test_a_path_says_the_api():
     assert [api_of_path(f"/v1/{end}") for end in ("responses", "messages", "completions", "embeddings")] == [
         "responses", "messages", "chat", None,
