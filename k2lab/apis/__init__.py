@@ -7,7 +7,7 @@
 
 from k2lab.apis.known import answer_as_chat, request_as_chat
 from k2lab.apis.recognition import PATHS, api_of, api_of_answer, api_of_path, api_of_request
-from k2lab.apis.records import API_NAMES, APIS, Api, AsChat, Origins, Told
+from k2lab.apis.records import API_NAMES, APIS, Api, AsChat, OriginalPlaces, Remark
 from k2lab.apis.streams import MessageAssembly, ResponseAssembly, api_of_event, assembly_of
 
 __all__ = [
@@ -17,9 +17,9 @@ __all__ = [
     "Api",
     "AsChat",
     "MessageAssembly",
-    "Origins",
+    "OriginalPlaces",
+    "Remark",
     "ResponseAssembly",
-    "Told",
     "answer_as_chat",
     "api_of",
     "api_of_answer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from k2lab.apis import messages, responses
-from k2lab.apis.records import Api, AsChat, Origins
+from k2lab.apis.records import Api, AsChat, OriginalPlaces
 
 Convert = Callable[[Mapping[str, object]], AsChat]
 
@@ -33,4 +33,4 @@ def answer_as_chat(api: Api, answer: Mapping[str, object]) -> AsChat:
 
 
 def _converted(convert: Convert | None, value: Mapping[str, object]) -> AsChat:
-    return AsChat(value=dict(value), origins=Origins()) if convert is None else convert(value)
+    return AsChat(value=dict(value), origins=OriginalPlaces()) if convert is None else convert(value)

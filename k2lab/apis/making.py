@@ -6,17 +6,17 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from k2lab.apis.records import AsChat, Json, Origins, Told
+from k2lab.apis.records import AsChat, Json, OriginalPlaces, Remark
 
 
 @dataclass(kw_only=True, slots=True)
 class Making:
     """What is gathered while a request or an answer is read; :meth:`done` gives it."""
 
-    origins: Origins = field(default_factory=Origins)
+    origins: OriginalPlaces = field(default_factory=OriginalPlaces)
     messages: list[object] = field(default_factory=list)
-    faults: list[Told] = field(default_factory=list)
-    unseen: list[Told] = field(default_factory=list)
+    faults: list[Remark] = field(default_factory=list)
+    unseen: list[Remark] = field(default_factory=list)
     passed_over: dict[str, None] = field(default_factory=dict)
 
     @property
@@ -64,11 +64,11 @@ class Making:
 
     def fault(self, place: str, words: str) -> None:
         """Something of a form that the API refuses."""
-        self.faults.append(Told(place=place, words=words))
+        self.faults.append(Remark(place=place, words=words))
 
     def skip(self, place: str, words: str) -> None:
         """Something of which nothing can be said."""
-        self.unseen.append(Told(place=place, words=words))
+        self.unseen.append(Remark(place=place, words=words))
 
     def pass_over(self, value: object, names: Iterable[str]) -> None:
         """Note those of the names that a value has."""

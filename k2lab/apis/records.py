@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class Remark:
     """Something that is said of a place in the original."""
 
     place: str
@@ -31,10 +31,10 @@ class Told:
 
 
 @dataclass(slots=True)
-class Origins:
+class OriginalPlaces:
     """Where parts of a value stood in another one, by their paths.
 
-    >>> origins = Origins()
+    >>> origins = OriginalPlaces()
     >>> origins.made("messages[1].tool_calls[0]", "input[3]")
     >>> origins.same("messages[2].content", "input[4].output")
     >>> origins.of("messages[1].tool_calls[0].function"), origins.of("messages[2].content[1].text")
@@ -73,9 +73,9 @@ class AsChat:
     """
 
     value: Json
-    origins: Origins = field(repr=False)
-    faults: tuple[Told, ...] = ()
-    unseen: tuple[Told, ...] = ()
+    origins: OriginalPlaces = field(repr=False)
+    faults: tuple[Remark, ...] = ()
+    unseen: tuple[Remark, ...] = ()
     passed_over: tuple[str, ...] = ()
     keeps_history: bool = True
     """Whether the whole history stands in the request."""

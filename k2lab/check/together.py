@@ -18,7 +18,7 @@ from k2lab.prompt.source import Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class ReadRequest:
     """A request as it is looked at: as one of the chat API, and what was ``made`` of it where it is of another."""
 
     api: Api
@@ -27,7 +27,7 @@ class Asked:
     made: AsChat | None = None
 
     @classmethod
-    def of(cls, request: Mapping[str, object], api: Api | None = None) -> Asked:
+    def of(cls, request: Mapping[str, object], api: Api | None = None) -> ReadRequest:
         """A request's fields; without ``api`` their form says of which API they are."""
         value = as_sent(request)
         api = api or api_of_request(value) or "chat"
@@ -75,7 +75,7 @@ def of_pair(
     >>> [one.code for one in of_pair({"messages": [{"role": "user", "content": ""}]}, lambda: said)]
     ['A111']
     """
-    held = None if asked is None else Asked.of(asked, api)
+    held = None if asked is None else ReadRequest.of(asked, api)
     if held is not None:
         yield from held.findings(model, family)
         if source:
@@ -84,7 +84,7 @@ def of_pair(
     if answer is not None:
         got = sent() if sent is not None else None
         if isinstance(got, Mapping):
-            held = Asked.of(got, api)
+            held = ReadRequest.of(got, api)
         try:
             yield from _of_answer(answer(), held, tools, family, stored, streamed=streamed)
         except UnseenError as why:
@@ -94,7 +94,7 @@ def of_pair(
 
 
 def _of_answer(
-    answer: object, asked: Asked | None, tools: Tools | None, family: Family | None, stored: bool | None,
+    answer: object, asked: ReadRequest | None, tools: Tools | None, family: Family | None, stored: bool | None,
     *, streamed: bool,
 ) -> Iterator[Finding]:  # fmt: skip
     made, request = (None, None) if asked is None else (asked.made, asked.request)
