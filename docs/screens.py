@@ -14,7 +14,7 @@ from PIL import Image  # matplotlib brings it along
 import k2lab.notebook as k2
 from tests.helpers import browsing, jupyter
 
-SERVERS = {"0.11.0 legacy": "", "0.11.0 declared": "", "0.32.0 declared": ""}
+SERVERS = {"0.11.0 legacy": "", "0.11.0 declared": "", "0.11.1 legacy": "", "0.32.0 declared": ""}
 REQUESTS = 100
 COLOURS = 128
 """Of a picture: a screen of text looks the same and takes a third of the bytes."""
