@@ -302,16 +302,22 @@ def test_a_pattern_of_raw_strings_is_held_exactly_but_for_markers(asked, accepte
 
 
 def wrong_with(said, judge, named):
-    """What is wrong with an answer that the grammar itself wrote, as vLLM's parser reads it and as k2lab does."""
+    """What is wrong with an answer that the grammar itself wrote, as vLLM's parser reads it and as k2lab does.
+
+    Where the limits name that a key may stand twice, vLLM takes the last and k2lab neither. xgrammar takes the three
+    bytes of half a surrogate pair for one character, a server writes three in their place: no length is judged there.
+    """
     read = wire.parse(said["text"], [tool("f")], strict=True, thinking=False, family=families.K3)
     calls = [(name, json.loads(arguments)) for name, arguments in said["calls"]]
     found = set() if calls and all(name == "f" for name, _ in calls) else {"no call"}
-    found |= set() if [(call.name, call.arguments) for call in read.calls] == calls else {"two readings"}
-    found |= {call.reason for call in read.calls if call.status != "ok"}
+    sure = [call for call in read.calls if KEY_TWICE not in named or " twice: " not in call.reason]
+    same = [(call.name, call.arguments) in calls for call in sure]
+    found |= set() if len(read.calls) == len(calls) and all(same) else {"two readings"}
+    found |= {call.reason for call in sure if call.status != "ok"}
     for _, arguments in calls:
         if math.inf not in arguments.values():  # a number of too many digits, which no validator takes either way
             found |= blamed(judge, arguments, named) - named
-    return found
+    return found - ({"maxLength"} if "\ufffd" in said["text"] else set())
 
 
 @pytest.mark.parametrize("name", one_in(6, CALLED))
