@@ -13,8 +13,8 @@ from k2lab.bench.samples import open_samples
 from k2lab.errors import InputError
 
 BEFORE = Path(__file__).parents[1] / "unit" / "bench" / "before"
-"""A file of format 2, as text, and the samples that were asked for it. Its tag of ``thinking="may"`` is today's: the one
-of then let a call begin inside the reasoning."""
+"""A file of format 2, as text, and the samples that were asked for it. Its tag of ``thinking="may"`` is today's: the
+one of then let a call begin inside the reasoning."""
 
 TOOLS = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]
 NUMBERS = itertools.count()

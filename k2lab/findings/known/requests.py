@@ -222,8 +222,8 @@ ENTRIES = (
         name="reasoning_under_another_name",
         title="reasoning under another name",
         looks_at="reasoning, thinking and reasoning_details beside reasoning_content",
-        why="Kimi's templates and Moonshot's API read reasoning_content alone, and the reasoning is lost; vLLM from 0.11.1 "
-        "on takes reasoning for it, and no other name",
+        why="Kimi's templates and Moonshot's API read reasoning_content alone, and the reasoning is lost; "
+        "vLLM from 0.11.1 on takes reasoning for it, and no other name",
         fix=f"write reasoning_content; {REPAIR} where all say the same",
         layers=("request",),
     ),
