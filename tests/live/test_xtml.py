@@ -310,10 +310,11 @@ def wrong_with(said, judge, named):
     read = wire.parse(said["text"], [tool("f")], strict=True, thinking=False, family=families.K3)
     calls = [(name, json.loads(arguments)) for name, arguments in said["calls"]]
     found = set() if calls and all(name == "f" for name, _ in calls) else {"no call"}
-    sure = [call for call in read.calls if KEY_TWICE not in named or " twice: " not in call.reason]
-    same = [(call.name, call.arguments) in calls for call in sure]
-    found |= set() if len(read.calls) == len(calls) and all(same) else {"two readings"}
-    found |= {call.reason for call in sure if call.status != "ok"}
+    both = list(zip(read.calls, calls, strict=False))
+    sure = [pair for pair in both if KEY_TWICE not in named or " twice: " not in pair[0].reason]
+    same = len(read.calls) == len(calls) and all((call.name, call.arguments) == theirs for call, theirs in sure)
+    found |= set() if same else {"two readings"}
+    found |= {call.reason for call, _ in sure if call.status != "ok"}
     for _, arguments in calls:
         if math.inf not in arguments.values():  # a number of too many digits, which no validator takes either way
             found |= blamed(judge, arguments, named) - named
