@@ -25,8 +25,9 @@ engines: setup ## real vLLM releases, each in its own environment under the user
 report: engines ## run the notebooks on live servers; reports/*.html and reports/summary.json
 	$(BIN)/k2lab report
 
-report-full: engines ## the same with 4,000 requests an arm in the benchmarks, 1,000 of K3 and 300 of thinking: the figures of README and guides
-	$(BIN)/k2lab report -p 4_benchmark.requests 4000 -p 5_enforcer.requests 4000 -p 8_k3.requests 1000 -p 9_thinking.requests 300
+report-full: engines ## the same on more requests, 4,000 an arm in the benchmarks: the figures of README and guides
+	$(BIN)/k2lab report -p 1_generation_prompt.requests 200 -p 2_empty_content.requests 200 -p 3_tool_call_ids.asks 60 \
+		-p 4_benchmark.requests 4000 -p 5_enforcer.requests 4000 -p 8_k3.requests 1000 -p 9_thinking.requests 300
 
 lab: setup ## JupyterLab on the notebooks
 	$(BIN)/k2lab lab

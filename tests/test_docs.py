@@ -19,9 +19,7 @@ from tests.helpers import pages
 by_page = pytest.mark.parametrize("page", pages.WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
 FOLDERS = "k2lab|docs|data|notebooks|benchmarks|tests/unit|tests/live|tests/helpers"
 RUN_GUIDES = [
-    pytest.param(page, id=page.stem, marks=pytest.mark.slow if page.stem == "five_minutes" else pytest.mark.long)
-    for page in pages.WRITTEN
-    if pages.marked(page, "run")
+    pytest.param(page, id=page.stem, marks=pytest.mark.long) for page in pages.WRITTEN if pages.marked(page, "run")
 ]
 
 

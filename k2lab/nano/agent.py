@@ -184,7 +184,7 @@ def run_sessions(
     seed: int = 14,
     ids: Ids = "server",
     stream: bool = False,
-    concurrency: int = 4,
+    concurrency: int = 16,
 ) -> list[Session]:
     """So many conversations with a server, some of them at a time; the same asks for the same ``seed``.
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from k2lab import wire
@@ -16,7 +17,7 @@ from k2lab.enforcer.ask import send
 from k2lab.families import Family
 from k2lab.findings.texts import marked
 from k2lab.findings.verdicts import judge
-from k2lab.nano.evaluate import PARAMS, ask_each
+from k2lab.nano.evaluate import AT_ONCE, PARAMS, ask_each
 from k2lab.nano.synth import Case
 from k2lab.prompt.rendering import prompt_of
 from k2lab.prompt.source import Source
@@ -57,7 +58,7 @@ class Trial:
 
 
 def trials_of(
-    endpoint: Endpoint, source: Source, cases: Sequence[Case], *, concurrency: int = 8, **params: Any
+    endpoint: Endpoint, source: Source, cases: Sequence[Case], *, concurrency: int = AT_ONCE, **params: Any
 ) -> list[Trial]:
     """Each case asked three ways, greedy, so that all three are of one output; in the order of the cases."""
     sent = {**PARAMS, **params}
@@ -73,7 +74,8 @@ def lost(trials: Sequence[Trial], way: Way) -> Share:
 def held(endpoint: Endpoint, cases: Sequence[Case], options: Options, **params: Any) -> list[Answer]:
     """Each case by the chat API, under the grammar for its request; in the order of the cases."""
     sent = {**PARAMS, **params}
-    return in_parallel(lambda case: send(endpoint, case.request, options=options, params=sent), cases)
+    ask = partial(send, endpoint, options=options, params=sent)
+    return in_parallel(lambda case: ask(case.request), cases, concurrency=AT_ONCE)
 
 
 def answered(endpoint: Endpoint, cases: Sequence[Case], way: Way, **params: Any) -> list[Answer]:
@@ -81,7 +83,7 @@ def answered(endpoint: Endpoint, cases: Sequence[Case], way: Way, **params: Any)
     if way == "whole":
         return ask_each(endpoint, cases, **params)
     sent = {**PARAMS, **params}
-    return in_parallel(lambda case: streamed(endpoint, case.request, **sent), cases)
+    return in_parallel(lambda case: streamed(endpoint, case.request, **sent), cases, concurrency=AT_ONCE)
 
 
 def left_in_text(answers: Sequence[Answer]) -> Share:

@@ -9,7 +9,6 @@ import pytest
 
 from tests.helpers import browsing, jupyter
 
-HERE = Path(__file__).parent
 Check = Callable[..., None]
 
 
@@ -17,7 +16,7 @@ Check = Callable[..., None]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One process does all of these: one browser, one JupyterLab."""
     for item in items:
-        if HERE in item.path.parents:
+        if item.nodeid.startswith("tests/browser/"):
             for mark in (pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")):
                 item.add_marker(mark)
 

@@ -29,6 +29,7 @@ def test_axe_sees_a_grave_fault_and_passes_what_has_none(page: object) -> None:
     assert "color-contrast" in browsing.grave_findings(page)[0] and not browsing.grave_findings(page, "h1")
 
 
+@pytest.mark.long
 def test_a_notebook_runs_and_a_widget_answers_the_keyboard(page: object, lab: Lab) -> None:
     slider = "from ipywidgets import interact\ninteract(lambda x: print(x + 40), x=(0, 9));"
     ran = lab.ran(page, "1 + 2", slider)

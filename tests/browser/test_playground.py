@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.helpers import browsing
 
 OPEN = """
@@ -18,6 +20,7 @@ k2.play(case="no functions. prefix", engines=[sys.executable])
 """
 
 
+@pytest.mark.long
 def test_an_output_is_edited_fed_in_chunks_and_asked_about(page, lab, axe, screenshot):
     shown = lab.ran(page, OPEN).output(0)
     table = shown.locator("table.k2-rows")

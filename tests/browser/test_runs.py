@@ -23,6 +23,7 @@ def server() -> Iterator[object]:
         yield found
 
 
+@pytest.mark.long
 def test_cases_are_filtered_opened_and_sent_again(
     page: object, lab: Lab, server: object, axe: Callable[..., None], screenshot: Callable[..., object]
 ) -> None:
@@ -58,6 +59,7 @@ def test_cases_are_filtered_opened_and_sent_again(
         axe(page, ".jp-OutputArea-output")
 
 
+@pytest.mark.long
 def test_a_run_is_stopped_by_its_button_loses_nothing_and_goes_on(
     page: object, lab: Lab, server: object, axe: Callable[..., None], screenshot: Callable[..., object]
 ) -> None:

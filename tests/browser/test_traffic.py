@@ -21,6 +21,7 @@ def server():
         yield found
 
 
+@pytest.mark.long
 def test_traffic_is_looked_through_from_a_finding_to_its_smallest_request(
     page: object, lab: Lab, server: object, axe: Callable[..., None], screenshot: Callable[..., object]
 ) -> None:

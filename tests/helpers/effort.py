@@ -43,7 +43,7 @@ def within(limit_s: float) -> Iterator[None]:
 
 def assert_linear(work: Callable[[str], object], unit: str) -> None:
     """Four times the text takes about four times as long, and not the sixteen of a quadratic reader."""
-    size = 400_000 if THOROUGH else 100_000
+    size = 400_000 if THOROUGH else 50_000
 
     def least_s(length: int, times: int) -> float:
         return min(_cpu_s(work, unit * (length // len(unit))) for _ in range(times))

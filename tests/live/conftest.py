@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,6 @@ from k2lab import engine
 from tests.conftest import ROOT
 from tests.helpers.effort import THOROUGH
 
-HERE = Path(__file__).parent
 WORKER = ROOT / "tests" / "helpers" / "grammar_worker.py"
 SHARED_BY = {"compiler": "grammars", "older_compiler": "grammars", "engines_answers": "parsers", "found": "sweep",
              "xtml_answers": "xtml"}  # fmt: skip
@@ -28,12 +26,13 @@ Accepted = Callable[[object, list[str]], list[bool]]
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests here run last, those that need servers at the very end and notebooks behind them: servers come up."""
+    here = {item for item in items if item.nodeid.startswith("tests/live/")}
     for item in items:
-        if HERE in item.path.parents:
+        if item in here:
             item.add_marker(pytest.mark.live)
             for name in {SHARED_BY[name] for name in fixtures(item) & set(SHARED_BY)}:
                 item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=lambda item: (HERE in item.path.parents, "servers" in fixtures(item), "notebook" in item.path.name))
+    items.sort(key=lambda item: (item in here, "servers" in fixtures(item), "notebook" in item.path.name))
 
 
 def fixtures(item: pytest.Item) -> set[str]:

@@ -85,6 +85,7 @@ REPRODUCTIONS = {
 }
 
 
+@pytest.mark.long
 def test_what_the_engine_gets_wrong_is_shown_without_a_model():
     """In one interpreter, which takes its time to import the engine."""
     scripts = [str(ROOT / "data" / "reproductions" / f"{name}.py") for name in REPRODUCTIONS]

@@ -58,7 +58,7 @@ def test_every_translated_schema_compiles_soon(compiler):
     assert {name: one["compile_ms"] for name, one in answers.items() if one["compile_ms"] > 2000} == {}
 
 
-@pytest.mark.parametrize("name", one_in(6, CATALOGUE))
+@pytest.mark.parametrize("name", one_in(12, CATALOGUE))
 @FEW
 @given(data=st.data())
 def test_what_is_written_by_a_translated_schema_is_accepted_and_valid(name, data, accepted):
@@ -69,7 +69,7 @@ def test_what_is_written_by_a_translated_schema_is_accepted_and_valid(name, data
         assert [text for text in texts if not one.valid(text)] == []
 
 
-@pytest.mark.parametrize("name", one_in(6, CATALOGUE))
+@pytest.mark.parametrize("name", one_in(12, CATALOGUE))
 @FEW
 @given(data=st.data())
 def test_nothing_invalid_is_accepted_but_where_a_limit_names_it_and_whatever_else_is_refused_has_a_reason(

@@ -37,7 +37,9 @@ def answers(url, *, stream):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    "stream", [pytest.param(False, id="whole", marks=pytest.mark.long), pytest.param(True, id="streamed")]
+)
 def test_calls_that_foreign_ids_lose_come_through_the_guard(servers, stream):
     url = servers["0.11.0 current"]
     assert not any(answer.calls for answer in answers(url, stream=stream))

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from k2lab.nano import benchmark
 
 MATRIX = """
@@ -19,6 +21,7 @@ models = {{k2-nano = "k2-nano"}}
 """
 
 
+@pytest.mark.long
 def test_two_releases_are_two_vendors_of_one_report(servers, tmp_path, k2lab):
     benchmark.write(tmp_path, 60, 2025)
     path = tmp_path / "two.toml"

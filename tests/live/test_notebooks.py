@@ -47,6 +47,7 @@ def run_on(servers, name, tmp_path, *given):
     return made.results
 
 
+@pytest.mark.long
 def test_notebook_2_holds_on_the_live_servers(servers, tmp_path):
     results = run_on(servers, "2_empty_content", tmp_path, ("requests", "30"))
     empty = {(cell["server"], cell["template"], cell["request"]): cell["empty"] for cell in results["literals"]}
@@ -82,6 +83,7 @@ def test_notebook_5_holds_on_the_live_servers(servers, tmp_path):
         assert counts["k2vv"]["schema_validation_error_count"] == 0 and counts["strict"]["call_faults"] == {}
 
 
+@pytest.mark.long
 def test_notebook_6_holds_on_the_live_servers(servers, tmp_path):
     results = run_on(servers, "6_case", tmp_path, ("asks", "10"))
     assert results["sizes"]["before"]["messages"] == 41 and results["sizes"]["after"]["messages"] <= 5
@@ -150,6 +152,7 @@ def test_the_benchmark_notebooks_on_a_readers_own_server(servers, tmp_path, name
     assert len(made.results["summaries"]) == 2
 
 
+@pytest.mark.long
 def test_notebook_1_on_a_readers_own_server(servers, tmp_path, k2lab):
     sick = k2lab("model", "legacy").stdout.strip()
     out = ["--out", str(tmp_path), "-p", "source", sick]

@@ -29,6 +29,7 @@ def engines_answers(k2lab):
     return [parsers.Reading(**row | {"calls": called(*row["calls"])}) for row in json.loads(done.stdout)]
 
 
+@pytest.mark.long
 def test_the_real_parsers_fail_where_they_are_known_to(engines_answers):
     assert len(engines_answers) == 7 * len(FAILURES)
     outcomes = {(answer.case_id, answer.column): answer for answer in engines_answers}
@@ -47,6 +48,7 @@ def test_the_real_parsers_fail_where_they_are_known_to(engines_answers):
         assert outcome(case, "0.32.0 whole") == "leaked"
 
 
+@pytest.mark.long
 def test_derender_agrees_with_the_parser_in_its_own_interpreter(servers, engines_answers):
     tokenizer = open_source(folders.assemble("current")).tokenizer
     asked = parsers.ask_derender(Endpoint(servers["0.32.0 current"]), tokenizer, FAILURES)
@@ -60,6 +62,7 @@ def test_derender_that_is_not_served_is_grey(servers):
     assert answer.outcome == "not asked" and "has no /v1/chat/completions/derender" in answer.detail
 
 
+@pytest.mark.long
 def test_the_matrix_shows_every_answer(engines_answers):
     shown = views.parser_matrix(engines_answers).text
     assert "9 of 34" in shown and "14 of 34" in shown and "34 of 34" in shown and "✗ leaked" in shown

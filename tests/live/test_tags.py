@@ -42,7 +42,7 @@ def test_a_tool_whose_arguments_can_be_no_object_is_refused():
             enforced([tool("f", parameters(CATALOGUE[name]))])
 
 
-@pytest.mark.parametrize("name", one_in(6, CALLED))
+@pytest.mark.parametrize("name", one_in(12, CALLED))
 @FEW
 @given(data=st.data())
 def test_the_whole_tag_takes_what_a_schema_admits_and_nothing_invalid(name, data, accepted):

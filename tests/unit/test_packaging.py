@@ -99,6 +99,7 @@ def size_mb(folder: Path) -> float:
     return sum(path.lstat().st_size for path in folder.rglob("*")) / 1e6
 
 
+@pytest.mark.long
 def test_the_wheel_of_the_sdist_is_the_wheel_of_the_clone(wheel, tmp_path):
     direct = build(tmp_path, "--wheel")
     assert direct.name == wheel.name and direct.read_bytes() == wheel.read_bytes()
@@ -164,6 +165,7 @@ class TestCore:
         assert "name a folder with --out" in call("k2lab", "nano").stderr
 
 
+@pytest.mark.long
 def test_the_bench_extra_runs_a_benchmark(environment, plain_server, tmp_path):
     call = bare(environment("bench"))
     (tmp_path / "samples.jsonl").write_text(json.dumps(json.loads(TALK.read_text())) + "\n")

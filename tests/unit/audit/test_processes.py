@@ -189,8 +189,8 @@ Path(sys.argv[3]).write_text(str(int(peak.split()[1]) // 1024))
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="a process's own peak is Linux's")
-@pytest.mark.slow
 def test_memory_does_not_grow_with_a_file(tmp_path):
     def peak_mib(count):
         path = write(tmp_path / f"{count}.jsonl", lines(count))

@@ -174,8 +174,8 @@ print(int(peak.split()[1]) // 1024)
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="a process's own peak is Linux's")
-@pytest.mark.slow
 def test_memory_does_not_grow_with_a_pipe(tmp_path):
     path, some = tmp_path / "in.jsonl", text(lines(1000)).encode()
 

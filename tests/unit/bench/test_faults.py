@@ -69,7 +69,7 @@ def said(tmp_path):
     return [line.split("|") for line in done.stdout.splitlines()]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_full_disk_and_a_read_only_one_are_called_so_and_what_is_stored_can_be_read_there(said):
     full, told = "its disk is full; what was stored stays", [text for _, _, text in said]
     assert [code for _, code, _ in said] == ["0", "0", "1", "0", "0", "1", "0", "1"]

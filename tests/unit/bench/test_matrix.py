@@ -222,7 +222,7 @@ def test_a_missing_key_and_missing_samples_are_said_before_anybody_is_asked(tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.long)])
 def test_a_signal_ends_every_process_and_what_was_got_is_kept(tmp_path, number):
     with stub("--delay-ms", 30) as slow:
         parts = [vendor(name, slow.url, concurrency=1) for name in ("one", "two")]

@@ -124,7 +124,7 @@ def test_a_kernel_that_dies_is_a_failed_report(folder, tmp_path):
     assert not made.ok and 'data-status="failed"' in made.html.read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_summary_keeps_other_notebooks_and_survives_garbage(folder, tmp_path):
     out = tmp_path / "out"
     place = folder("one", "1")
@@ -246,7 +246,7 @@ def processes():
     return [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_time_of_a_notebook_is_known_from_its_last_run_with_the_same_parameters(folder, tmp_path):
     place, out, told = folder("one", "1"), tmp_path / "out", []
     report.run("one", folder=place, out=out)
@@ -289,7 +289,7 @@ for room in (1200, 900):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_on_a_full_disk_a_report_says_so_on_a_line_and_leaves_nothing_half_written(folder, tmp_path):
     if subprocess.run([*ALONE, "true"], capture_output=True).returncode:
         pytest.skip("no mounts of one's own here")

@@ -48,7 +48,7 @@ def test_templates_of_other_models_are_filled_so_too(transformers_fill):
     assert differing(templates.named("")[::12], transformers_fill, few) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_construct_that_any_template_uses_is_filled_so_too(transformers_fill):
     """Compiling the other templates, which use nothing that these do not, takes four times as long."""
     texts = {name: templates.read(name) for name in templates.named("")}

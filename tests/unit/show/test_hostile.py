@@ -177,7 +177,7 @@ PLOTS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_plots_labels_are_text_and_are_all_there(name):
     made = PLOTS[name]([*TEXTS.values(), "_b"])
