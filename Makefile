@@ -35,7 +35,7 @@ lab: setup ## JupyterLab on the notebooks
 test: engines ## the suite, live engines included
 	$(PYTEST) -m 'not long'
 
-test-long: engines ## what make test leaves out: set-ups of the doctor, the sweep, kept seeds; properties on five times the examples
+test-long: engines ## what make test leaves out: set-ups of the doctor, the sweep, kept seeds; properties on at least four times the examples
 	$(PYTEST) -m 'long or hypothesis' --hypothesis-profile=thorough
 
 quick: setup ## what needs no engine, in one minute or two; WORKERS=6 on four cores

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 TALK = paths.data_dir() / "conversations" / "get_weather.json"
 
-settings.register_profile("quick", deadline=None, max_examples=50)  # two cores, shared with live servers
+settings.register_profile("quick", deadline=None, max_examples=25)  # two cores, shared with live servers
 settings.register_profile("thorough", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=2000)
 sys.modules["rfc3987_syntax"] = None  # jsonschema's judge of IRIs, which no test asks: a second in each process

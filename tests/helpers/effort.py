@@ -1,7 +1,7 @@
 """How much a run of the tests tries, and what it holds code to: CPU time, so that a busy machine fails nothing.
 
-`make test-long` loads hypothesis' profile ``thorough`` and tries five times as many examples of a property as other
-runs; one with ``--hypothesis-profile=long`` tries twenty times as many again.
+`make test-long` loads hypothesis' profile ``thorough`` and tries at least four times as many examples of a property as
+other runs; one with ``--hypothesis-profile=long`` tries twenty times as many again.
 """
 
 import gc
@@ -17,8 +17,8 @@ THOROUGH = PROFILE != "quick"
 
 
 def examples(count: int) -> settings:
-    """So many examples of a property, a fifth of them in a usual run and twenty times as many in a long one."""
-    return settings(max_examples={"quick": max(count // 5, 50), "thorough": count, "long": 20 * count}[PROFILE])
+    """So many examples of a property, a tenth of them in a usual run and twenty times as many in a long one."""
+    return settings(max_examples={"quick": max(count // 10, 25), "thorough": count, "long": 20 * count}[PROFILE])
 
 
 FEW = settings(max_examples={"quick": 2, "thorough": 3, "long": 100}[PROFILE])
