@@ -346,12 +346,21 @@ def memory(server, folder, requests):
     return done, [*marks, peak]
 
 
-def main(options):
+def chosen(options):
+    """The proxies to measure, each with what makes its command."""
     names = {"nginx": nginx, "aiohttp": aiohttp_bare, **OURS}
     if options.litellm:
         names["litellm"] = litellm(options.litellm)
-    if options.only:
-        names = {name: names[name] for name in options.only.split(",")}
+    asked = options.only.split(",") if options.only else names
+    for name in asked:
+        if name not in names:
+            more = "" if options.litellm else ", and litellm with --litellm PATH"
+            sys.exit(f"proxy-speed: --only names no proxy: {name!r}; there are {', '.join(names)}{more}")
+    return {name: names[name] for name in asked}
+
+
+def main(options):
+    names = chosen(options)
     with tempfile.TemporaryDirectory(prefix="k2lab-proxy-") as made:
         folder, port = Path(made), free_port()
         child = [sys.executable, "-m", "benchmarks.proxy_speed", "child", "stub", port]

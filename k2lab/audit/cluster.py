@@ -20,6 +20,9 @@ from k2lab.audit.work import Died, Told, Work, alone, end_when_late, worked
 from k2lab.bench.vendor_actors import connected
 from k2lab.errors import EngineError, first_line
 
+PASSING = {"max_errored_blocks": -1, "enable_progress_bars": False, "print_on_execution_start": False}
+"""How Ray Data is set for an audit: any number of units may fail, and it shows no progress."""
+
 
 def run_on_ray(units: Sequence[Unit], work: Work, tell: Told) -> None:
     """Work units off on the cluster of ``RAY_ADDRESS``, or on a local Ray that then ends.
@@ -31,21 +34,39 @@ def run_on_ray(units: Sequence[Unit], work: Work, tell: Told) -> None:
         import ray
 
         waiting = {unit.number: unit for unit in units}
-        with _failing(ray):
+        with _failing(ray), letting_units_fail():
             for number, rows in _worked_off(dict(waiting), work):
                 tell(waiting.pop(number), rows)
         for unit in waiting.values():  # their worker died, or did so beside them
             alone(unit, work, tell, partial(_in_one, ray))
 
 
+@contextlib.contextmanager
+def letting_units_fail() -> Iterator[None]:
+    """Ray Data passes over units that fail in the block, and says nothing; behind it, it is set as it was before."""
+    import ray.data
+
+    context: Any = ray.data.DataContext.get_current()
+    log = logging.getLogger("ray.data")
+    before, level = {name: getattr(context, name) for name in PASSING}, log.level
+    try:
+        _set(context, PASSING)
+        log.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        _set(context, before)
+        log.setLevel(level)
+
+
+def _set(context: Any, values: Mapping[str, object]) -> None:
+    for name, value in values.items():
+        setattr(context, name, value)
+
+
 def _worked_off(units: Mapping[int, Unit], work: Work) -> Iterator[tuple[int, int]]:
     """The numbers of units, each with its rows, as they are done; those whose workers died are left out."""
     import ray.data
 
-    context: Any = ray.data.DataContext.get_current()
-    context.enable_progress_bars = context.print_on_execution_start = False
-    context.max_errored_blocks = -1
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     numbers = ray.data.from_items([{"unit": number} for number in units], override_num_blocks=len(units))
     done = numbers.map_batches(partial(_batch, work, units), batch_size=1, batch_format="pyarrow", max_retries=0)
     table: Any

@@ -1,4 +1,6 @@
+import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -10,6 +12,7 @@ import psutil
 import pytest
 
 from k2lab.audit.auditrun import run_audit
+from k2lab.audit.cluster import PASSING, letting_units_fail
 from k2lab.audit.parts import parts_in
 from k2lab.audit.processpool import run_locally
 from k2lab.audit.sources import sources_of
@@ -174,6 +177,23 @@ def test_ray_gives_up_what_processes_give_up(tmp_path):
     on_ray, here = ({one.name: one.read_bytes() for one in state.iterdir()} for state in states)
     assert on_ray == here
     assert sum(part.tally.reasons[DIED] for part in parts_in(states[0])) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fails", [False, True])
+def test_ray_data_is_set_as_it_was_however_an_audit_ends(fails):
+    import ray.data
+
+    def settings():
+        context = ray.data.DataContext.get_current()
+        return {name: getattr(context, name) for name in PASSING} | {"level": logging.getLogger("ray.data").level}
+
+    before = settings()
+    with pytest.raises(KeyError) if fails else contextlib.nullcontext(), letting_units_fail():
+        assert settings() == {**PASSING, "level": logging.CRITICAL} != before
+        if fails:
+            raise KeyError
+    assert settings() == before and not ray.is_initialized()
 
 
 MEASURED = """
