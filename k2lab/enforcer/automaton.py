@@ -10,18 +10,20 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from k2lab.enforcer.schema.characters import ALL, LITERAL, SURROGATES
 from k2lab.enforcer.schema.ecma262 import Choice, Class, Part, Parts, Repeat, Set, read
 
 Ranges = tuple[tuple[int, int], ...]
 
+ASCII_END = 0x7F
 ESCAPE = 0x110000
-FREE: Ranges = ((0x20, 0x21), (0x23, 0x5B), (0x5D, 0x10FFFF))
+FREE: Ranges = tuple(LITERAL)
 """Characters that stand for themselves in a JSON string."""
 
 UNIT: Ranges = (*FREE, (ESCAPE, ESCAPE))
 """What counts as one character of a JSON string."""
 
-EVERY: Ranges = ((0, 0x10FFFF),)
+EVERY: Ranges = tuple(ALL)
 """What counts as one character of a text that stands as it is."""
 
 MOST_STATES = 600
@@ -117,10 +119,15 @@ class Pieces:
 
 
 def codes(part: Part) -> Ranges:
-    """The code points of a character of a pattern; what is negated keeps to those that JSON writes as they are."""
+    """The characters of a set of a pattern; what is negated keeps to those that JSON writes as they are."""
     assert isinstance(part, Set), "anchors and classes are taken out of a pattern before it is written"
     listed = [item for item in part.items if not isinstance(item, Class)]
-    return without(FREE, listed) if part.negated else merged(listed)
+    return without(FREE, listed) if part.negated else without(merged(listed), [SURROGATES])
+
+
+def unescaped(ranges: Ranges) -> Ranges:
+    """Ranges less escapes."""
+    return tuple(part for part in ranges if part[0] != ESCAPE)
 
 
 def without(ranges: Ranges, removed: Iterable[tuple[int, int]]) -> Ranges:

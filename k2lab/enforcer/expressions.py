@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
-from k2lab.enforcer.automaton import ESCAPE, Automaton, Ranges, TooLarge, codes, without
+from k2lab.enforcer.automaton import Automaton, Ranges, TooLarge, codes, unescaped, without
 from k2lab.enforcer.schema.ecma262 import Choice, Part, Parts, Repeat, Set, read
 
 ESCAPED = r'\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})'
@@ -21,6 +22,12 @@ ESCAPED = r'\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})'
 
 LONGEST = 8192
 """Letters of an expression; longer ones are written as rules."""
+
+Spell: TypeAlias = Callable[[Ranges], str]
+"""Writes a class."""
+
+Letters: TypeAlias = Callable[[Ranges], Sequence[str]]
+"""The parts of a rule's body that are each one of some characters, or an escape."""
 
 CONTROL = re.compile(r"[\x00-\x1f]")
 
@@ -51,27 +58,27 @@ def chars(ranges: Ranges) -> str:
 
 def one(ranges: Ranges) -> str:
     """One character, or an escape, as a regular expression."""
-    plain = tuple(part for part in ranges if part[0] != ESCAPE)
+    plain = unescaped(ranges)
     if len(plain) == len(ranges):
         return chars(plain)
     return f"(?:{chars(plain)}|{ESCAPED})" if plain else ESCAPED
 
 
-def rewritten(pattern: str, *, as_rule: bool = False, cut: str = "", block: str = "") -> str:
+def rewritten(pattern: str, *, as_rule: Spell | None = None, cut: str = "", block: str = "") -> str:
     """A pattern in the engine's notation, as a regular expression or as a rule's body.
 
-    ``cut`` are letters that are taken out of classes in which they do not stand
-    by themselves. ``block`` leaves ``<`` in what is repeated without an end,
-    together with what follows it and makes no marker: it has the letters that
-    make one of ``<|``.
+    ``as_rule`` is what writes the classes of a rule. ``cut`` are letters that are
+    taken out of classes in which they do not stand by themselves. ``block`` leaves
+    ``<`` in what is repeated without an end, together with what follows it and
+    makes no marker: it has the letters that make one of ``<|``.
     """
     return _Notation(as_rule, cut, block).sequence(read(pattern))
 
 
 class _Notation:
-    def __init__(self, as_rule: bool, cut: str, block: str = "") -> None:
+    def __init__(self, as_rule: Spell | None, cut: str, block: str = "") -> None:
         self.rule, self.cut, self.block = as_rule, cut, block
-        self.opening = "(" if as_rule else "(?:"
+        self.spell, self.opening = (as_rule, "(") if as_rule else (chars, "(?:")
 
     def sequence(self, parts: Parts) -> str:
         text = (" " if self.rule else "").join(map(self._part, parts))
@@ -90,7 +97,7 @@ class _Notation:
             ranges = ranges if alone in ranges else without(ranges, [alone])
         if not ranges:
             raise TooLarge
-        return chars(ranges)
+        return self.spell(ranges)
 
     def _block(self, parts: Parts) -> str:
         """One character, or ``<`` and what follows it and makes no marker."""
@@ -204,11 +211,11 @@ def _star(ways: Sequence[str]) -> str:
     return f"(?:{'|'.join(dict.fromkeys(ways))})*" if ways else ""
 
 
-def rules(found: Automaton, define: Callable[[str], str], escape: str, end: str) -> str:
+def rules(found: Automaton, define: Callable[[str], str], letters: Letters, end: str) -> str:
     """The rule of an automaton's texts and what ends them, one rule for each state.
 
     Equal rules are one, where a state leads to no loop: bounds of 50 and of 100
-    characters share fifty of them. ``escape`` is the rule of an escape.
+    characters share fifty of them.
     """
     names: dict[int, str] = {}
     waiting = [0]
@@ -221,18 +228,25 @@ def rules(found: Automaton, define: Callable[[str], str], escape: str, end: str)
         if missing:
             raise TooLarge  # a loop
         waiting.pop()
-        names[state] = define(body(found, state, names, escape, end))
+        names[state] = define(body(found, state, names, letters, end))
     return names[0]
 
 
-def body(found: Automaton, state: int, names: Mapping[int, str], escape: str, end: str) -> str:
+def body(found: Automaton, state: int, names: Mapping[int, str], letters: Letters, end: str) -> str:
     """One state: a character and where it leads, or the end of the string."""
-    made = []
-    for to, ranges in found.edges[state].items():
-        plain = tuple(part for part in ranges if part[0] != ESCAPE)
-        made += [f"{chars(plain)} {names[to]}"] if plain else []
-        made += [f"{escape} {names[to]}"] if len(plain) < len(ranges) else []
+    made = [f"{way} {names[to]}" for to, ranges in found.edges[state].items() for way in letters(ranges)]
     return " | ".join([*made, *([end] if state in found.ends else [])])
+
+
+def written(found: Automaton, define: Callable[..., str], fresh: Callable[[], str], letters: Letters, end: str) -> str:
+    """The rule of an automaton's texts and what ends them, one rule for each state."""
+    try:
+        return rules(found, define, letters, end)
+    except TooLarge:  # it has loops: its states get names of their own
+        names = {state: fresh() for state in range(len(found.edges))}
+    for state, name in names.items():
+        define(body(found, state, names, letters, end), name)
+    return names[0]
 
 
 def _letter(code: int) -> str:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from k2lab.enforcer import strings
-from k2lab.enforcer.automaton import ESCAPE, Automaton, free
-from k2lab.enforcer.expressions import literal
+from k2lab.enforcer.automaton import Automaton, Ranges, free, unescaped
+from k2lab.enforcer.bytewise import class_writer
+from k2lab.enforcer.expressions import literal, written
 from k2lab.enforcer.guard import K2, Guard
 from k2lab.enforcer.notation import ESCAPE_BODY, JSON, RAW, Notation
 from k2lab.enforcer.schema import Limit
@@ -119,11 +120,19 @@ class Grammar:
 
     def automaton(self, found: Automaton, end: str) -> str:
         """The rule of an automaton's texts and what ends them."""
-        escapes = any((ESCAPE, ESCAPE) in ranges for out in found.edges for ranges in out.values())
-        return strings.written(found, self.define, self.fresh, self.define(ESCAPE_BODY) if escapes else "", end)
+        return written(found, self.define, self.fresh, self._letters, end)
+
+    def _letters(self, ranges: Ranges) -> list[str]:
+        """A class of some characters, and the rule of an escape where one may stand."""
+        plain = unescaped(ranges)
+        ways = [class_writer(self.macros)(plain)] if plain else []
+        return ways if len(plain) == len(ranges) else [*ways, self.define(ESCAPE_BODY)]
 
     def free(self, markers: tuple[str, ...]) -> str:
-        """Free text, in which no marker may be written; the end of the turn stays allowed."""
+        """Free text, in which no marker may be written; the end of the turn stays allowed.
+
+        With macros it holds any bytes, those that are no UTF-8, too: nothing counts its characters.
+        """
         if not self.macros:
             return self.automaton(free(markers), '""')
         quoted = ", ".join(map(literal, markers))

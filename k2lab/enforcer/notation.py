@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from k2lab.enforcer.automaton import ESCAPE, EVERY, UNIT, Ranges
+from k2lab.enforcer.automaton import ASCII_END, ESCAPE, EVERY, UNIT, Ranges
 
 ESCAPE_BODY = r'"\\" (["\\/bfnrt] | "u" [0-9A-Fa-f]{4})'
 """One escape of JSON, as the body of a rule."""
-
-ASCII_END = 0x7F
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,12 +8,13 @@ and 3 ms of later ones, and 20 µs of a token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from k2lab.enforcer.automaton import ESCAPE, Automaton, TooLarge, counted, holds, matching, without, without_loops
-from k2lab.enforcer.expressions import LONGEST, body, chars, expression, literal, node, one, rewritten, rules
+from k2lab.enforcer.automaton import Automaton, TooLarge, counted, holds, matching, unescaped, without, without_loops
+from k2lab.enforcer.bytewise import class_writer, in_bytes
+from k2lab.enforcer.expressions import LONGEST, chars, expression, literal, node, one, rewritten
 from k2lab.enforcer.guard import Guard
 from k2lab.enforcer.notation import ESCAPE_BODY, JSON, Notation
 from k2lab.errors import InputError
@@ -80,7 +81,7 @@ class _Strings:
         loss = _lost(f"<<<, <<|, {self.guard.spelled}", f"of at least {least} characters", " among the first")
         if self.macros:
             return self._node(f"{self._unit(one(self.notation.beyond))}{{{least - 1}}}{last}", loss)
-        free = chars(without(tuple(part for part in unit if part[0] != ESCAPE), [(0x3C, 0x3C)]))
+        free = in_bytes(without(unescaped(unit), [(0x3C, 0x3C)]))
         free = f"({free} | {ESCAPE_BODY})" if self.notation.escapes else free
         return Text(
             body=self._surrounded(f"{free}{{{least}}} {free}*"), loss=_lost("<", f"of at least {least} characters")
@@ -91,7 +92,7 @@ class _Strings:
 
         What takes most states is written once a character: 16 characters cost 2 ms of a grammar, and 3 ms otherwise.
         """
-        plain, escapes = chars(self.notation.beyond[:1]), self.notation.escapes
+        plain, escapes = chars(unescaped(self.notation.beyond)), self.notation.escapes
         short = rf"(?:{plain}|{SHORT_ESCAPE})" if escapes else plain
         long = "\\u, " if escapes else ""
         loss = _lost(f"{long}<<<, <<|, {self.guard.spelled}", f"where max_string bounds it to {most} characters")
@@ -143,7 +144,7 @@ class _Strings:
         """A pattern as it is, or without some letters but in what :func:`rewritten` makes a ``block``."""
         if self.macros and len(text := rewritten(pattern, cut=cut, block=block)) <= LONGEST:
             return self._node(f"(?:{text})", loss)
-        body = f"({rewritten(pattern, as_rule=True, cut=cut, block=block)})"
+        body = f"({rewritten(pattern, as_rule=class_writer(self.macros), cut=cut, block=block)})"
         return Text(body=self._surrounded(body), loss=loss)
 
     def _node(self, expression: str, loss: str = "") -> Text:
@@ -162,14 +163,3 @@ def _within(pattern: str, markers: Sequence[str]) -> Automaton | None:
 
 def _lost(what: str, where: str, how: str = "") -> str:
     return f"a string {where} cannot hold {what}{how}"
-
-
-def written(found: Automaton, define: Callable[..., str], fresh: Callable[[], str], escape: str, end: str) -> str:
-    """The rule of an automaton's texts and what ends them, one rule for each state."""
-    try:
-        return rules(found, define, escape, end)
-    except TooLarge:  # it has loops: its states get names of their own
-        names = {state: fresh() for state in range(len(found.edges))}
-    for state, name in names.items():
-        define(body(found, state, names, escape, end), name)
-    return names[0]

@@ -25,7 +25,7 @@ from k2lab.enforcer.guard import Guard
 from k2lab.enforcer.notation import ATTRIBUTE, RAW
 from k2lab.enforcer.options import Thinking
 from k2lab.enforcer.schema import KEY_TWICE, Limit
-from k2lab.enforcer.schema.characters import Ranges, holds, without
+from k2lab.enforcer.schema.characters import ALL, Ranges, holds, without
 from k2lab.enforcer.schema.finite import Schema
 from k2lab.enforcer.schema.spelling import one_of, plain, respelled
 from k2lab.families.special import CLOSE, END_OF_MSG, OPEN, SEP
@@ -155,7 +155,7 @@ class _Arguments:
 
     def _any_key(self) -> str:
         most = self.grammar.max_string
-        return f"{one_of([(0, 0x10FFFF)])}{'*' if most is None else f'{{0,{most}}}'}"
+        return f"{one_of(ALL)}{'*' if most is None else f'{{0,{most}}}'}"
 
     def _other_key(self, pattern: str, path: str) -> str:
         return self.grammar.string({"pattern": respelled(pattern, _in_attribute)}, path, notation=ATTRIBUTE)

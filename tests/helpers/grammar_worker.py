@@ -1,7 +1,7 @@
 """Run by an engine's interpreter: which texts xgrammar's grammar of a structural tag accepts.
 
-A line of the input is ``{"tag", "texts"}``; the answer
-is ``{"accepted", "compile_ms"}``, of CPU time, or ``{"error"}``. To ``{"tag",
+A line of the input is ``{"tag", "texts"}``, half a surrogate pair standing for the three bytes that UTF-8 would have
+for it; the answer is ``{"accepted", "compile_ms"}``, of CPU time, or ``{"error"}``. To ``{"tag",
 "walks", "seed", "hints"}`` it is ``{"walked"}``, so many texts that the grammar
 writes by itself: at random, but for the hints, which it takes where it can; of
 each ``{"text", "content", "calls"}``, as vLLM's own parser for Kimi K3 reads it.
@@ -92,7 +92,7 @@ def k3_parser():
 
 def accepts(grammar, text):
     matcher = xgrammar.GrammarMatcher(grammar)
-    return matcher.accept_string(text) and matcher.accept_token(END)
+    return matcher.accept_string(text.encode(errors="surrogatepass")) and matcher.accept_token(END)
 
 
 if __name__ == "__main__":

@@ -86,14 +86,44 @@ BOUNDS = (
 )
 
 
+BROKEN = ["\n", "\\q", "\\", '"', "\t", f"{wire.CALL_END}"]
+
+
 @pytest.mark.parametrize("bounds", BOUNDS, ids=str)
 def test_no_bound_lets_a_string_pass_that_is_none(accepted, bounds):
     tag = enforced([tool("f", p({"type": "string", **bounds}))], max_calls=1, tool_choice="required", loosen=True).tag
     pad = "a" * 130 if "130" in str(bounds) else "aa"
-    broken = ["\n", "\\q", "\\", "\t", f"{wire.CALL_END}"]
-    texts = [call(f'{{"p": "{pad}{part}{end}"}}') for part in broken for end in ("", pad)]
-    assert not any(accepted(tag, texts))
+    assert not any(accepted(tag, [call(f'{{"p": "{pad}{part}{end}"}}') for part in BROKEN for end in ("", pad)]))
     assert accepted(tag, [call(f'{{"p": "{pad}"}}')]) == [True]
+
+
+BEYOND_ASCII = ({"pattern": "^[a\u4e00-\u9fa5]+$"}, {"format": "iri"}, {"format": "idn-email"})
+
+
+@pytest.mark.parametrize("bounds", [*BOUNDS, *BEYOND_ASCII], ids=str)
+def test_nor_does_a_class_that_the_older_engine_reads_by_bytes(accepted, accepted_by_older, bounds):
+    """xgrammar 0.1.25 compares a byte with the last bytes of a range's edges."""
+    schema = p({"type": "string", **bounds})
+    tag = enforced([tool("f", schema)], max_calls=1, tool_choice="required", loosen=True, form="vllm-0.11").tag
+    pad = "a" * 130 if "130" in str(bounds) else {"iri": "a:b", "idn-email": "a@b"}.get(bounds.get("format"), "aa")
+    for judge in (accepted, accepted_by_older):
+        assert not any(judge(tag, [call(f'{{"p": "{pad}{part}{end}"}}') for part in BROKEN for end in ("", pad)]))
+        assert judge(tag, [call(f'{{"p": "{pad}"}}')]) == [True]
+
+
+WHOLE, HALVES = ("\ud7ff", "\ue000", "\U0010ffff"), ("\ud800", "\udbff", "\udc00", "\udfff")
+"""Characters beside the surrogates; and those, for whose bytes, as ``ED A0 80``, a server writes three U+FFFD."""
+
+
+@pytest.mark.parametrize("form", ["vllm", "tensorrt-llm"])
+@pytest.mark.parametrize("bounds", [*BOUNDS, {"pattern": "^.+$"}, {"pattern": "^a[\\S]*$"}], ids=str)
+def test_bytes_of_half_a_surrogate_pair_are_no_character_of_a_string_or_a_key(accepted, bounds, form):
+    schema = {"properties": {"p": {"type": "string", **bounds}}, "additionalProperties": {"type": "null"}}
+    tag = enforced([tool("f", schema)], max_calls=1, tool_choice="required", loosen=True, form=form).tag
+    pad = "a" * 130 if "130" in str(bounds) else "aa"
+    inside = ('{{"p": "{}"}}', '{{"{}": null}}')["format" in bounds :]
+    texts = [call(one.format(f"{pad}{letter}")) for one in inside for letter in (*WHOLE, *HALVES)]
+    assert accepted(tag, texts) == ([True] * len(WHOLE) + [False] * len(HALVES)) * len(inside)
 
 
 ALPHABET = ("a", "<", "|", "t", "i", "\\n", "é", "\\u00e9")

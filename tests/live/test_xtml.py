@@ -138,6 +138,21 @@ CODE = [
 SHUT_OUT = ["a<|close|>argument<|sep|>", "<|end_of_msg|>", "<<|open|>a", "a\n<|sep|>", "<|close<|close|>", "a<|open|>"]
 
 
+WHOLE, HALVES = ("\ud7ff", "\ue000", "\U0010ffff"), ("\ud800", "\udbff", "\udc00", "\udfff")
+"""Characters beside the surrogates; and those, for whose bytes, as ``ED A0 80``, a server writes three U+FFFD."""
+
+
+@pytest.mark.parametrize("form", ["vllm", "tensorrt-llm"])
+@pytest.mark.parametrize("name", BOUNDED)
+def test_bytes_of_half_a_surrogate_pair_are_no_character_of_a_string(accepted, name, form):
+    """But of one without bounds, which with macros is free text and takes any bytes: no length is passed there."""
+    schema, options = BOUNDED[name]
+    tag = enforced(string_tool(**schema), family="K3", form=form, **options).tag
+    shown = [answer(call("write", {"text": f"ab{letter}"})) for letter in (*WHOLE, *HALVES)]
+    free = name == "plain" and form == "vllm"
+    assert accepted(tag, shown) == [True] * len(WHOLE) + [free] * len(HALVES)
+
+
 @pytest.mark.parametrize("form", ["vllm", "tensorrt-llm"])
 @pytest.mark.parametrize("name", BOUNDED)
 def test_only_markers_are_shut_out_of_strings(accepted, name, form):
@@ -304,8 +319,7 @@ def test_a_pattern_of_raw_strings_is_held_exactly_but_for_markers(asked, accepte
 def wrong_with(said, judge, named):
     """What is wrong with an answer that the grammar itself wrote, as vLLM's parser reads it and as k2lab does.
 
-    Where the limits name that a key may stand twice, vLLM takes the last and k2lab neither. xgrammar takes the three
-    bytes of half a surrogate pair for one character, a server writes three in their place: no length is judged there.
+    Where the limits name that a key may stand twice, vLLM takes the last and k2lab neither.
     """
     read = wire.parse(said["text"], [tool("f")], strict=True, thinking=False, family=families.K3)
     calls = [(name, json.loads(arguments)) for name, arguments in said["calls"]]
@@ -318,7 +332,7 @@ def wrong_with(said, judge, named):
     for _, arguments in calls:
         if math.inf not in arguments.values():  # a number of too many digits, which no validator takes either way
             found |= blamed(judge, arguments, named) - named
-    return found - ({"maxLength"} if "\ufffd" in said["text"] else set())
+    return found
 
 
 @pytest.mark.parametrize("name", one_in(24, CALLED))

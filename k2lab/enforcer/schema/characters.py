@@ -8,15 +8,20 @@ from functools import lru_cache
 Ranges = list[tuple[int, int]]
 """From a first to a last code point, both within."""
 
-LITERAL: Ranges = [(0x20, 0x21), (0x23, 0x5B), (0x5D, 0x10FFFF)]
+SURROGATES = (0xD800, 0xDFFF)
+"""Halves of a character, which have no UTF-8.
+
+xgrammar takes the three bytes that they would have for one character of a class which has them, and a server writes
+three U+FFFD for those: more characters than were counted. So no class that is written has them.
+"""
+
+ALL: Ranges = [(0, SURROGATES[0] - 1), (SURROGATES[1] + 1, 0x10FFFF)]
+
+LITERAL: Ranges = [(0x20, 0x21), (0x23, 0x5B), (0x5D, ALL[0][1]), ALL[1]]
 """Characters that stand for themselves in a JSON string: all but quotes, backslashes and controls."""
 
 SHORT_ESCAPES = {0x22: '"', 0x5C: "\\", 0x08: "b", 0x0C: "f", 0x0A: "n", 0x0D: "r", 0x09: "t"}
 """What follows the backslash where JSON writes one of the others (RFC 8259, section 7)."""
-
-SURROGATES = (0xD800, 0xDFFF)
-
-ALL: Ranges = [(0, 0x10FFFF)]
 
 LINE_ENDS = ((0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029))
 """What a dot does not match in JavaScript; in Python the first alone."""
@@ -39,8 +44,8 @@ def merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
 
 
 def inverse(ranges: Iterable[tuple[int, int]]) -> Ranges:
-    """All other characters."""
-    edges = [0, *(edge for low, high in merged(ranges) for edge in (low - 1, high + 1)), ALL[0][1]]
+    """All other code points."""
+    edges = [0, *(edge for low, high in merged(ranges) for edge in (low - 1, high + 1)), ALL[-1][1]]
     return [(low, high) for low, high in zip(edges[::2], edges[1::2], strict=True) if low <= high]
 
 
@@ -64,19 +69,12 @@ def one_of(ranges: Iterable[tuple[int, int]]) -> str:
 
 @lru_cache(4096)
 def _written(ranges: tuple[tuple[int, int], ...]) -> str:
-    plain = [span for low, high in both(LITERAL, list(ranges)) if (span := _clear(low, high))]
+    plain = both(LITERAL, list(ranges))
     short = sorted(SHORT_ESCAPES[code] for code in SHORT_ESCAPES if holds(ranges, code))
     ways = [_plain(plain)] if plain else []
     ways += [f"\\\\{_plain([(ord(sign), ord(sign)) for sign in short])}"] if short else []
     ways = ways or [f"\\\\u{code:04x}" for code in range(0x20) if holds(ranges, code)]
     return "|".join(ways) if len(ways) < 2 else f"(?:{'|'.join(ways)})"
-
-
-def _clear(low: int, high: int) -> tuple[int, int] | None:
-    """A range that neither begins nor ends with half of a character."""
-    low = SURROGATES[1] + 1 if holds([SURROGATES], low) else low
-    high = SURROGATES[0] - 1 if holds([SURROGATES], high) else high
-    return (low, high) if low <= high else None
 
 
 def _plain(ranges: Ranges) -> str:

@@ -1,8 +1,19 @@
-"""A grammar in full, to be read: one tool, two calls, in both notations."""
+"""A grammar in full, to be read: one tool, two calls, in both notations. And what no class of any grammar has."""
 
+import contextlib
+import re
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
+from k2lab.enforcer import bytewise
+from k2lab.enforcer.grammar import Grammar
+from k2lab.enforcer.schema.characters import merged
+from k2lab.errors import InputError
 from tests.helpers.offered import enforced, tool
+from tests.helpers.schemas import CATALOGUE, p
 
 UNIT = {"enum": ["celsius", "fahrenheit"]}
 WEATHER = tool("weather", {"properties": {"unit": UNIT, "days": {"type": "integer", "minimum": 1, "maximum": 14}}})
@@ -127,7 +138,7 @@ def test_a_grammar_in_xtml_of_two_optional_arguments_and_two_calls():
     assert rules == snapshot("""\
 r0 ::= "<|open|>argument key="
 r1 ::= "<"
-r2 ::= [\\u0000-\U0010ffff] r1 | "<"
+r2 ::= [\\u0000-\ud7ff\ue000-\U0010ffff] r1 | "<"
 r3 ::= ">" r2
 r4 ::= "null"
 r5 ::= " type=\\"string\\"<|sep|"
@@ -152,3 +163,63 @@ r23 ::= r19 (r21 "2" r20 r18) r22
 r24 ::= r19 (r21 "1" r20 r18) (r23 | r22)
 r25 ::= TagDispatch(loop_after_dispatch=false, excludes=("<|open|>", "<|close|>", "<|sep|>", "<|end_of_msg|>"))\
 """)
+
+
+SPAN = re.compile("(?=(.)-(.))", re.DOTALL)
+"""The edges of a range of a class; a literal may hold the like, but none of these schemas has letters so far apart."""
+
+
+def spans_of(grammar):
+    """The ranges of all classes of a grammar, of which none is negated and none has half a surrogate pair."""
+    spans = set(SPAN.findall(grammar))
+    assert {span for span in spans if span[0] <= "\udfff" and span[1] >= "\ud800"} == set()
+    assert "[^" not in grammar
+    return spans
+
+
+ANY_LETTER = {"vllm": {("\ue000", "\U0010ffff")}, "tensorrt-llm": {("\ue000", "\U0010ff00"), ("\ue080", "\U0010ffff")}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["vllm", "tensorrt-llm"])
+@pytest.mark.parametrize("family", ["K2", "K3"])
+def test_no_class_of_any_grammar_has_half_a_surrogate_pair(family, form):
+    made = []
+    for schema in CATALOGUE.values():
+        with contextlib.suppress(InputError):
+            made.append(enforced([tool("f", p(schema))], family=family, form=form, loosen=True, max_calls=1).grammar)
+    assert len(made) > 300 and sum(spans_of(grammar) >= ANY_LETTER[form] for grammar in made) > 100
+
+
+BOUNDED = [{}, {"minLength": 1}, {"minLength": 3}, {"maxLength": 3}, {"maxLength": 90}, {"pattern": "."},
+           {"pattern": "^[^a]{2,60}$"}, {"format": "iri"}, {"format": "idn-hostname"}]  # fmt: skip
+
+
+@pytest.mark.parametrize("max_string", [None, 20])
+@pytest.mark.parametrize("form", ["vllm", "tensorrt-llm"])
+@pytest.mark.parametrize("family", ["K2", "K3"])
+def test_no_class_of_a_string_has_half_a_surrogate_pair(family, form, max_string):
+    keys = {"additionalProperties": False, "patternProperties": {"^x.$": {"type": "null"}}}
+    for schema in ({"properties": {"p": {"type": "string", **bounds}}, **keys} for bounds in BOUNDED):
+        made = enforced([tool("f", schema)], family=family, form=form, max_string=max_string, loosen=True)
+        assert spans_of(made.grammar) >= ANY_LETTER[form]
+
+
+def test_of_surrogates_within_a_range_of_a_pattern_none_is_written():
+    grammar = Grammar()
+    grammar.string({"pattern": "[a-\uffff]|b[^c]"}, "")
+    spans = spans_of("".join(grammar.rules.values()))
+    assert spans > {("a", "\ud7ff"), ("\ue000", "\uffff"), ("d", "\ud7ff"), ("\ue000", "\U0010ffff")}
+
+
+EDGES = st.sampled_from([0, 0x22, 0x7F, 0x80, 0xFF, 0x100, 0x2027, 0x202A, 0x4E00, 0x9FA5, 0xD7FF, 0xE000, 0x10FFFF])
+
+
+@given(low=EDGES | st.integers(0x80, 0x10FFFF), high=EDGES | st.integers(0x80, 0x10FFFF))
+def test_ranges_for_an_engine_of_bytes_are_the_same_characters_and_name_no_byte_of_ascii_by_mistake(low, high):
+    assume(low <= high)
+    made = list(bytewise.overlapping(low, high))
+    assert merged(made) == [(low, high)]
+    if low >> 8 != high >> 8:
+        read = {byte for a, b in made for byte in range(max(a & 0xFF, 1), min(b & 0xFF, 0x7F) + 1)}
+        assert read == set(range(max(low, 1), 0x80))
