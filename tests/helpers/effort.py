@@ -5,6 +5,7 @@ other runs; one with ``--hypothesis-profile=long`` tries twenty times as many ag
 """
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -43,15 +44,14 @@ def within(limit_s: float) -> Iterator[None]:
 
 def assert_linear(work: Callable[[str], object], unit: str) -> None:
     """Four times the text takes about four times as long, and not the sixteen of a quadratic reader."""
-    size = 400_000 if THOROUGH else 50_000
-
-    def least_s(length: int, times: int) -> float:
-        return min(_cpu_s(work, unit * (length // len(unit))) for _ in range(times))
-
-    short_s, long_s = least_s(size // 4, 2), least_s(size, 1)
-    if long_s > 7 * short_s:  # something else fell into it: the other process on this core, a page that was not there
-        short_s, long_s = least_s(size // 4, 3), least_s(size, 3)
-    assert long_s <= 7 * short_s, f"{size} characters take {long_s:.3f} s, a quarter of them {short_s:.3f} s"
+    size = 400_000 if THOROUGH else 100_000
+    short_s = long_s = math.inf
+    for _ in range(6):  # something else may fall into one: another process on this core, a page that was not there
+        short_s = min(short_s, _cpu_s(work, unit * (size // 4 // len(unit))))
+        long_s = min(long_s, _cpu_s(work, unit * (size // len(unit))))
+        if long_s <= 7 * short_s:
+            return
+    raise AssertionError(f"{size} characters take {long_s:.3f} s, a quarter of them {short_s:.3f} s")
 
 
 def _cpu_s(work: Callable[[str], object], text: str) -> float:
