@@ -180,6 +180,7 @@ def test_ray_gives_up_what_processes_give_up(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
 @pytest.mark.parametrize("fails", [False, True])
 def test_ray_data_is_set_as_it_was_however_an_audit_ends(fails):
     import ray.data
