@@ -93,7 +93,7 @@ def test_a_guides_blocks_run_and_print_what_stands_behind_them(page, tmp_path):
     pages.check(pages.marked(page, "run"), tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_made_from_code_is_current():
     made = [str(page.relative_to(ROOT)) for page in pages.WRITTEN if "[[[cog" in page.read_text(encoding="utf-8")]
     assert "docs/commands.md" in made and "docs/architecture.md" in made

@@ -85,6 +85,7 @@ def test_nothing_invalid_is_accepted_but_where_a_limit_names_it_and_whatever_els
             assert reason(one.translated.schema, text, one.anchored), text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "why"),
     [
