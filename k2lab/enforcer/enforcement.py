@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -124,9 +124,7 @@ def enforce(request: Request, *, options: Options = Options()) -> Enforcement:  
     offer = offer_of(request, wire.unnameable)
     translated = {name: _arguments(name, function) for name, function in offer.functions.items()}
     limits = [ToolLimit(tool=name, limit=limit) for name, found in translated.items() for limit in found.limits]
-    if not options.loosen and any(item.limit.asserted for item in limits):
-        listed = "; ".join(str(item) for item in limits if item.limit.asserted)
-        raise UnsupportedError(f"the grammar would let invalid arguments pass, loosen these parts or refuse: {listed}")
+    _refuse_asserted(limits, options)
     first = first_index(request, options)
     most = options.max_calls if offer.several else 1
 
@@ -137,6 +135,7 @@ def enforce(request: Request, *, options: Options = Options()) -> Enforcement:  
         return _Written(text=grammar.text(whole), permuted=permuted, limits=limits, losses=losses)
 
     made = written(MOST_PERMUTED)
+    _refuse_asserted(made.limits, options)
     if len(made.text) > LARGEST_ANY_ORDER_BYTES:
         fewest = len(written(1).text)
         while len(made.text) > max(LARGEST_ANY_ORDER_BYTES, fewest):
@@ -153,6 +152,13 @@ def enforce(request: Request, *, options: Options = Options()) -> Enforcement:  
         limits=(*limits, *made.limits),
         losses=made.losses,
     )
+
+
+def _refuse_asserted(limits: Iterable[ToolLimit], options: Options) -> None:
+    asserted = [str(item) for item in limits if item.limit.asserted]
+    if asserted and not options.loosen:
+        listed = "; ".join(asserted)
+        raise UnsupportedError(f"the grammar would let invalid arguments pass, loosen these parts or refuse: {listed}")
 
 
 def first_index(request: Request, options: Options) -> int:

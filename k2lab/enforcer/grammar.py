@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from k2lab.enforcer import strings
 from k2lab.enforcer.automaton import Automaton, Ranges, free, unescaped
-from k2lab.enforcer.bytewise import class_writer
+from k2lab.enforcer.bytewise import WHY_MISREAD, class_writer, misread
 from k2lab.enforcer.expressions import literal, written
 from k2lab.enforcer.guard import K2, Guard
 from k2lab.enforcer.notation import ESCAPE_BODY, JSON, RAW, Notation
@@ -109,6 +109,8 @@ class Grammar:
         )
         if made.loss:
             self.losses.append(Loss(path=path, reason=made.loss))
+        if pattern and not self.macros and misread(pattern):
+            self.limits.append(Limit(path=path, keyword="pattern", reason=WHY_MISREAD))
         if made.body is not None:
             return self.define(made.body)
         assert made.states is not None

@@ -12,7 +12,7 @@ from k2lab import wire
 from k2lab.enforcer import MARKERS
 from k2lab.enforcer.grammar import Grammar
 from k2lab.enforcer.schema import translate
-from k2lab.errors import InputError
+from k2lab.errors import InputError, UnsupportedError
 from tests.helpers import strategies
 from tests.helpers.effort import FEW, one_in
 from tests.helpers.offered import enforced, tool
@@ -109,6 +109,18 @@ def test_nor_does_a_class_that_the_older_engine_reads_by_bytes(accepted, accepte
     for judge in (accepted, accepted_by_older):
         assert not any(judge(tag, [call(f'{{"p": "{pad}{part}{end}"}}') for part in BROKEN for end in ("", pad)]))
         assert judge(tag, [call(f'{{"p": "{pad}"}}')]) == [True]
+
+
+@pytest.mark.parametrize("pattern", ["^[\u0410-\u044fa-z]+$", "^a\\S+$"])
+def test_what_the_older_engine_misreads_is_refused_or_named(accepted, accepted_by_older, pattern):
+    offered = [tool("f", p({"type": "string", "pattern": pattern}))]
+    with pytest.raises(UnsupportedError, match=r"/p pattern: xgrammar 0\.1\.25"):
+        enforced(offered, max_calls=1, form="vllm-0.11")
+    made = enforced(offered, max_calls=1, tool_choice="required", loosen=True, form="vllm-0.11")
+    assert [item.limit.keyword for item in made.limits] == ["pattern"]
+    right, broken = call('{"p": "ab"}'), call('{"p": "a"b"}')
+    assert accepted_by_older(made.tag, [right, broken]) == [True, True]
+    assert accepted(made.tag, [right, broken]) == [True, False]
 
 
 WHOLE, HALVES = ("\ud7ff", "\ue000", "\U0010ffff"), ("\ud800", "\udbff", "\udc00", "\udfff")

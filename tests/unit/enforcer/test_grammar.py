@@ -11,6 +11,7 @@ from inline_snapshot import snapshot
 from k2lab.enforcer import bytewise
 from k2lab.enforcer.grammar import Grammar
 from k2lab.enforcer.schema.characters import merged
+from k2lab.enforcer.schema.patterns import whole
 from k2lab.errors import InputError
 from tests.helpers.offered import enforced, tool
 from tests.helpers.schemas import CATALOGUE, p
@@ -180,7 +181,7 @@ def spans_of(grammar):
 ANY_LETTER = {"vllm": {("\ue000", "\U0010ffff")}, "tensorrt-llm": {("\ue000", "\U0010ff00"), ("\ue080", "\U0010ffff")}}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["vllm", "tensorrt-llm"])
 @pytest.mark.parametrize("family", ["K2", "K3"])
 def test_no_class_of_any_grammar_has_half_a_surrogate_pair(family, form):
@@ -210,6 +211,16 @@ def test_of_surrogates_within_a_range_of_a_pattern_none_is_written():
     grammar.string({"pattern": "[a-\uffff]|b[^c]"}, "")
     spans = spans_of("".join(grammar.rules.values()))
     assert spans > {("a", "\ud7ff"), ("\ue000", "\uffff"), ("d", "\ud7ff"), ("\ue000", "\U0010ffff")}
+
+
+@pytest.mark.parametrize("asked", ["[a-z]", ".", "[^a]", "\\w", "[\u4e00-\u9fa5]"])
+def test_what_an_engine_of_bytes_reads_right_is_not_named(asked):
+    assert not bytewise.misread(whole(f"^{asked}+$").text)
+
+
+@pytest.mark.parametrize("asked", ["[\u0410-\u044fa-z]", "\u00e9", "[^\u00e9]", "\\S", "(?:a|b\u00e9{3})"])
+def test_a_set_that_an_engine_of_bytes_misreads_is_found_anywhere_in_a_pattern(asked):
+    assert bytewise.misread(whole(f"^{asked}+$").text)
 
 
 EDGES = st.sampled_from([0, 0x22, 0x7F, 0x80, 0xFF, 0x100, 0x2027, 0x202A, 0x4E00, 0x9FA5, 0xD7FF, 0xE000, 0x10FFFF])
