@@ -10,12 +10,11 @@ characters beyond ASCII by themselves. A limit names a pattern that has them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from k2lab.enforcer.automaton import ASCII_END, Ranges, without
+from k2lab.enforcer.automaton import ASCII_END, Ranges, codes
 from k2lab.enforcer.expressions import Spell, chars
-from k2lab.enforcer.schema.characters import SURROGATES
-from k2lab.enforcer.schema.spelling import respelled
+from k2lab.enforcer.schema.ecma262 import Choice, Parts, Repeat, Set, read
 
 BEYOND = ASCII_END + 1
 LAST = 0xFF
@@ -41,20 +40,23 @@ def class_writer(macros: bool) -> Spell:
 
 
 def misread(pattern: str) -> bool:
-    """Whether the engine reads a set of a written pattern otherwise.
+    """Whether the engine reads a set of a pattern otherwise.
 
     >>> misread("[a-z]+"), misread("[a-z\u0410-\u044f]+"), misread("\u00e9")
     (False, True, True)
     """
-    sets: list[Ranges] = []
-
-    def keep(ranges: Iterable[tuple[int, int]]) -> str:
-        sets.append(without(tuple(ranges), [SURROGATES]))
-        return ""
-
-    respelled(pattern, keep)
-    parts = (part for ranges in sets for low, high in ranges for part in overlapping(low, high))
+    parts = (part for ranges in _sets(read(pattern)) for low, high in ranges for part in overlapping(low, high))
     return any(high > ASCII_END and low >> 8 == high >> 8 for low, high in parts)
+
+
+def _sets(parts: Parts) -> Iterator[Ranges]:
+    for part in parts:
+        if isinstance(part, Repeat):
+            yield from _sets(part.part)
+        elif isinstance(part, Choice):
+            yield from (found for branch in part.branches for found in _sets(branch))
+        elif isinstance(part, Set):
+            yield codes(part)
 
 
 def overlapping(low: int, high: int) -> Iterator[tuple[int, int]]:
