@@ -145,3 +145,9 @@ def in_order(value, orders):
     return (not ranked or any(ranks == sorted(ranks) for ranks in ranked)) and all(
         in_order(v, orders) for v in value.values()
     )
+
+
+def lost_signs(made):
+    """A text without these can be written whatever the losses name: ``<`` with what follows it, or ``< and |``."""
+    named = [item.loss.reason for item in made.losses]
+    return {"<", "|"} if any("< and |" in reason for reason in named) else {"<"} if named else set()
