@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.helpers import browsing
-from tests.helpers.jupyter import Lab
+from tests.helpers.jupyter import CONNECTED, READY, Lab
 
 
 def test_jupyterlab_opens_on_the_start_page_and_it_runs(
@@ -14,6 +14,8 @@ def test_jupyterlab_opens_on_the_start_page_and_it_runs(
     page.goto(lab.address())
     page.get_by_role("heading", name="Start here").wait_for()
     screenshot("start-opened")
+    page.wait_for_function(READY)
+    page.evaluate(CONNECTED)  # cells that are run before there is a kernel may never be run
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     page.wait_for_function(ALL_RAN)

@@ -34,6 +34,11 @@ FLAGS = (
     "--LabApp.news_url=None",
 )
 READY = "window.jupyterapp?.shell?.currentWidget?.sessionContext"
+CONNECTED = """async () => {
+  const notebook = window.jupyterapp.shell.currentWidget;
+  await notebook.context.ready;
+  await notebook.sessionContext.ready;
+}"""
 RUN = """async () => {
   const notebook = window.jupyterapp.shell.currentWidget;
   await notebook.context.ready;
