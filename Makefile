@@ -38,7 +38,7 @@ test: engines ## the suite, live engines included
 test-long: engines ## what make test leaves out: set-ups of the doctor, the sweep, kept seeds; properties on at least four times the examples
 	$(PYTEST) -m 'long or hypothesis' --hypothesis-profile=thorough
 
-quick: setup ## what needs no engine, in one minute or two; WORKERS=6 on four cores
+quick: setup ## what needs no engine, in some minutes; WORKERS=6 on four cores
 	$(PYTEST) -m 'not live and not slow and not long'
 
 fuzz: setup ## every command on hostile files, answers and moments; make fuzz MINUTES=10 SUBJECTS=files

@@ -11,6 +11,7 @@ characters beyond ASCII by themselves. A limit names a pattern that has them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from k2lab.enforcer.automaton import ASCII_END, Ranges, codes
 from k2lab.enforcer.expressions import Spell, chars
@@ -39,6 +40,7 @@ def class_writer(macros: bool) -> Spell:
     return chars if macros else in_bytes
 
 
+@lru_cache(4096)
 def misread(pattern: str) -> bool:
     """Whether the engine reads a set of a pattern otherwise.
 

@@ -39,12 +39,7 @@ CONNECTED = """async () => {
   await notebook.context.ready;
   await notebook.sessionContext.ready;
 }"""
-RUN = """async () => {
-  const notebook = window.jupyterapp.shell.currentWidget;
-  await notebook.context.ready;
-  await notebook.sessionContext.ready;
-  await window.jupyterapp.commands.execute('notebook:run-all-cells');
-}"""
+RUN = "window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => null)"
 
 
 @dataclass(frozen=True)
@@ -58,6 +53,7 @@ class Notebook:
         """Run every cell and wait until the kernel is idle; a cell that failed fails the test."""
         self.page.set_default_timeout(within_s * 1000)
         self.page.wait_for_function(READY)
+        self.page.evaluate(CONNECTED)
         self.page.evaluate(RUN)
         self.page.set_default_timeout(60_000)
         failed = self.page.locator("[data-mime-type='application/vnd.jupyter.stderr']", has_text="Traceback")

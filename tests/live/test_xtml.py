@@ -23,7 +23,7 @@ from tests.helpers.schemas import CATALOGUE, p
 from tests.helpers.translated import TEXTS, as_javascript
 from tests.helpers.verdicts import blamed, judge_of, lost_signs
 from tests.helpers.xtml import MARKERS, answer, argument, arguments_of, call
-from tests.live.test_tags import CALLED, NO_ARGUMENTS, ONE_CALL, parameters
+from tests.live.test_tags import CALLED, HALVES, NO_ARGUMENTS, ONE_CALL, WHOLE, parameters
 
 OSLO = {"city": "Oslo"}
 WEATHER, TIME = call("get_weather", OSLO), call("now", index=2)
@@ -136,10 +136,6 @@ CODE = [
     "été <日>",
 ]
 SHUT_OUT = ["a<|close|>argument<|sep|>", "<|end_of_msg|>", "<<|open|>a", "a\n<|sep|>", "<|close<|close|>", "a<|open|>"]
-
-
-WHOLE, HALVES = ("\ud7ff", "\ue000", "\U0010ffff"), ("\ud800", "\udbff", "\udc00", "\udfff")
-"""Characters beside the surrogates; and those, for whose bytes, as ``ED A0 80``, a server writes three U+FFFD."""
 
 
 @pytest.mark.parametrize("form", ["vllm", "tensorrt-llm"])
