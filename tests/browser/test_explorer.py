@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.helpers import browsing
 from tests.helpers.processes import until
 
@@ -18,6 +20,7 @@ def comes(pieces, text):
     return until(lambda: text in "".join(pieces.all_inner_texts()), 30)
 
 
+@pytest.mark.long
 def test_what_differs_is_shown_as_one_types(page, lab, axe, screenshot):
     shown = lab.ran(page, OPEN).output(0)
     shown.locator(".said", has_text="no difference").wait_for()
@@ -40,6 +43,7 @@ def test_what_differs_is_shown_as_one_types(page, lab, axe, screenshot):
     assert comes(shown.locator(".turn:not(.differs) .on-left .piece"), "Lisbon")
 
 
+@pytest.mark.long
 def test_the_keyboard_alone_goes_from_the_text_to_the_difference_and_hostile_text_stays_text(page, lab):
     shown = lab.ran(page, OPEN).output(0)
     box = shown.get_by_label("Conversation (JSON)")

@@ -1,8 +1,8 @@
 """The live servers of a test run: each started once, whatever the number of processes that test, and ended with it.
 
 The process that the user started owns them: it holds the pipe that ends them, so that they end however it ends. A test
-asks for a server by its name and waits for that one alone. Where many tests need servers, the usual ones are started as
-soon as the tests are collected, so that they come up while other tests run.
+asks for a server by its name and waits for that one alone. Where many tests need servers, their engines are imported
+as soon as the tests are collected, while other tests run, and the usual ones start with the first that is asked for.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ AT_ONCE = SERVERS[:9]
 
 MANY = 20
 """Tests that need servers; where there are fewer, only what they ask for is started."""
+
 STARTING_S = 570
 """Half a minute for a server alone, many times that where all start beside tests on a loaded machine."""
 
@@ -92,8 +93,8 @@ class SharedServers:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         need = sum("servers" in getattr(item, "fixturenames", ()) for item in session.items)
         if need and sys.platform == "linux" and not session.config.option.collectonly:
-            for name in AT_ONCE if need >= MANY else ():
-                (self.folder / f"{name}.wanted").touch(exist_ok=True)
+            if need >= MANY:
+                (self.folder / "many").touch()
             (self.folder / "needed").touch()
             self._start()
 
@@ -118,5 +119,6 @@ class SharedServers:
     def _start(self) -> None:
         if self.owner and self.process is None:
             command = [sys.executable, "-m", "tests.helpers.live_servers", str(self.folder)]
+            command += AT_ONCE if (self.folder / "many").exists() else ()
             with (self.folder / "log").open("wb") as log:
                 self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import IO
 
 import pytest
 
 from k2lab import engine
+from k2lab.engine import warm
+from k2lab.engine.server import environment
 from tests.conftest import ROOT
 from tests.helpers.effort import THOROUGH
 
@@ -50,18 +55,33 @@ def servers(pytestconfig: pytest.Config) -> Mapping[str, str]:
 @contextmanager
 def compiling(version: str) -> Iterator[Ask]:
     """The grammar compiler of an engine; its interpreter answers for all tests."""
-    command = [str(engine.resolve(version).python), str(WORKER)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    (given, to_it), (from_it, out) = os.pipe(), os.pipe()
+    with open(to_it, "w") as questions, open(from_it) as answers:
+        with open(given) as stdin, open(out, "w") as stdout, open(os.devnull, "w") as stderr:
+            process = start(version, stdin, stdout, stderr)
 
         def ask(asked: Mapping[str, object]) -> Mapping[str, object]:
-            process.stdin.write(json.dumps(asked) + "\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
+            print(json.dumps(asked), file=questions, flush=True)
+            line = answers.readline()
             assert line, f"vLLM {version}'s grammar compiler ended at {json.dumps(asked)[:500]}"
             return json.loads(line)
 
-        yield ask
-        process.stdin.close()
+        with process:
+            yield ask
+            questions.close()
+
+
+def start(version: str, *files: IO[str]) -> socket.socket | subprocess.Popen[bytes]:
+    """The worker, which ends with what is given back: forked where the servers are, as its imports take longer than
+    all that is asked of it."""
+    python = engine.resolve(version).python
+    try:
+        fork = warm.fork(python, [str(WORKER)], environment(version))
+    except warm.Refused:
+        stdin, stdout, stderr = files
+        return subprocess.Popen([str(python), str(WORKER)], stdin=stdin, stdout=stdout, stderr=stderr)
+    fork.begin(files)
+    return fork.connection
 
 
 @pytest.fixture(scope="session")

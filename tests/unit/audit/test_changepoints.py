@@ -2,7 +2,6 @@ import math
 import random
 
 import pytest
-from scipy.stats import hypergeom
 
 from k2lab.audit.changepoints import log_fisher, steps
 from k2lab.audit.summary import summed_up
@@ -11,6 +10,8 @@ from k2lab.audit.tallies import Cell, Tally
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_p_value_is_that_of_the_hypergeometric_distribution(seed):
+    from scipy.stats import hypergeom  # takes as long to import as all else here
+
     rng = random.Random(seed)
     for _ in range(60):
         first_total, second_total = rng.randint(1, 3000), rng.randint(1, 3000)

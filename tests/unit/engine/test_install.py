@@ -85,7 +85,7 @@ class TestInstall:
     def make(self):
         return environments.install("0.0.1")
 
-    @pytest.mark.parametrize("by", ["uv", "pip"])
+    @pytest.mark.parametrize("by", ["uv", pytest.param("pip", marks=pytest.mark.long)])
     def test_it_installs_says_so_and_does_nothing_the_second_time(self, caplog, k2lab, monkeypatch, by):
         if by == "pip":
             monkeypatch.setattr(installers, "uv", lambda: None)
