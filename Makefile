@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE # or each of the hundred processes that tests s
 MINUTES ?= 10
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --max-worker-restart=0
 
-.PHONY: setup engines report report-full lab test test-long quick fuzz check audit-speed bench-speed enforce-speed guard-proof proxy-speed start-speed nano lock docs pages picture screens publish-reports clean
+.PHONY: setup engines report report-full lab test test-long quick slow-list fuzz check audit-speed bench-speed enforce-speed guard-proof proxy-speed start-speed nano lock docs pages picture screens publish-reports clean
 
 setup: $(VENV)/.done ## the notebook environment: no torch, no vllm
 
@@ -38,8 +38,11 @@ test: engines ## the suite, live engines included
 test-long: engines ## what make test leaves out: set-ups of the doctor, the sweep, kept seeds; properties on at least four times the examples
 	$(PYTEST) -m 'long or hypothesis' --hypothesis-profile=thorough
 
-quick: setup ## what needs no engine, in some minutes; WORKERS=6 on four cores
+quick: setup ## what needs no engine and takes no long, in about a minute; WORKERS=6 on four cores
 	$(PYTEST) -m 'not live and not slow and not long'
+
+slow-list: engines ## the suite, measured: which tests make quick leaves out, into tests/data/slow.json
+	$(PYTEST) -m 'not long' --measure-slow
 
 fuzz: setup ## every command on hostile files, answers and moments; make fuzz MINUTES=10 SUBJECTS=files
 	$(BIN)/python -m tests.fuzz $(SUBJECTS) --minutes $(MINUTES)

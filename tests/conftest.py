@@ -17,6 +17,7 @@ from hypothesis import settings
 
 from k2lab import chat, cli, paths
 from k2lab.chat import Request
+from tests.helpers import slowness
 from tests.helpers.counting import answering
 from tests.helpers.shared_servers import SharedServers
 
@@ -39,8 +40,15 @@ def take_signals_as_usual() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        slowness.OPTION, action="store_true", help=f"write {slowness.KEPT.name}: what make quick leaves out"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     take_signals_as_usual()
+    config.pluginmanager.register(slowness.Slowness(config), "slowness")
     config.pluginmanager.register(SharedServers(config), "shared-servers")
 
 

@@ -42,9 +42,10 @@ OWNER_ALONE = 0o077
 
 SAID_BY_OTHERS = (
     "COLUMNS", "LINES", "PWD", "OLDPWD", "SHLVL", "TERM", "_", "PAGER", "GIT_PAGER", "CLICOLOR", "CLICOLOR_FORCE",
-    "MPLBACKEND", "PYDEVD_USE_FRAME_EVAL", "FORCE_COLOR",
+    "MPLBACKEND", "PYDEVD_USE_FRAME_EVAL", "FORCE_COLOR", "RAY_CLIENT_MODE",
 )  # fmt: skip
-"""Variables of terminals and notebooks' kernels; and names that begin so are of them or of test runners:"""
+"""Variables of terminals, of notebooks' kernels, and one that Ray sets as it is imported; names that begin so are of
+kernels or of test runners:"""
 SAID_BY_OTHERS_BEGIN = ("JPY_", "JUPYTER_", "PYTEST_")
 
 SAFE_PATH = getattr(sys.flags, "safe_path", False)

@@ -31,6 +31,7 @@ from k2lab.prompt.tokenizers import KIMI_FILE, CodeTokenizer, KimiTokenizer, Tok
 HUB_PATTERNS = ("*.json", "*.jinja", "*.model", "*.py", "*.txt")
 KIMI_NAME = f"Kimi's {KIMI_FILE}"
 
+VERBOSITY = "TRANSFORMERS_VERBOSITY"
 HUB_SPEC = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)@(?P<sha>[0-9a-f]{40})")
 
 
@@ -207,11 +208,9 @@ def _tokenizer_name(folder: Path, config: Config) -> str | None:
 
 
 def _run_code(source: Source) -> Any:
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it warns of a missing torch, which is on purpose
-    from transformers import AutoTokenizer
-
+    loader = _transformers().AutoTokenizer
     try:
-        made = AutoTokenizer.from_pretrained(source.folder, trust_remote_code=True)
+        made = loader.from_pretrained(source.folder, trust_remote_code=True)
     except Exception as error:
         raise SourceError(f"cannot load the tokenizer of {source.folder}: {first_line(error)}") from error
     if source.writes_xtml:
@@ -219,6 +218,21 @@ def _run_code(source: Source) -> Any:
     texts = {name: one.text for name, one in source.chat_templates.by_name.items()}
     made.chat_template = texts if texts.keys() - {files.DEFAULT} else texts[files.DEFAULT]
     return made
+
+
+def _transformers() -> Any:
+    """The library, told by a variable to say nothing of a missing torch, which is on purpose.
+
+    A variable that stayed would be passed on, and no server is forked for another environment than its engine's.
+    """
+    before = os.environ.get(VERBOSITY)
+    os.environ.setdefault(VERBOSITY, "error")
+    try:
+        import transformers
+    finally:
+        if before is None:
+            del os.environ[VERBOSITY]
+    return transformers
 
 
 def _download(spec: str) -> Path:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.helpers import browsing
 from tests.helpers.jupyter import CONNECTED, READY, Lab
 
 
+@pytest.mark.long
 def test_jupyterlab_opens_on_the_start_page_and_it_runs(
     page: object, lab: Lab, axe: Callable[..., None], screenshot: Callable[..., object]
 ) -> None:

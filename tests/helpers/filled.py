@@ -1,9 +1,9 @@
 """Templates filled by k2lab and by transformers, with all kinds of requests: what is to be equal."""
 
-import os
 from functools import lru_cache
 
 import jinja2
+import pytest
 
 from k2lab.errors import RenderError
 from k2lab.prompt import sandbox
@@ -59,9 +59,11 @@ CASES = {
 @lru_cache(maxsize=1)
 def by_transformers():
     """What fills a template as transformers does."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from tokenizers import Tokenizer
-    from transformers import PreTrainedTokenizerFast
+
+    with pytest.MonkeyPatch.context() as patch:  # a variable that stayed would be passed on to servers
+        patch.setenv("TRANSFORMERS_VERBOSITY", "error")
+        from transformers import PreTrainedTokenizerFast
 
     empty = Tokenizer.from_str('{"version":"1.0","model":{"type":"BPE","vocab":{},"merges":[]}}')
     hf = PreTrainedTokenizerFast(tokenizer_object=empty, **SPECIAL)

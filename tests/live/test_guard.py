@@ -36,7 +36,6 @@ def answers(url, *, stream):
     return [Answer.of(asked(url, case.request.to_json(), stream=stream)) for case in CASES]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "stream", [pytest.param(False, id="whole", marks=pytest.mark.long), pytest.param(True, id="streamed")]
 )
@@ -50,7 +49,6 @@ def test_calls_that_foreign_ids_lose_come_through_the_guard(servers, stream):
     assert all(answer.finish_reason == "tool_calls" for answer in given if answer.calls)
 
 
-@pytest.mark.slow
 def test_answers_are_held_to_their_tools(servers):
     with guarded(
         servers["0.32.0 current"], "--repair", "ids", "--enforce", "pinned", "--max-calls", "2", "--max-string", "16"
@@ -67,7 +65,6 @@ def posted(url, fields):
         return json.loads(response.read()), response.headers
 
 
-@pytest.mark.slow
 def test_the_other_apis_take_the_ids_and_the_grammar(servers):
     case = deep_cases("held-out", 14, 1, 1)[0].request.to_json()
     functions = [tool["function"] for tool in case["tools"]]

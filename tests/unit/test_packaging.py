@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT, TALK
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packaging")]  # each environment is made once
+pytestmark = pytest.mark.xdist_group("packaging")  # each environment is made once
 
 MOST_MB = 120
 """Of the core with all that it brings; 99 when this was written. A gateway carries it."""

@@ -7,7 +7,6 @@ import pytest
 from k2lab.stats import difference, mcnemar, needed_against, needed_each, needed_pairs, share
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("count", "total"), [(0, 10), (3, 10), (10, 10), (1, 1), (203, 4000), (3999, 4000)])
 def test_wilson_interval_agrees_with_scipy(count, total):
     from scipy.stats import binomtest  # takes as long to import as all else here

@@ -179,7 +179,6 @@ def test_ray_gives_up_what_processes_give_up(tmp_path):
     assert sum(part.tally.reasons[DIED] for part in parts_in(states[0])) > 0
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
 @pytest.mark.parametrize("fails", [False, True])
 def test_ray_data_is_set_as_it_was_however_an_audit_ends(fails):
@@ -223,7 +222,7 @@ def test_memory_does_not_grow_with_a_file(tmp_path):
     assert many < few + 25, (few, many)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_says_what_it_found_and_ends_with_the_status_of_check(k2lab, tmp_path):
     def status(name, values, *more):
         path = tmp_path / f"{name}.jsonl"

@@ -73,7 +73,6 @@ CONTENTS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", CONTENTS)
 def test_what_comes_by_a_pipe_gives_what_the_file_gives(name, tmp_path, piped, monkeypatch):
     monkeypatch.setattr(standardinput, "READ_BYTES", 1500)
@@ -103,7 +102,6 @@ def test_pieces_begin_with_lines_and_count_those_that_begin_in_them(tmp_path, mo
     assert pa.CompressedInputStream(pa.OSFile(str(tmp_path / "stdin")), "zstd").read() == data
 
 
-@pytest.mark.slow
 def test_an_audit_of_a_pipe_goes_on_where_it_was_given_the_same_again(tmp_path, piped, monkeypatch):
     data, run = text(lines(60)).encode(), processpool.run_locally
     piped(data, tmp_path / "whole", unit_bytes=4000)

@@ -221,7 +221,6 @@ def test_a_missing_key_and_missing_samples_are_said_before_anybody_is_asked(tmp_
     assert "cannot read samples" in k2lab("bench", "matrix", path).stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.long)])
 def test_a_signal_ends_every_process_and_what_was_got_is_kept(tmp_path, number):
     with stub("--delay-ms", 30) as slow:
@@ -250,7 +249,6 @@ def until(holds, within_s=60):
         time.sleep(0.05)
 
 
-@pytest.mark.slow
 def test_a_vendors_process_that_is_killed_is_said_and_stops_no_other(tmp_path, server):
     with stub("--delay-ms", 50) as slow:
         path = written(tmp_path, vendor("slow", slow.url, concurrency=1), vendor("fast", server.url), requests=60)

@@ -194,7 +194,6 @@ def test_a_reference_of_other_requests_is_refused():
         metrics.trigger(ours, {5: Reference(finish_reason="stop", calls="", messages=ours[0].messages)})
 
 
-@pytest.mark.slow
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_mcnemar_is_the_exact_binomial_test(gained, lost):
     made = mcnemar(gained=gained, lost=lost)

@@ -275,7 +275,6 @@ def test_a_placeholder_for_a_key_shreds_no_answer(server, tmp_path, monkeypatch,
     assert (call.name, call.id) == ("get_weather", "functions.get_weather:0")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("retries", [0, 1])
 def test_a_server_that_dies_in_mid_run_ends_it_and_loses_nothing(server, tmp_path, monkeypatch, caplog, retries):
     monkeypatch.setattr(runner, "PROGRESS_S", 0.05)

@@ -111,7 +111,6 @@ def test_a_changed_samples_file_reuses_answers_of_unchanged_lines_alone(server, 
     assert stored(tmp_path)[1].request["seed"] == 1 and stored(tmp_path)[2].finish_reason == "tool_calls"
 
 
-@pytest.mark.slow
 def test_answers_of_an_earlier_run_are_looked_up_quickly(server, tmp_path):
     requests = [request(pad="x" * 5000) for _ in range(1000)]
     first, second = (ask(tmp_path, server.url, requests, extra_body={"seed": seed}) for seed in (1, 2))
@@ -136,7 +135,6 @@ def asked(folder):
     return 0  # no file yet, or no run in it
 
 
-@pytest.mark.slow
 def test_a_run_killed_many_times_ends_in_the_same_table(server, forks, tmp_path):
     modes = itertools.islice(itertools.cycle(("ok", "ok", "400", "no-finish")), 1000)
     requests = [request(mode, tools=TOOLS if n % 3 else None, stream=n % 5 == 0) for n, mode in enumerate(modes)]

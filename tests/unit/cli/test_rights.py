@@ -4,8 +4,6 @@ import json
 import subprocess
 import sys
 
-import pytest
-
 from k2lab.bench import store
 from tests.conftest import ROOT
 from tests.fuzz import _material
@@ -42,7 +40,6 @@ def test_a_benchmark_file_is_closed_with_its_log_and_an_old_one_too(tmp_path):
         pass
 
 
-@pytest.mark.slow
 def test_what_is_written_from_python_is_its_owners_alone_too(tmp_path):
     code = f"""if True:
         import os

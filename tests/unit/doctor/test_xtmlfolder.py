@@ -84,7 +84,6 @@ def test_what_becomes_of_the_generation_prompt_is_in_the_signature_or_not_known(
     assert found.state == state and said in found.evidence
 
 
-@pytest.mark.slow
 def test_code_of_its_own_is_run_and_compared_where_that_is_allowed(folder):
     replaced(folder / "k3_turns.py", '"# Tools', '"# The tools')
     assert of(found_in(folder), "P005").state == "unknown"

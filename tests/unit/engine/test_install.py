@@ -58,7 +58,6 @@ def test_a_lock_that_does_not_say_enough_is_refused(text, said):
         locks.parsed("1", text)
 
 
-@pytest.mark.slow
 @pytest.mark.xdist_group("engine install")
 class TestInstall:
     """The installer itself, with real pip and a lock of one small package."""
@@ -85,7 +84,8 @@ class TestInstall:
     def make(self):
         return environments.install("0.0.1")
 
-    @pytest.mark.parametrize("by", ["uv", pytest.param("pip", marks=pytest.mark.long)])
+    @pytest.mark.long
+    @pytest.mark.parametrize("by", ["uv", "pip"])
     def test_it_installs_says_so_and_does_nothing_the_second_time(self, caplog, k2lab, monkeypatch, by):
         if by == "pip":
             monkeypatch.setattr(installers, "uv", lambda: None)
@@ -102,6 +102,7 @@ class TestInstall:
         caplog.clear()  # another test may have left the level so that the first time is here
         assert environments.install("0.0.1") == made and caplog.messages == []
 
+    @pytest.mark.long
     def test_a_file_with_another_hash_is_not_installed(self, monkeypatch):
         self.install_only(monkeypatch, replace(SMALL, hashes=("0" * 64,)))
         with pytest.raises(EngineError, match="pip failed"):
@@ -123,6 +124,7 @@ class TestInstall:
             self.make()
         assert not (cache / "engines" / "0.0.1").exists()
 
+    @pytest.mark.long
     def test_several_are_made_side_by_side_and_each_line_says_whose_it_is(self, monkeypatch, caplog):
         caplog.set_level("INFO", "k2lab")
         real = locks.read("")
@@ -154,7 +156,6 @@ class TestInstall:
         assert not environments.find("0.0.1").ready
 
 
-@pytest.mark.slow
 @pytest.mark.xdist_group("engine install")
 def test_no_registry_is_one_clear_line(cache, copied_environments, k2lab):
     dark = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_CONFIG_FILE": os.devnull, "K2LAB_CACHE": str(cache)}

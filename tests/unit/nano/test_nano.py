@@ -27,7 +27,6 @@ def test_the_stream_is_fixed_by_its_seed():
     assert first == again != other
 
 
-@pytest.mark.slow
 def test_pools_of_tool_names_do_not_overlap_and_nothing_of_one_is_said_in_the_other(dialogues):
     train, held_out = set(synth.tool_names("train")), set(synth.tool_names("held-out"))
     assert not train & held_out and len(train) > 3 * len(held_out)
@@ -49,7 +48,6 @@ def test_labels_are_what_the_messages_say(dialogues):
             assert bool(calls) == (label.kind == "call") and all(name in declared for name, _ in label.calls)
 
 
-@pytest.mark.slow
 def test_arguments_follow_the_schema_of_their_tool(dialogues):
     jsonschema = pytest.importorskip("jsonschema")
     for dialogue in dialogues[:500]:

@@ -122,7 +122,6 @@ class TestFolder:
         assert source.family is families.K3 and not source.runs_code
         assert not (folder / "chat_template.jinja").exists()
 
-    @pytest.mark.slow
     def test_its_own_class_renders_what_we_render(self):
         folder = folders.assemble("k3")
         tool = {"type": "function", "function": {"name": "f", "description": "<|sep|>"}}

@@ -35,7 +35,6 @@ def listening_for(port):
     return [c for c in psutil.net_connections("tcp") if c.laddr.port == port and c.status == psutil.CONN_LISTEN]
 
 
-@pytest.mark.slow
 def test_an_agent_is_answered_through_it_and_it_ends_with_the_block_and_with_its_parent():
     with oracle() as server:
         with proxied(Endpoint(server.url)) as through:
@@ -57,7 +56,6 @@ def test_an_agent_is_answered_through_it_and_it_ends_with_the_block_and_with_its
     assert not listening_for(port)
 
 
-@pytest.mark.slow
 def test_what_passes_is_in_its_record_at_the_end_of_the_block_looked_at_and_without_keys(tmp_path):
     record, key = tmp_path / "traffic.db", "sk-canary-0123456789abcdefghij"
     with oracle() as server, proxied(Endpoint(server.url), "--redact-pattern", "oslo=Osl.", record=record) as through:
@@ -72,7 +70,6 @@ def test_what_passes_is_in_its_record_at_the_end_of_the_block_looked_at_and_with
     assert b"canary" not in kept and record.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.slow
 def test_one_that_does_not_start_says_why():
     with oracle() as server, pytest.raises(EngineError, match=r"No such option .--no-such"):  # noqa: SIM117
         with proxied(Endpoint(server.url), "--no-such"):

@@ -63,7 +63,6 @@ def test_a_passing_notebook_leaves_report_notebook_and_summary(folder, tmp_path)
     assert ">42<" in page and ">42<" in (tmp_path / "out" / "index.html").read_text()
 
 
-@pytest.mark.slow
 def test_what_is_recorded_comes_back_as_it_is_and_keeps_the_order_of_its_names_in_the_summary(folder, tmp_path):
     imports = "from k2lab.notebook.outcome import record\nfrom k2lab.stats import share\n"
     cell = "called = record('called', {'b': share(1, 2), 'a': share(0, 2)})\nassert called['b'] == share(1, 2)"
@@ -74,7 +73,6 @@ def test_what_is_recorded_comes_back_as_it_is_and_keeps_the_order_of_its_names_i
         assert [(name, item["value"]) for name, item in results["called"].items()] == [("b", 0.5), ("a", 0)]
 
 
-@pytest.mark.slow
 def test_a_failing_cell_leaves_the_notebook_and_a_report_marked_as_failed(folder, tmp_path):
     place = folder("bad", "print('before the fault')", "raise ValueError('<b>the fault</b>')", "print('never')")
     made = report.run("bad", folder=place, out=tmp_path / "out")
@@ -87,7 +85,6 @@ def test_a_failing_cell_leaves_the_notebook_and_a_report_marked_as_failed(folder
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["reports"]["bad"]["status"] == "failed"
 
 
-@pytest.mark.slow
 def test_a_text_that_speaks_of_an_address_is_shown_and_a_tag_that_fetches_it_fails_the_report(folder, tmp_path):
     out = tmp_path / "out"
     place = folder("said", "print('@import url(http://example.org/x) <img src=//example.org/y>')")
@@ -137,7 +134,6 @@ def test_the_summary_keeps_other_notebooks_and_survives_garbage(folder, tmp_path
     assert list(json.loads((out / "summary.json").read_text())["reports"]) == ["two"]
 
 
-@pytest.mark.slow
 def test_cells_of_the_other_kind_of_reader_are_left_out(folder, tmp_path):
     place = folder("cells", ("print('local part')", "local-engines"), ("print('server part')", "own-server"))
     page = report.run("cells", folder=place, out=tmp_path / "a").html.read_text()
@@ -185,7 +181,6 @@ def served(folder, name, servers, *cells):
     return place
 
 
-@pytest.mark.slow
 def test_a_report_starts_its_server_outside_the_kernel_and_ends_it(folder, tmp_path, stand_in):
     place = served(folder, "served", [stand_in("current")], "assert False, 'on purpose'")
     made = report.run("served", folder=place, out=tmp_path / "out")
@@ -194,7 +189,6 @@ def test_a_report_starts_its_server_outside_the_kernel_and_ends_it(folder, tmp_p
     assert running() == []
 
 
-@pytest.mark.slow
 def test_notebooks_share_a_server_and_a_failing_one_does_not_stop_the_others(folder, tmp_path, stand_in):
     legacy, current, declared = map(stand_in, ("legacy", "current", "declared"))
     served(folder, "1_first", [legacy, current], "raise ValueError('the fault')")
@@ -212,7 +206,6 @@ def test_notebooks_share_a_server_and_a_failing_one_does_not_stop_the_others(fol
     assert list(json.loads((tmp_path / "out" / "summary.json").read_text())["reports"]) == [one.name for one in made]
 
 
-@pytest.mark.slow
 def test_a_server_that_does_not_come_up_fails_its_notebook_alone(folder, tmp_path, stand_in, monkeypatch):
     monkeypatch.setenv("FAKE_VLLM", "dies")
     served(folder, "1_served", [stand_in("current")])

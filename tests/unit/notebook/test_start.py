@@ -1,12 +1,9 @@
 """The notebook that `k2lab lab` opens on runs without a server and without a browser."""
 
-import pytest
-
 from k2lab.notebook import report
 from tests.conftest import ROOT
 
 
-@pytest.mark.slow
 def test_the_start_page_holds_and_its_report_leads_to_the_others(tmp_path):
     made = report.run("0_start", folder=ROOT / "notebooks", out=tmp_path)
     assert made.ok, made.error

@@ -233,7 +233,6 @@ GROWS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("more", [{"pre_tokenizer": SLOW_SPLIT}, {"normalizer": GROWS}], ids=["slow", "grows"])
 def test_a_tokenizer_without_an_end_is_one_line(folder, more):
     change_tokenizer(folder, **more)

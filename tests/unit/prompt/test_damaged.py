@@ -50,7 +50,6 @@ def one_line(ran):
     return "".join(lines)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kimi", "current", "legacy"])
 def test_each_file_damaged_in_each_way_is_rendered_or_one_line(tmp_path, kind, talk):
     sound = good_folder(kind, tmp_path / "sound")

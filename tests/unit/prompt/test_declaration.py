@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -244,7 +245,6 @@ def test_a_schema_nested_without_end_falls_back_too():
         typescript.function_text({"name": "f", "parameters": part})
 
 
-@pytest.mark.slow
 @pytest.mark.xdist_group("transformers")
 def test_provenance_says_what_was_done_to_the_tools(talk):
     def said(source):
@@ -332,15 +332,18 @@ def own_code(folder: Path, entry: object) -> Path:
     return folder
 
 
-@pytest.mark.slow
 def test_with_consent_the_folders_own_code_runs_beside_kimis_ranks_too(shared, tmp_path, k2lab, talk):
     folder = own_code(kimi_folder(shared, tmp_path / "k", TEMPLATES["k2"]), ["tok.TikTokenTokenizer", None])
     (tmp_path / "c.json").write_text(json.dumps(talk.to_json()))
     command = ["render", "--source", folder, "--conversation", tmp_path / "c.json"]
     asked = json.loads(k2lab(*command).stdout)
     assert asked["token_ids"][-3:] == [163588, 69702, 163601] and asked["provenance"]["family"] == "K2"
+    before = dict(os.environ)
     done = k2lab(*command, "--trust-remote-code")
     made = json.loads(done.stdout)
+    assert (
+        os.environ == before
+    )  # servers that are started later get it, and are forked for no other than their engine's
     assert made["text"] == "aa from the folder's own code" and made["token_ids"][:2] == [0, 0]
     assert made["provenance"]["tools"] == "prepared by the folder's own code"
     assert "a line that the code prints" in done.stderr

@@ -70,7 +70,6 @@ def test_two_of_a_hundred_thousand_ids_that_differ_in_ten_places_are_soon_beside
     assert sum(hunk.tag != "equal" for hunk in hunks) <= 10 and checked(left, right) < 50
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("differences", [300, 5000])
 def test_many_differences_are_found_each_by_itself(differences):
     left, right = long_sides(differences)

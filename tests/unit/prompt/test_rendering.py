@@ -49,7 +49,6 @@ def test_kimi_folder_renders_to_the_documented_ids_without_running_its_code(kimi
     assert made.provenance.template_sha256 == templates.SHA256[templates.CURRENT]
 
 
-@pytest.mark.slow
 def test_rendering_is_that_of_apply_chat_template(talk):
     from transformers import AutoTokenizer
 
@@ -110,7 +109,6 @@ def test_folder_without_a_template_is_refused(tmp_path):
         open_source(tmp_path)
 
 
-@pytest.mark.slow
 def test_foreign_tokenizer_code_runs_only_by_consent(tmp_path, talk):
     folder = tmp_path / "foreign"
     shutil.copytree(folders.assemble("legacy"), folder)

@@ -42,7 +42,6 @@ def test_every_template_of_kimi_is_filled_as_transformers_fills_it(name, transfo
     assert differing([name], transformers_fill, asked) == []
 
 
-@pytest.mark.slow
 def test_templates_of_other_models_are_filled_so_too(transformers_fill):
     few = {name: CASES[name] for name in ("a history", "arguments as an object", "a last message to be continued")}
     assert differing(templates.named("")[::12], transformers_fill, few) == []

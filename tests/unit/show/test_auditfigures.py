@@ -129,7 +129,6 @@ def test_the_summary_keeps_to_the_width_of_a_terminal_and_loses_nothing():
     assert all(f" {one.exchanges.count:,} = {one.exchanges.value:.2%} [" in narrow for one in value.codes)
 
 
-@pytest.mark.slow
 def test_a_report_is_drawn_where_matplotlib_is_not_installed():
     code = "import sys; sys.modules['matplotlib'] = None; from k2lab.show import auditfigures, audits"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

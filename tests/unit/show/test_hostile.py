@@ -210,7 +210,6 @@ def elements(html):
     return Counter(tag for tag in skeleton(html)[0] if not str(tag).startswith("('span'"))
 
 
-@pytest.mark.slow
 def test_a_report_runs_nothing_and_fetches_nothing_of_what_was_said():
     named = " ".join(text[:300] for text in TEXTS.values())
     made, plain = of_said(TEXTS.values(), named), of_said([PLAIN] * len(TEXTS), PLAIN)

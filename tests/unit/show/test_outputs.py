@@ -52,7 +52,6 @@ def test_spans_are_where_the_reader_found_them(raw):
             assert (call.raw[slice(*span)] if span else "") == said
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("raw", "said"),
     [

@@ -173,7 +173,6 @@ def test_headers_of_the_upstream_stay_headers():
     assert "set-cookie" not in got.head and (got.status == 502 or got.body == b"hi")
 
 
-@pytest.mark.slow
 def test_a_request_of_a_million_tiny_chunks_is_one_body():
     parts = [chunk(b"%d" % (number % 10)) for number in range(1_000_000)]
     data = P + b"transfer-encoding: chunked\r\n\r\n" + b"".join(parts) + LAST
@@ -188,7 +187,6 @@ def test_a_request_of_a_million_tiny_chunks_is_one_body():
         uvloop.run(run())
 
 
-@pytest.mark.slow
 def test_an_answer_of_a_million_tiny_chunks_passes():
     data = STREAM + b"".join([chunk(b"%d" % (number % 10)) for number in range(1_000_000)]) + LAST
 
@@ -201,7 +199,6 @@ def test_an_answer_of_a_million_tiny_chunks_passes():
         uvloop.run(run())
 
 
-@pytest.mark.slow
 def test_a_body_of_a_hundred_megabytes_passes_where_it_may():
     limits = Limits(body_bytes=128 << 20)
 

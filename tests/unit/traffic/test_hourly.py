@@ -7,7 +7,6 @@ import sys
 
 import pandas
 import pyarrow.parquet as pq
-import pytest
 
 from k2lab.traffic import hourly, recordfile
 from k2lab.traffic.exchanges import Changed
@@ -140,7 +139,6 @@ for mark in hourly.write_hours(Path(sys.argv[1]), float(sys.argv[2])):
 """
 
 
-@pytest.mark.slow
 def test_killed_in_the_middle_of_a_file_there_is_none_and_then_a_whole_one(tmp_path):
     filled(tmp_path, hours=4, each=300)
     for _ in range(6):

@@ -77,7 +77,6 @@ def check(record, number: signal.Signals, seed: int) -> None:
         assert status == -signal.SIGKILL and len(broken) <= CLIENTS
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_what_was_answered_is_recorded_when_the_proxy_is_ended(tmp_path, number):
     check(tmp_path / "record.db", number, 1)

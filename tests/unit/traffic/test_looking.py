@@ -20,7 +20,6 @@ def codes(one):
     return looked, sorted({noted.code for noted in found})
 
 
-@pytest.mark.slow
 def test_findings_are_those_of_check_on_a_real_run(shared):
     path = shared / "k2vv-run" / "results.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]

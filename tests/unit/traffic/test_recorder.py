@@ -120,7 +120,6 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.slow
 def test_killed_in_mid_traffic_it_holds_all_that_was_acknowledged(tmp_path):
     acknowledged, path, moments = set(), tmp_path / "traffic.db", random.Random(14)
     for round_ in range(20 if THOROUGH else 5):
@@ -178,7 +177,6 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.slow
 def test_on_a_full_disk_it_counts_goes_on_and_writes_again_once_there_is_room(tmp_path):
     alone = ("unshare", "--user", "--map-root-user", "--mount")
     if subprocess.run([*alone, "true"], capture_output=True).returncode:

@@ -209,7 +209,6 @@ def test_a_pattern_that_is_none_is_refused_in_one_line(patterns, said, capfd):
         secrets.rules_of(("x",))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit", ["sk-", "a.", "eyJ", "-----BEGIN PRIVATE KEY-----", "https://", "a@", '"', "\\", '{"a":"', "Bearer ", "é@"]
 )

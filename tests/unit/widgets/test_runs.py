@@ -201,7 +201,6 @@ def test_what_is_no_benchmark_file_is_one_line(path, tmp_path, damage):
     assert browser.cases is not None and "260 cases" in browser.live.said
 
 
-@pytest.mark.slow
 def test_hostile_names_messages_and_answers_are_text(server, tmp_path):
     requests = [
         request(messages=[{"role": "user", "content": text}, *FOREIGN], user=text, name=text, tools=[

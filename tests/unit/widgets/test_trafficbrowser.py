@@ -186,7 +186,6 @@ def test_an_exchange_that_is_gone_when_it_is_opened_is_a_line(tmp_path):
     assert "may have been too old" in browser.live.said and browser.passed is None
 
 
-@pytest.mark.slow
 def test_hostile_traffic_is_text(tmp_path):
     texts = [text for kind, text in TEXTS.items() if kind not in ("long", "deep")]
     made = [

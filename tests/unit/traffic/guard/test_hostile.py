@@ -178,7 +178,6 @@ def test_an_event_without_an_end_is_not_kept_for_ever():
     assert given + len(stream.end()) == 40 * len(piece)
 
 
-@pytest.mark.slow
 def test_a_large_answer_takes_bounded_time():
     text = "word `x` \u201c<\u201d <|to \n" * 400_000
     taken = turn_of(PATH, salvage=True)

@@ -500,7 +500,6 @@ def test_what_is_not_salvaged_of_an_answer_keeps_its_text():
     assert '"created": 1.0, "big": 123456789012345678901' in made
 
 
-@pytest.mark.slow
 def test_a_million_tiny_pieces_take_linear_time():
     def chunked(text):
         stream = turn_of().stream()
