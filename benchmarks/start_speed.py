@@ -1,8 +1,8 @@
 """What a start of vLLM costs: by an interpreter of its own, and forked from a process that has imported the engine.
 
 Servers of k2-nano are started one after the other and stay until the end, so that the memory is that of all together.
-CPU is that of a server's processes when it first answers; memory is what a process has to itself (USS), and what all
-take together (PSS), the warm process included.
+CPU is that of a server's processes when it is ready; then it is asked for a call. Memory is what a process has to
+itself (USS), and what all take together (PSS), the warm process included.
 """
 
 import argparse
@@ -14,10 +14,13 @@ from pathlib import Path
 
 import psutil
 
-from k2lab import engine
+from k2lab import engine, paths
+from k2lab.chat import load
 from k2lab.engine import warm
 from k2lab.nano import folders
+from k2lab.server.endpoint import Endpoint
 
+CONVERSATION = paths.data_dir() / "conversations" / "get_weather.json"
 KINDS = {"alone": False, "forked": True}
 
 
@@ -31,11 +34,14 @@ def cpu_s(processes):
 
 
 def started(release, fork):
-    """One server, its seconds and its seconds of CPU."""
+    """One server, its seconds, its seconds of CPU, and the seconds of its first answer."""
     found, began = engine.resolve(release), time.perf_counter()
     folder = Path(folders.assemble("current"))
     server = engine.start(found.python, release, folder, flags=found.flags, fork=fork)
-    return server, time.perf_counter() - began, cpu_s(tree(server.server_pid))
+    ready_s, used_s = time.perf_counter() - began, cpu_s(tree(server.server_pid))
+    began = time.perf_counter()
+    Endpoint(server.base_url).chat(load(CONVERSATION), temperature=0, max_tokens=60)
+    return server, ready_s, used_s, time.perf_counter() - began
 
 
 def warm_cpu_s():
@@ -46,9 +52,9 @@ def measured(release, kind, count):
     rows, servers = [], []
     try:
         for _ in range(count):
-            server, took_s, used_s = started(release, KINDS[kind])
+            server, *row = started(release, KINDS[kind])
             servers.append(server)
-            rows.append((took_s, used_s))
+            rows.append(row)
         processes = [process for server in servers for process in tree(server.server_pid)]
         warm_processes = [psutil.Process(process.pid) for process in warm._mine.values()]
         own = sum(process.memory_full_info().uss for process in processes) / count / 1e9
@@ -66,17 +72,19 @@ def spread(values):
 
 def main(releases, count):
     print(f"{count} servers each; {os.cpu_count()} cores, Python {sys.version.split()[0]}; median (min-max)\n")
-    print(f"{'':18}{'CPU s':18}{'s until it answers':22}{'GB of its own':16}{'GB of all':12}CPU s of the warm process")
+    titles = {"CPU s": 18, "s until it is ready": 22, "s of its first answer": 24, "GB of its own": 16, "GB of all": 12}
+    print(" " * 18 + "".join(f"{title:{width}}" for title, width in titles.items()) + "CPU s of the warm process")
     for release in releases:
         for kind in KINDS:
             rows, own, shared, before_s = measured(release, kind, count)
-            cells = f"{spread([row[1] for row in rows]):18}{spread([row[0] for row in rows]):22}"
+            ready, used, first = (spread(column) for column in zip(*rows, strict=True))
+            cells = f"{used:18}{ready:22}{first:24}"
             print(f"{release + ' ' + kind:18}{cells}{own:<16.2f}{shared:<12.2f}{before_s:.1f}", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--servers", type=int, default=4)
-    parser.add_argument("releases", nargs="*", default=["0.11.0", "0.32.0"])
+    parser.add_argument("releases", nargs="*", default=["0.11.0", "0.11.1", "0.32.0"])
     options = parser.parse_args()
     main(options.releases, options.servers)
