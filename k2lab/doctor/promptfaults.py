@@ -10,7 +10,7 @@ from typing import Any
 
 from k2lab import engine
 from k2lab.engine import warm
-from k2lab.engine.server import environment
+from k2lab.engine.variables import environment
 from k2lab.errors import EngineError
 from k2lab.nano import folders
 

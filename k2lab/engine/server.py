@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -15,7 +14,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from threading import Event
@@ -28,6 +27,7 @@ from k2lab import kept, paths
 from k2lab.engine import flags as owned
 from k2lab.engine import smallrecords, supervisor, warm
 from k2lab.engine.listening import check_listening
+from k2lab.engine.variables import environment, own_variables
 from k2lab.errors import EngineError
 from k2lab.prompt import consent, source
 
@@ -43,39 +43,8 @@ HEALTHY, HEAD_BYTES = re.compile(rb"HTTP/1\.[01] 200"), 12
 
 LAST_LINES = 25
 PORT_TRIES = 3
-NOT_PASSED_ON = ("OPENAI_API_KEY",)
-"""Variables that are for other servers than ours."""
-
 LOGS_KEPT, LOGS_KEPT_S = 20, 7 * 24 * 3600.0
 """How many logs of servers that have ended are kept, and for how long: they may hold what was asked."""
-
-ENVIRONMENT: Mapping[str, str] = {
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-    "PYTHONSAFEPATH": "1",
-}
-"""Set for every server: 1 GiB of key-value cache, no hub, no usage statistics, and no module of the folder that one
-stands in, which ``python -m`` would otherwise import before any other of its name."""
-
-TUNING: Mapping[str, str] = {
-    "VLLM_CPU_NUM_OF_RESERVED_CPU": "1",
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "OMP_NUM_THREADS": "1",
-    "TORCH_COMPILE_DISABLE": "1",
-}
-"""Set where the caller's environment does not say otherwise, for a small model that shares few cores.
-
-One core is left to the process that speaks HTTP, as 0.32.0 does by itself: 0.11.0's threads otherwise spin on all of
-them (51 ms of CPU a request to k2-nano, 35 with this). 0.32.0 starts its worker as a third process unless
-multiprocessing is off and the number of threads is given (start 22 s of CPU against 17, a request 39 ms against 28,
-0.4 GB less). 0.11.0 and 0.11.1 compile the choice of the next token in C++ for their first answer, whatever
-``--enforce-eager`` says; not compiled, that answer comes after 0.4 s in place of 9, and 0.1 in place of 12, and needs no
-compiler; each of 32 that are drawn at once then takes 45 ms in place of 40. Answers stay the same, token for token:
-measured on 400 requests for each, and for the last on 240, half of them drawn.
-"""
 
 RENDERER = "vllm.entrypoints.cli.main"
 NO_RENDERER = "invalid choice: 'launch'"  # what a release says that cannot start one
@@ -286,7 +255,7 @@ def _start_on(port: int, start: _Start) -> Server:
     command = [str(start.python), *start.program]
     command += ["--served-model-name", start.name, "--host", HOST, "--port", str(port), *BASE_FLAGS, *start.flags]
     command += ["--trust-remote-code"] if start.trusts_code else []
-    shown = " ".join([*(f"{k}={v}" for k, v in {**_tuning(start.engine), **ENVIRONMENT}.items()), shlex.join(command)])
+    shown = " ".join([*(f"{k}={v}" for k, v in own_variables(start.engine).items()), shlex.join(command)])
     with _forked(start, command) as (watched, files):
         process = subprocess.Popen(
             [sys.executable, str(Path(supervisor.__file__)), str(log_file), *watched],
@@ -343,12 +312,6 @@ def _forked(start: _Start, command: list[str]) -> Iterator[tuple[list[str], tupl
         return
     with fork.connection as connection:
         yield [supervisor.FORKED, str(fork.pid), str(connection.fileno())], (connection.fileno(),)
-
-
-def environment(engine: str) -> dict[str, str]:
-    """The variables of a server of this engine, whoever starts it: ours, over those of this process."""
-    inherited = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
-    return {**_tuning(engine), **inherited, **ENVIRONMENT}
 
 
 def _recorded(path: Path) -> Server | None:
@@ -410,20 +373,6 @@ def _failed(server: Server, what: str) -> EngineError:
         )
     kind = _PortTaken if "ddress already in use" in lines else EngineError
     return kind(f"engine {server.engine} {what}; the end of its log:\n{lines}\nto repeat: {server.command}")
-
-
-def _tuning(engine: str) -> dict[str, str]:
-    """What of the tuning this machine bears, and a cache for each engine.
-
-    0.11.0 refuses to leave the only core to others. Releases that share vLLM's
-    cache overwrite each other's note on the model's class, and then look at it
-    in a third process that imports all of vLLM again: 7 s of a start.
-    """
-    place = engine if "/" not in engine else hashlib.sha256(engine.encode()).hexdigest()[:12]
-    cache = {"VLLM_CACHE_ROOT": str(paths.cache_dir() / "vllm" / place)}
-    cores = min(psutil.cpu_count(logical=False) or 1, len(os.sched_getaffinity(0)))
-    some = {name: value for name, value in TUNING.items() if cores > 1 or name != "VLLM_CPU_NUM_OF_RESERVED_CPU"}
-    return some | cache
 
 
 def _check_port(port: int) -> None:

@@ -17,7 +17,7 @@ from typing import IO, Any
 from k2lab import engine
 from k2lab.chat import ToolCall, canonical
 from k2lab.engine import warm
-from k2lab.engine.server import environment
+from k2lab.engine.variables import environment
 from k2lab.errors import EngineError
 from k2lab.families import K2, Family
 from k2lab.server.parsers import command_of, question

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from k2lab import engine, files, jsonread, paths, wire
 from k2lab.chat import ToolCall, canonical, name_of
 from k2lab.engine import warm
-from k2lab.engine.server import environment
+from k2lab.engine.variables import environment
 from k2lab.errors import EndpointError, EngineError, InputError, first_line
 from k2lab.families import K2, Family, named
 from k2lab.families.special import GENERATION_PROMPT

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from k2lab import engine
 from k2lab.engine import warm
-from k2lab.engine.server import environment
+from k2lab.engine.variables import environment
 from k2lab.errors import K2LabError
 from k2lab.notebook.fleet import Fleet
 

@@ -15,7 +15,7 @@ import pytest
 
 from k2lab import engine
 from k2lab.engine import warm
-from k2lab.engine.server import environment
+from k2lab.engine.variables import environment
 from tests.conftest import ROOT
 from tests.helpers.effort import THOROUGH
 

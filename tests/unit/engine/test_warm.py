@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from k2lab import engine
-from k2lab.engine import server, warm
+from k2lab.engine import server, variables, warm
 from k2lab.errors import EngineError
 from tests.conftest import ROOT
 from tests.helpers.processes import gone, until
@@ -248,7 +248,7 @@ def test_what_is_left_of_a_forked_server_ends_when_one_part_is_killed(start, vic
 def test_a_warm_process_that_goes_in_the_middle_of_a_start_costs_only_time(start, monkeypatch, caplog):
     caplog.set_level("INFO", "k2lab")
     monkeypatch.setenv("FAKE_IMPORTS", "slow")
-    warm.ready(PYTHON, server.environment("fake"))
+    warm.ready(PYTHON, variables.environment("fake"))
     monkeypatch.delenv("FAKE_IMPORTS")
     killer = subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {process().pid}"])
     one, _ = start()
