@@ -16,7 +16,8 @@ $(VENV)/.done: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "k2lab needs Python 3.11 or later, $(PYTHON) is $$($(PYTHON) --version): make PYTHON=python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all,dev]'
+	-@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1' # several times sooner than pip, which does it where uv can't
+	$(BIN)/python -P k2lab/engine/installers.py -e '.[all,dev]'
 	@touch $@
 
 engines: setup ## real vLLM releases, each in its own environment under the user's cache

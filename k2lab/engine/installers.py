@@ -1,15 +1,18 @@
-"""The command that installs pinned packages side by side: uv, with the settings that pip has on this machine."""
+"""The command that installs packages side by side: uv, with the settings that pip has on this machine.
+
+Run by its path with what follows ``pip install``, it installs into the environment of its interpreter, in which nothing
+of k2lab's has to be there yet; pip does it where uv can't.
+"""
 
 from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-
-from k2lab.engine.child import Ended, lines_of
-from k2lab.errors import EngineError
 
 SETTING = re.compile(r"^(?P<place>[\w:-]+)\.(?P<name>[\w-]+)='(?P<value>.*)'$")
 """A line of ``pip config list``, such as ``:env:.find-links='/srv/wheels'``."""
@@ -37,23 +40,26 @@ def uv_command(pip: Sequence[str], extra: Sequence[str], requirements: Path) -> 
 
     ``None`` where uv is not there. uv installs into the environment of ``pip``.
     """
+    return _command(pip, "--no-deps", "--require-hashes", more=[*extra, "-r", str(requirements)])
+
+
+def install(words: Sequence[str]) -> int:
+    """The exit status of an install into this interpreter's environment, told as errors alone."""
+    pip = [sys.executable, "-m", "pip"]
+    command = _command(pip, "--quiet", "--compile-bytecode", more=words)
+    if command is not None and subprocess.run(command, check=False).returncode == 0:
+        return 0
+    return subprocess.run([*pip, "install", "--quiet", "--disable-pip-version-check", *words], check=False).returncode
+
+
+def _command(pip: Sequence[str], *flags: str, more: Sequence[str]) -> list[str] | None:
     program = uv()
     if program is None:
         return None
     options, certificates = _settings(pip)
-    command = [
-        program,
-        "pip",
-        "install",
-        "--no-deps",
-        "--require-hashes",
-        "--python",
-        pip[0],
-        "--index-strategy",
-        "unsafe-best-match",
-    ]
     place = ["env", f"SSL_CERT_FILE={certificates}"] if certificates else []
-    return [*place, *command, *options, *extra, "-r", str(requirements)]
+    into = ["--python", pip[0], "--index-strategy", "unsafe-best-match"]
+    return [*place, program, "pip", "install", *flags, *into, *options, *more]
 
 
 def _settings(pip: Sequence[str]) -> tuple[list[str], str]:
@@ -71,10 +77,8 @@ def _settings(pip: Sequence[str]) -> tuple[list[str], str]:
 def _said(pip: Sequence[str]) -> list[str]:
     """The lines of pip's configuration; none where it cannot say."""
     try:
-        return list(lines_of([*pip, "config", "list"], "pip config failed"))
-    except Ended:
-        raise
-    except EngineError:
+        return subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=True).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
         return []
 
 
@@ -83,3 +87,7 @@ def _in_order(listing: Sequence[str]) -> Iterator[tuple[str, str]]:
     found = [match for line in listing if (match := SETTING.match(line))]
     for place in ("global", "install", ":env:"):
         yield from ((match["name"], match["value"]) for match in found if match["place"] == place)
+
+
+if __name__ == "__main__":
+    sys.exit(install(sys.argv[1:]))
