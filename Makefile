@@ -40,7 +40,7 @@ test-long: engines ## what make test leaves out: set-ups of the doctor, the swee
 	$(PYTEST) -m 'long or hypothesis' --hypothesis-profile=thorough
 
 quick: setup ## what needs no engine and takes no long, in about a minute; WORKERS=6 on four cores
-	$(PYTEST) -m 'not live and not slow and not long'
+	$(PYTEST) --ignore=tests/live --ignore=tests/browser -m 'not slow and not long'
 
 slow-list: engines ## the suite, measured: which tests make quick leaves out, into tests/data/slow.json
 	$(PYTEST) -m 'not long' --measure-slow
