@@ -1,5 +1,6 @@
 """What a contributor meets: the changelog's form, the workflow, the hooks, the form for a report."""
 
+import json
 import re
 import tomllib
 
@@ -7,6 +8,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.helpers import slowness
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
@@ -63,3 +65,11 @@ def test_a_report_is_asked_for_its_exchange(asked):
     form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / "exchange.yml").read_text())
     field = next(field for field in form["body"] if field.get("id") == asked)
     assert field["validations"]["required"] and field["attributes"]["label"]
+
+
+def test_what_make_quick_leaves_out_is_there_and_no_other():
+    for name in json.loads(slowness.KEPT.read_text()):
+        file, *_, function = name.split("::")
+        assert f"def {function}(" in (ROOT / file).read_text(), name
+    measured = {"a": [0.2], "b": [0.01, 0.05], "c": [0.05] * 50, "d": [0.5, 0.0, 0.0, 0.0, 0.0, 0.0]}
+    assert slowness.slow_of(measured) == {"a": 0.2, "c": 2.5}
