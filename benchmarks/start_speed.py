@@ -1,7 +1,7 @@
 """What a start of vLLM costs: by an interpreter of its own, and forked from a process that has imported the engine.
 
 Servers of k2-nano are started one after the other and stay until the end, so that the memory is that of all together.
-CPU is that of a server's processes when it is ready; then it is asked for a call. Memory is what a process has to
+CPU is that of a server's processes when it is ready; then it draws an answer. Memory is what a process has to
 itself (USS), and what all take together (PSS), the warm process included.
 """
 
@@ -40,7 +40,7 @@ def started(release, fork):
     server = engine.start(found.python, release, folder, flags=found.flags, fork=fork)
     ready_s, used_s = time.perf_counter() - began, cpu_s(tree(server.server_pid))
     began = time.perf_counter()
-    Endpoint(server.base_url).chat(load(CONVERSATION), temperature=0, max_tokens=60)
+    Endpoint(server.base_url).chat(load(CONVERSATION), temperature=1, max_tokens=60)
     return server, ready_s, used_s, time.perf_counter() - began
 
 

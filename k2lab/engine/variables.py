@@ -35,10 +35,10 @@ TUNING: Mapping[str, str] = {
 One core is left to the process that speaks HTTP, as 0.32.0 does by itself: 0.11.0's threads otherwise spin on all of
 them (51 ms of CPU a request to k2-nano, 35 with this). 0.32.0 starts its worker as a third process unless
 multiprocessing is off and the number of threads is given (start 22 s of CPU against 17, a request 39 ms against 28,
-0.4 GB less). 0.11.0 and 0.11.1 compile the choice of the next token in C++ for their first answer, whatever
-``--enforce-eager`` says; not compiled, that answer comes after 0.4 s in place of 9, and 0.1 in place of 12, and needs
-no compiler. Answers stay the same, token for token: measured on 400 requests for each, and for the last on 240, half
-of them drawn.
+0.4 GB less). Answers stay the same, token for token: measured on 400 requests for each. 0.11.0 and 0.11.1 compile in
+C++ how a token is drawn for the first answer without a seed, whatever ``--enforce-eager`` says; not compiled, that
+answer comes after 0.4 s in place of 9, and 0.1 in place of 12, and needs no compiler. Greedy and seeded answers are not
+concerned.
 """
 
 
