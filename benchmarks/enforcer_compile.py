@@ -35,12 +35,13 @@ def main():
     parser.add_argument("--tools", type=int, nargs="+", default=[3, 20, 96])
     parser.add_argument("--requests", type=int, default=REQUESTS)
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS)
+    parser.add_argument("--engine", default="0.32.0", help="whose xgrammar; 0.11.0 takes tensorrt-llm alone")
     options = parser.parse_args()
     from k2lab import engine
 
     vocabularies = {"k2-nano": ROOT / "data" / "models" / "k2-nano" / "tokenizer.json"}
     vocabularies |= {"Kimi": options.tiktoken} if options.tiktoken else {}
-    worker = [str(engine.resolve("0.32.0").python), __file__, "--worker"]
+    worker = [str(engine.resolve(options.engine).python), __file__, "--worker"]
     for vocabulary, path in vocabularies.items():
         for count in options.tools:
             for form in options.forms:

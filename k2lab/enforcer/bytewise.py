@@ -1,85 +1,121 @@
 r"""Classes for xgrammar 0.1.25, to which a byte is a character.
 
-It looks for a byte between the last bytes of a range's edges: a quote stands in ``\ue000-\U0010ffff``, and would end a
-string. So a range beyond ASCII is written as several that overlap. Between their last bytes is no ASCII, and what UTF-8
-has beyond that, as far as the range itself has it there. To a later engine they are the same characters.
+It looks for one byte between the last bytes of a range's edges: ``[\u0410-\u044f]`` is any of ``0`` to ``O``, and a
+quote stands in ``[\ue000-\U0010ffff]``, and would end a string. What it reads right are texts, letter by letter. So a
+class that goes beyond ASCII is a choice, of which each engine takes its part:
 
-Left as they are, and read wrongly by it: ranges whose edges differ in the last byte alone, as ``\u0410-\u044f``, and
-characters beyond ASCII by themselves. A limit names a pattern that has them.
+- letters of ranges that change in their last byte alone, as texts, for both;
+- longer ranges as such for later engines, cut so that the last bytes of their edges lie the wrong way round, between
+  which 0.1.25 finds nothing;
+- the bytes of these in UTF-8 for 0.1.25, named by numbers past the last code point, which no character has.
+
+xgrammar 0.2.8 takes the same characters (``tests/live/test_tags.py`` asks both).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
-from k2lab.enforcer.automaton import ASCII_END, Ranges, codes
-from k2lab.enforcer.expressions import Spell, chars
-from k2lab.enforcer.schema.ecma262 import Choice, Parts, Repeat, Set, read
+from k2lab.enforcer.automaton import ASCII_END, Ranges
+from k2lab.enforcer.expressions import chars, literal
 
-BEYOND = ASCII_END + 1
 LAST = 0xFF
+PAST, BEYOND = 0x110000, 0x110100
+"""What is added to the first and to the last byte of a range. The engine looks at the last bytes of the sums. A range
+whose edges are one number it takes for a letter: these are never one."""
 
-WHY_MISREAD = (
-    "xgrammar 0.1.25, for which this form is, tells letters beyond ASCII by their last byte: "
-    "other text passes there, quotes too, and some that fits cannot be written"
-)
+LENGTHS = ((0x80, 0x7FF), (0x800, 0xFFFF), (0x10000, 0x10FFFF))
+"""Code points that UTF-8 writes as two, three and four bytes."""
+
+Bytes = tuple[tuple[int, int], ...]
+"""For each byte of a character, from which to which it goes."""
 
 
-def in_bytes(ranges: Ranges) -> str:
-    r"""Code points as a class.
+@dataclass(kw_only=True)
+class Classes:
+    """What writes the classes of rules for one engine, and the rules that they need, by name."""
 
-    >>> print(ascii(in_bytes(((0x61, 0x7A), (0xE000, 0x10FFFF)))))
-    '[a-z\ue000-\U0010ff00\ue080-\U0010ffff]'
+    by_bytes: bool
+    rules: dict[str, str] = field(default_factory=dict)
+
+    def ways(self, ranges: Ranges) -> list[str]:
+        r"""Classes and names of rules that together are the class.
+
+        >>> classes = Classes(by_bytes=True)
+        >>> classes.ways(((0x61, 0x7A), (0xE9, 0xEA))), classes.rules
+        (['[a-z]', 'u2c6ca8f4'], {'u2c6ca8f4': '"é" | "ê"'})
+        """
+        if not self.by_bytes:
+            return [chars(ranges)]
+        plain = tuple((low, min(high, ASCII_END)) for low, high in ranges if low <= ASCII_END)
+        beyond = [(max(low, ASCII_END + 1), high) for low, high in ranges if high > ASCII_END]
+        return [*([chars(plain)] if plain else []), *([self._rule(beyond)] if beyond else [])]
+
+    def write(self, ranges: Ranges) -> str:
+        """The class as one part of a rule's body."""
+        made = self.ways(ranges)
+        return made[0] if len(made) == 1 else f"({' | '.join(made)})"
+
+    def _rule(self, beyond: Sequence[tuple[int, int]]) -> str:
+        body = " | ".join(_ways(beyond))
+        name = f"u{zlib.crc32(body.encode()):08x}"
+        self.rules[name] = body
+        return name
+
+
+def _ways(beyond: Sequence[tuple[int, int]]) -> Iterator[str]:
+    later: list[tuple[int, int]] = []
+    for low, high in beyond:
+        if low >> 8 == high >> 8:
+            yield from map(literal, map(chr, range(low, high + 1)))
+            continue
+        ends, cut = upside_down(low, high)
+        yield from map(literal, map(chr, ends))
+        later += cut
+        for sequence in in_utf8(low, high):
+            yield " ".join(f"[\\U{PAST + first:08x}-\\U{BEYOND + last:08x}]" for first, last in sequence)
+    if later:
+        yield chars(tuple(later))
+
+
+def upside_down(low: int, high: int) -> tuple[list[int], list[tuple[int, int]]]:
+    """Of a range over several last-but-one bytes: letters at its ends, and ranges that are together the rest of it.
+
+    The last byte of each of these is lower at the end than at the beginning.
     """
-    return chars(tuple(part for low, high in ranges for part in overlapping(low, high)))
-
-
-def class_writer(macros: bool) -> Spell:
-    """What writes the classes of rules, for an engine with ``Regex`` or for one without."""
-    return chars if macros else in_bytes
-
-
-@lru_cache(4096)
-def misread(pattern: str) -> bool:
-    """Whether the engine reads a set of a pattern otherwise.
-
-    >>> misread("[a-z]+"), misread("[a-z\u0410-\u044f]+"), misread("\u00e9")
-    (False, True, True)
-    """
-    parts = (part for ranges in _sets(read(pattern)) for low, high in ranges for part in overlapping(low, high))
-    return any(high > ASCII_END and low >> 8 == high >> 8 for low, high in parts)
-
-
-def _sets(parts: Parts) -> Iterator[Ranges]:
-    for part in parts:
-        if isinstance(part, Repeat):
-            yield from _sets(part.part)
-        elif isinstance(part, Choice):
-            yield from (found for branch in part.branches for found in _sets(branch))
-        elif isinstance(part, Set):
-            yield codes(part)
-
-
-def overlapping(low: int, high: int) -> Iterator[tuple[int, int]]:
-    """Ranges that are together the same one."""
-    if low <= ASCII_END < high and high & LAST <= ASCII_END:
-        yield low, ASCII_END
-        yield from overlapping(BEYOND, high)
-    elif low <= ASCII_END or low >> 8 == high >> 8:
-        yield low, high
-    else:
-        yield from _several(low, high)
-
-
-def _several(low: int, high: int) -> Iterator[tuple[int, int]]:
-    """A range from one last-but-one byte to another."""
+    ends = [low] if low & LAST == 0 else []
+    ends += [high] if high & LAST == LAST else []
+    low, high = low + (low in ends), high - (high in ends)
     first, last = low & LAST, high & LAST
-    begin, end = low - first, high - last
     if first > last:
-        yield low, high
-    elif first <= ASCII_END:
-        yield low, end + max(first - 1, 0)
-    yield max(low, begin + BEYOND), high if last > ASCII_END else end - 1
-    if first <= last <= ASCII_END:
-        yield end - BEYOND, high
+        return ends, [(low, high)]
+    return ends, [(low, high - last + first - 1), (low - first + last + 1, high)]
+
+
+def in_utf8(low: int, high: int) -> Iterator[Bytes]:
+    """Code points beyond ASCII as sequences of bytes, each of which varies by itself.
+
+    >>> list(in_utf8(0x7FE, 0x801))
+    [((223, 223), (190, 191)), ((224, 224), (160, 160), (128, 129))]
+    """
+    for begin, end in LENGTHS:
+        if low <= end and high >= begin:
+            yield from _of_one_length(max(low, begin), min(high, end))
+
+
+def _of_one_length(low: int, high: int) -> Iterator[Bytes]:
+    for bits in (6, 12, 18):
+        below = (1 << bits) - 1
+        if low | below == high | below:
+            continue
+        if low & below:
+            yield from _of_one_length(low, low | below)
+            yield from _of_one_length((low | below) + 1, high)
+            return
+        if high & below != below:
+            yield from _of_one_length(low, (high & ~below) - 1)
+            yield from _of_one_length(high & ~below, high)
+            return
+    yield tuple(zip(chr(low).encode(), chr(high).encode(), strict=True))

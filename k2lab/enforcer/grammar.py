@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from k2lab.enforcer import strings
 from k2lab.enforcer.automaton import Automaton, Ranges, free, unescaped
-from k2lab.enforcer.bytewise import WHY_MISREAD, class_writer, misread
+from k2lab.enforcer.bytewise import Classes
 from k2lab.enforcer.expressions import literal, written
 from k2lab.enforcer.guard import K2, Guard
 from k2lab.enforcer.notation import ESCAPE_BODY, JSON, RAW, Notation
@@ -109,8 +109,7 @@ class Grammar:
         )
         if made.loss:
             self.losses.append(Loss(path=path, reason=made.loss))
-        if pattern and not self.macros and misread(pattern):
-            self.limits.append(Limit(path=path, keyword="pattern", reason=WHY_MISREAD))
+        self.rules |= made.rules
         if made.body is not None:
             return self.define(made.body)
         assert made.states is not None
@@ -127,7 +126,9 @@ class Grammar:
     def _letters(self, ranges: Ranges) -> list[str]:
         """A class of some characters, and the rule of an escape where one may stand."""
         plain = unescaped(ranges)
-        ways = [class_writer(self.macros)(plain)] if plain else []
+        classes = Classes(by_bytes=not self.macros)
+        ways = classes.ways(plain) if plain else []
+        self.rules |= classes.rules
         return ways if len(plain) == len(ranges) else [*ways, self.define(ESCAPE_BODY)]
 
     def free(self, markers: tuple[str, ...]) -> str:

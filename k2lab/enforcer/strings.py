@@ -8,12 +8,12 @@ and 3 ms of later ones, and 20 µs of a token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from k2lab.enforcer.automaton import Automaton, TooLarge, counted, holds, matching, unescaped, without, without_loops
-from k2lab.enforcer.bytewise import class_writer, in_bytes
+from k2lab.enforcer.bytewise import Classes
 from k2lab.enforcer.expressions import LONGEST, chars, expression, literal, node, one, rewritten
 from k2lab.enforcer.guard import Guard
 from k2lab.enforcer.notation import ESCAPE_BODY, JSON, Notation
@@ -31,9 +31,13 @@ CUTS = (("<", True, "<<<, <<|, {near}, or < in what is counted"), ("<", False, "
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Text:
-    """A rule's body for a string with what surrounds it, or an automaton to be written as rules, and what is lost."""
+    """A rule's body for a string with what surrounds it, or an automaton to be written as rules, and what is lost.
+
+    ``rules`` are those that the body names.
+    """
 
     body: str | None = None
+    rules: Mapping[str, str] = field(default_factory=dict)
     states: Automaton | None = None
     loss: str = ""
 
@@ -81,10 +85,13 @@ class _Strings:
         loss = _lost(f"<<<, <<|, {self.guard.spelled}", f"of at least {least} characters", " among the first")
         if self.macros:
             return self._node(f"{self._unit(one(self.notation.beyond))}{{{least - 1}}}{last}", loss)
-        free = in_bytes(without(unescaped(unit), [(0x3C, 0x3C)]))
+        classes = Classes(by_bytes=True)
+        free = classes.write(without(unescaped(unit), [(0x3C, 0x3C)]))
         free = f"({free} | {ESCAPE_BODY})" if self.notation.escapes else free
         return Text(
-            body=self._surrounded(f"{free}{{{least}}} {free}*"), loss=_lost("<", f"of at least {least} characters")
+            body=self._surrounded(f"{free}{{{least}}} {free}*"),
+            rules=classes.rules,
+            loss=_lost("<", f"of at least {least} characters"),
         )
 
     def softly(self, most: int) -> Text:
@@ -144,8 +151,9 @@ class _Strings:
         """A pattern as it is, or without some letters but in what :func:`rewritten` makes a ``block``."""
         if self.macros and len(text := rewritten(pattern, cut=cut, block=block)) <= LONGEST:
             return self._node(f"(?:{text})", loss)
-        body = f"({rewritten(pattern, as_rule=class_writer(self.macros), cut=cut, block=block)})"
-        return Text(body=self._surrounded(body), loss=loss)
+        classes = Classes(by_bytes=not self.macros)
+        body = f"({rewritten(pattern, as_rule=classes.write, cut=cut, block=block)})"
+        return Text(body=self._surrounded(body), rules=classes.rules, loss=loss)
 
     def _node(self, expression: str, loss: str = "") -> Text:
         return Text(body=node(expression, self.notation.begin, self.notation.end), loss=loss)

@@ -12,7 +12,7 @@ from k2lab import wire
 from k2lab.enforcer import MARKERS
 from k2lab.enforcer.grammar import Grammar
 from k2lab.enforcer.schema import translate
-from k2lab.errors import InputError, UnsupportedError
+from k2lab.errors import InputError
 from tests.helpers import strategies
 from tests.helpers.effort import FEW, one_in
 from tests.helpers.offered import enforced, tool
@@ -50,14 +50,17 @@ def test_the_whole_tag_takes_what_a_schema_admits_and_nothing_invalid(name, data
     held(enforced([tool("f", asked)], **ONE_CALL), asked, data, accepted)
 
 
+@pytest.mark.parametrize("form", ["vllm", "vllm-0.11"])
 @given(schema=strategies.schemas(), data=st.data())
-def test_the_whole_tag_of_any_schema_takes_what_it_admits_and_nothing_invalid(schema, data, accepted):
+def test_the_whole_tag_of_any_schema_takes_what_it_admits_and_nothing_invalid(
+    schema, data, form, accepted, accepted_by_older
+):
     asked = parameters(schema)
     try:
-        made = enforced([tool("f", asked)], **ONE_CALL)
+        made = enforced([tool("f", asked)], **ONE_CALL, form=form)
     except InputError:
         reject()
-    held(made, asked, data, accepted)
+    held(made, asked, data, accepted if form == "vllm" else accepted_by_older)
 
 
 def held(made, asked, data, accepted):
@@ -97,7 +100,7 @@ def test_no_bound_lets_a_string_pass_that_is_none(accepted, bounds):
     assert accepted(tag, [call(f'{{"p": "{pad}"}}')]) == [True]
 
 
-BEYOND_ASCII = ({"pattern": "^[a\u4e00-\u9fa5]+$"}, {"format": "iri"}, {"format": "idn-email"})
+BEYOND_ASCII = ({"pattern": "^[a\u4e00-\u9fa5]+$"}, {"pattern": "^a\\S+$"}, {"format": "iri"}, {"format": "idn-email"})
 
 
 @pytest.mark.parametrize("bounds", [*BOUNDS, *BEYOND_ASCII], ids=str)
@@ -111,16 +114,63 @@ def test_nor_does_a_class_that_the_older_engine_reads_by_bytes(accepted, accepte
         assert judge(tag, [call(f'{{"p": "{pad}"}}')]) == [True]
 
 
-@pytest.mark.parametrize("pattern", ["^[\u0410-\u044fa-z]+$", "^a\\S+$"])
-def test_what_the_older_engine_misreads_is_refused_or_named(accepted, accepted_by_older, pattern):
-    offered = [tool("f", p({"type": "string", "pattern": pattern}))]
-    with pytest.raises(UnsupportedError, match=r"/p pattern: xgrammar 0\.1\.25"):
-        enforced(offered, max_calls=1, form="vllm-0.11")
-    made = enforced(offered, max_calls=1, tool_choice="required", loosen=True, form="vllm-0.11")
-    assert [item.limit.keyword for item in made.limits] == ["pattern"]
-    right, broken = call('{"p": "ab"}'), call('{"p": "a"b"}')
-    assert accepted_by_older(made.tag, [right, broken]) == [True, True]
-    assert accepted(made.tag, [right, broken]) == [True, False]
+FOREIGN = (
+    "\u044f",
+    "\u4e2d",
+    "\u20ac",
+    "\u00e9",
+    "\U0001f600",
+    "\u9fa5",
+    "\u9fa6",
+    "\u0451",
+    "\u2028",
+    "\ufeff",
+    "a",
+    "0",
+)
+SETS = (
+    *(
+        "[\u0430-\u044f\u0451]",
+        "[\u4e00-\u9fa5]",
+        "[^\u00e9\u4e2d]",
+        "\\S",
+        ".",
+        "[\u2000-\u9fa4]",
+        "[\U0001f600-\U0001f64f]",
+    ),
+    *("(?:\u00e9|[a-c]|\u4e2d{2})", "[\u00e8-\u0450a]"),
+)
+
+
+@pytest.mark.parametrize("one", SETS)
+def test_both_engines_take_the_very_letters_of_a_set_and_count_them(accepted, accepted_by_older, one):
+    pattern = f"^{one}{{1,2}}$"
+    made = enforced(
+        [tool("f", p({"type": "string", "pattern": pattern}))], max_calls=1, tool_choice="required", form="vllm-0.11"
+    )
+    assert made.limits == made.losses == ()
+    texts = ["".join(some) for size in (1, 2, 3) for some in itertools.product(FOREIGN, repeat=size)]
+    fits = [re.fullmatch(js(pattern), text) is not None for text in texts]
+    assert any(fits) and not all(fits)
+    for judge in (accepted, accepted_by_older):
+        assert judge(made.tag, [call(f'{{"p": "{text}"}}') for text in texts]) == fits
+
+
+def js(pattern):
+    """As ECMA 262 has it, to which U+FEFF is white space."""
+    return pattern.replace("\\S", "[^\\s\ufeff]").replace(".", "[^\\n\\r\u2028\u2029]")
+
+
+@pytest.mark.parametrize("lengths", [(1, None), (2, None), (0, 3), (2, 4), (2, 90)], ids=str)
+def test_both_engines_count_letters_and_not_bytes(accepted, accepted_by_older, lengths):
+    least, most = lengths
+    string = {"type": "string", "minLength": least} | ({} if most is None else {"maxLength": most})
+    tag = enforced([tool("f", p(string))], max_calls=1, tool_choice="required", form="vllm-0.11").tag
+    counts = (0, 1, 2, 3, 4, 5, 89, 90, 91)
+    fits = [least <= count <= (most or count) for count in counts]
+    for letter in ("a", "\u044f", "\u4e2d", "\U0001f600", "\\n"):
+        for judge in (accepted, accepted_by_older):
+            assert judge(tag, [call(f'{{"p": "{letter * count}"}}') for count in counts]) == fits, letter
 
 
 WHOLE, HALVES = ("\ud7ff", "\ue000", "\U0010ffff"), ("\ud800", "\udbff", "\udc00", "\udfff")
@@ -129,13 +179,16 @@ WHOLE, HALVES = ("\ud7ff", "\ue000", "\U0010ffff"), ("\ud800", "\udbff", "\udc00
 
 @pytest.mark.parametrize("form", ["vllm", "tensorrt-llm"])
 @pytest.mark.parametrize("bounds", [*BOUNDS, {"pattern": "^.+$"}, {"pattern": "^a[\\S]*$"}], ids=str)
-def test_bytes_of_half_a_surrogate_pair_are_no_character_of_a_string_or_a_key(accepted, bounds, form):
+def test_bytes_of_half_a_surrogate_pair_are_no_character_of_a_string_or_a_key(
+    accepted, accepted_by_older, bounds, form
+):
     schema = {"properties": {"p": {"type": "string", **bounds}}, "additionalProperties": {"type": "null"}}
     tag = enforced([tool("f", schema)], max_calls=1, tool_choice="required", loosen=True, form=form).tag
     pad = "a" * 130 if "130" in str(bounds) else "aa"
     inside = ('{{"p": "{}"}}', '{{"{}": null}}')["format" in bounds :]
     texts = [call(one.format(f"{pad}{letter}")) for one in inside for letter in (*WHOLE, *HALVES)]
-    assert accepted(tag, texts) == ([True] * len(WHOLE) + [False] * len(HALVES)) * len(inside)
+    for judge in (accepted, accepted_by_older)[: 1 + (form != "vllm")]:
+        assert judge(tag, texts) == ([True] * len(WHOLE) + [False] * len(HALVES)) * len(inside)
 
 
 ALPHABET = ("a", "<", "|", "t", "i", "\\n", "é", "\\u00e9")
