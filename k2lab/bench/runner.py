@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from k2lab.bench import store
@@ -45,10 +45,10 @@ class _Task:
     arm: Arm
     limits: Limits
     limit: int | None
-    trials: int
-    rerun_failed: bool
     pace: Pace
-    key: Key | None
+    trials: int = 1
+    rerun_failed: bool = False
+    key: Key | None = None
 
     def __post_init__(self) -> None:
         if self.trials < 1 or (self.limit is not None and self.limit < 1):
@@ -89,10 +89,8 @@ def run_benchmark(
     >>> k2lab.run_benchmark("samples.jsonl", arm, "run.db").counts
     {'stop': 1}
     """
-    opened, out = samples if isinstance(samples, Samples) else open_samples(samples), Path(out)
-    stop = stop or threading.Event()
     task = _Task(
-        samples=opened,
+        samples=_opened(samples),
         arm=arm,
         limits=limits or Limits(),
         limit=limit,
@@ -101,28 +99,88 @@ def run_benchmark(
         pace=pace or Pace((limits or Limits()).rate),
         key=key,
     )
+    (final,) = _watch([task], Path(out), stop or threading.Event(), lambda name, progress: show(progress))
+    return final
+
+
+def run_arms(
+    samples: Samples | str | Path,
+    arms: Sequence[Arm],
+    out: str | Path,
+    *,
+    limits: Limits | None = None,
+    limit: int | None = None,
+    show: Callable[[str, Progress], None] = lambda name, progress: None,
+) -> dict[str, Progress]:
+    """Every arm as :func:`run_benchmark` runs one, all side by side into one file; ``show`` is told which.
+
+    Arms that ask the same server share the requests at once that ``limits`` allow it, so that it computes what their
+    prompts begin with once. A rate is that of an arm among the others. The first error ends all, with what they have,
+    and is raised; :class:`InputError` also for two arms of one name.
+    """
+    if twice := [name for name, times in Counter(arm.name for arm in arms).items() if times > 1]:
+        raise InputError(f"several arms are called {', '.join(twice)}: give each a name of its own")
+    opened, limits = _opened(samples), limits or Limits()
+    of_server = Counter(arm.base_url for arm in arms)
+    paces = {url: Pace(limits.rate) for url in of_server}
+    tasks = [
+        _Task(
+            samples=opened,
+            arm=arm,
+            limits=replace(limits, concurrency=max(1, limits.concurrency // of_server[arm.base_url])),
+            limit=limit,
+            pace=paces[arm.base_url],
+        )
+        for arm in arms
+    ]
+    ended = _watch(tasks, Path(out), threading.Event(), show)
+    return {arm.name: final for arm, final in zip(arms, ended, strict=True)}
+
+
+def _opened(samples: Samples | str | Path) -> Samples:
+    return samples if isinstance(samples, Samples) else open_samples(samples)
+
+
+def _watch(
+    tasks: Sequence[_Task], out: Path, stop: threading.Event, show: Callable[[str, Progress], None]
+) -> list[Progress]:
+    """Do the tasks in a thread of their own, and tell from this one where they stand."""
     with store.writing(out) as probe:  # a file that cannot be used is refused before a thread is started
         probe.runs()
     over = threading.Event()
-    job = _Job(task, lambda: stop.is_set() or over.is_set())
+    jobs = [_Job(task, lambda: stop.is_set() or over.is_set()) for task in tasks]
     with ThreadPoolExecutor(1, thread_name_prefix="k2lab-bench") as pool:  # a notebook's own event loop runs already
         try:
-            future = pool.submit(_run, job.run(out))
+            future = pool.submit(_run, _side_by_side(jobs, out, over))
             while not future.done():
                 try:
                     wait([future], PROGRESS_S)
-                    if job.progress and not future.done():
-                        show(job.progress)
+                    for job in jobs:
+                        if job.progress and not future.done():
+                            show(job.name, job.progress)
                 except KeyboardInterrupt:
                     over.set()
         finally:
             over.set()  # where ``show`` raises, nobody waits for the rest
-        final = future.result()
-    show(final)
-    return final
+        ended = future.result()
+    for job, final in zip(jobs, ended, strict=True):
+        show(job.name, final)
+    return ended
 
 
-def _run(main: Coroutine[object, None, Progress]) -> Progress:
+async def _side_by_side(jobs: Sequence[_Job], out: Path, over: threading.Event) -> list[Progress]:
+    """Run jobs into one file until all are done, or one has failed and the others have ended with what they have."""
+    with store.writing(out) as file:
+        running = [asyncio.create_task(job.run(file)) for job in jobs]
+        try:
+            return await asyncio.gather(*running)
+        except BaseException:
+            over.set()
+            await asyncio.gather(*running, return_exceptions=True)
+            raise
+
+
+def _run(main: Coroutine[object, None, list[Progress]]) -> list[Progress]:
     """As ``asyncio.run``, on uvloop's loop where that is installed: it costs less CPU a request."""
     try:
         import uvloop
@@ -132,7 +190,7 @@ def _run(main: Coroutine[object, None, Progress]) -> Progress:
 
 
 class _Job:
-    """One call of :func:`run_benchmark`, inside its event loop."""
+    """One task, inside the event loop of its call."""
 
     def __init__(self, task: _Task, stopped: Callable[[], bool]) -> None:
         self._task, self._stopped = task, stopped
@@ -144,24 +202,27 @@ class _Job:
         self._pace = task.pace
         self._ended = ""
 
-    async def run(self, out: Path) -> Progress:
+    @property
+    def name(self) -> str:
+        return self._task.arm.name
+
+    async def run(self, file: store.Store) -> Progress:
         task, samples = self._task, self._task.samples
-        with store.writing(out) as file:
-            self._store = file
-            self._run = file.begin(task.arm.name, task.arm.config(), samples.path.name, samples.sha256)
-            first = [sample.data_index for sample in task] if task.limit else []
-            self._wanted = (len(first) or samples.count) * task.trials
-            kept = file.counts(self._run, task.trials, first[-1] if first else None)
-            self._had = sum(kept.values()) - (kept.pop("failed", 0) if task.rerun_failed else 0)
-            self._counts.update(kept)
-            self._started = time.monotonic()
-            try:
-                await self._ask_all()
-            finally:
-                self._flush()
-                file.forget_empty(self._run)
-            file.finish(self._run)
-            return self._snapshot()
+        self._store = file
+        self._run = file.begin(task.arm.name, task.arm.config(), samples.path.name, samples.sha256)
+        first = [sample.data_index for sample in task] if task.limit else []
+        self._wanted = (len(first) or samples.count) * task.trials
+        kept = file.counts(self._run, task.trials, first[-1] if first else None)
+        self._had = sum(kept.values()) - (kept.pop("failed", 0) if task.rerun_failed else 0)
+        self._counts.update(kept)
+        self._started = time.monotonic()
+        try:
+            await self._ask_all()
+        finally:
+            self._flush()
+            file.forget_empty(self._run)
+        file.finish(self._run)
+        return self._snapshot()
 
     async def _ask_all(self) -> None:
         task, limits = self._task, self._task.limits

@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from k2lab.bench import metrics, store
 from k2lab.bench.arm import Arm, Enforce, Repair
@@ -19,7 +18,7 @@ from k2lab.bench.judged import Judged, judge_all
 from k2lab.bench.limits import Limits
 from k2lab.bench.metrics import Comparison, Flip
 from k2lab.bench.progress import Progress
-from k2lab.bench.runner import run_benchmark
+from k2lab.bench.runner import run_arms
 from k2lab.bench.summary import Summary, summarise
 from k2lab.bench.timing import Timed, timed
 from k2lab.enforcer import Options, ask, family_for
@@ -188,10 +187,14 @@ def climb(
     *,
     concurrency: int = 32,
     show: Show | None = None,
+    side_by_side: bool = False,
 ) -> Climbed:
-    """Run every rung into one file; what is there already is not asked again. A notebook shows where each stands."""
+    """Run every rung into one file; what is there already is not asked again. A notebook shows where each stands.
+
+    ``side_by_side`` takes less time and tells nothing of how long an answer takes: ``concurrency`` is each server's.
+    """
     arms = [arm_of(rung, subjects[rung.server]) for rung in rungs]
-    return _run(arms, asked, concurrency, show or views.live())
+    return _run(arms, asked, concurrency, show or views.live(), side_by_side=side_by_side)
 
 
 def climb_on(
@@ -255,20 +258,15 @@ def table_of(flips: Sequence[Flip], asked: Questions) -> views.View:
     )
 
 
-def _run(arms: Sequence[Arm], asked: Questions, concurrency: int, show: Show) -> Climbed:
-    went = {
-        arm.name: run_benchmark(
-            asked.samples,
-            arm,
-            asked.answers,
-            limits=Limits(concurrency=concurrency),
-            limit=asked.limit,
-            show=partial(show, arm.name),
-        )
-        for arm in arms
-    }
+def _run(arms: Sequence[Arm], asked: Questions, concurrency: int, show: Show, *, side_by_side: bool = False) -> Climbed:
+    went: dict[str, Progress] = {}
+    for some in [arms] if side_by_side else [[arm] for arm in arms]:
+        limits = Limits(concurrency=concurrency)
+        went |= run_arms(asked.samples, some, asked.answers, limits=limits, limit=asked.limit, show=show)
+        if any(progress.ended == "interrupted" for progress in went.values()):
+            raise KeyboardInterrupt
     with store.reading(asked.answers) as kept:
-        runs = kept.arms()
+        runs = [kept.run_of(arm.name) for arm in arms]
         return Climbed(
             went=went,
             summaries={run.arm: summarise(kept, run, asked.reference) for run in runs},

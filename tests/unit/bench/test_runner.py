@@ -142,6 +142,53 @@ def test_the_deadline_and_ctrl_c_end_a_run_with_what_it_has(slow, tmp_path):
     assert tries(tmp_path) == len(stored(tmp_path)) == 300
 
 
+def arms_of(*servers):
+    return [Arm(name=f"arm {number}", base_url=url, model="m") for number, url in enumerate(servers)]
+
+
+def results_of(folder):
+    with store.reading(folder / "run.db") as file:
+        return {run.arm: [*file.results(run)] for run in file.arms()}
+
+
+def test_arms_side_by_side_share_what_their_server_is_asked_at_once(server, slow, tmp_path):
+    samples = written(tmp_path, [request() for _ in range(30)])
+    arms, seen = arms_of(slow.url, slow.url, server.url), set()
+    bounds, path = Limits(concurrency=8), tmp_path / "run.db"
+    ended = runner.run_arms(samples, arms, path, limits=bounds, limit=20, show=lambda name, _: seen.add(name))
+    names = [arm.name for arm in arms]
+    assert [*ended] == names and seen == {*names} and slow.seen("most_at_once") == 8
+    assert all((end.wanted, end.got, end.ended, end.counts) == (20, 20, "", {"stop": 20}) for end in ended.values())
+    assert {name: len(found) for name, found in results_of(tmp_path).items()} == dict.fromkeys(names, 20)
+    assert all(end.had == 20 for end in runner.run_arms(samples, arms, path, limit=20).values())
+    single = runner.run_benchmark(samples, arms[1], path)
+    assert (single.had, single.got) == (20, 10)
+
+
+def test_a_rate_is_that_of_all_arms_on_a_server(server, tmp_path):
+    began = time.monotonic()
+    samples = written(tmp_path, [request() for _ in range(10)])
+    runner.run_arms(samples, arms_of(server.url, server.url), tmp_path / "run.db", limits=Limits(rate=50))
+    assert time.monotonic() - began >= 19 / 50
+
+
+def test_the_first_error_ends_the_other_arms_with_what_they_have(slow, tmp_path):
+    samples = written(tmp_path, [request() for _ in range(300)])
+    with stub("--delay-ms", 300) as later:
+        wrong = Arm(name="wrong", base_url=later.url, model="m", extra_body={"metadata": {"stub": "404"}})
+        with pytest.raises(EndpointError, match="404"):
+            runner.run_arms(samples, [*arms_of(slow.url), wrong], tmp_path / "run.db", limits=Limits(concurrency=2))
+    found = results_of(tmp_path)
+    assert [*found] == ["arm 0"] and 0 < len(found["arm 0"]) < 100
+
+
+def test_two_arms_of_one_name_are_refused(server, tmp_path):
+    samples = written(tmp_path, [request()])
+    with pytest.raises(InputError, match="several arms are called arm 0"):
+        runner.run_arms(samples, arms_of(server.url) * 2, tmp_path / "run.db")
+    assert not (tmp_path / "run.db").exists()
+
+
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, ZeroDivisionError])
 def test_what_show_raises_ends_the_run(slow, tmp_path, monkeypatch, raised):
     monkeypatch.setattr(runner, "PROGRESS_S", 0.05)

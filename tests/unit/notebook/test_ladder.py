@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from k2lab.bench import store
 from k2lab.errors import UnsupportedError
 from k2lab.notebook import ladder
 from k2lab.notebook.questions import Questions
+from k2lab.notebook.subjects import Subject
 from k2lab.server.endpoint import Endpoint
 from tests.helpers.stub_server import stub
 
@@ -28,6 +30,37 @@ def test_each_rung_is_run_and_summed_up_and_shown_by_its_name(climbed):
     )
     assert all(summary.requests == 12 for summary in made.summaries.values())
     assert all(summary.trigger is not None for summary in made.summaries.values())
+
+
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_rungs_are_told_in_their_order_whoever_was_asked_first(climbed, tmp_path, side_by_side):
+    asked, *_ = climbed
+    with stub() as server:
+        subjects = {
+            name: Subject(name=name, engine="x", variant="v", endpoint=Endpoint(server.url, "m"), folder=tmp_path)
+            for name in ("a", "b")
+        }
+        rungs = [ladder.Rung(name=name, server=name, change="") for name in ("b", "a")]
+        files = replace(asked, answers=tmp_path / "run.db")
+        ladder.climb(rungs[1:], subjects, files, show=lambda name, progress: None)
+        made = ladder.climb(rungs, subjects, files, show=lambda name, progress: None, side_by_side=side_by_side)
+    assert [*made.went] == [*made.summaries] == [*made.judged] == ["b", "a"]
+    assert [progress.had for progress in made.went.values()] == [0, 12]
+
+
+def test_a_ladder_that_is_interrupted_does_not_go_on_with_the_next_rung(climbed, tmp_path):
+    asked, *_ = climbed
+    thrown = [KeyboardInterrupt()]
+
+    def show(name, progress):
+        if thrown:
+            raise thrown.pop()
+
+    with stub("--delay-ms", 400) as server, pytest.raises(KeyboardInterrupt):
+        files = replace(asked, answers=tmp_path / "run.db")
+        ladder.climb_on(Endpoint(server.url, "m"), ladder.REPAIRED, files, concurrency=1, show=show)
+    with store.reading(tmp_path / "run.db") as file:
+        assert [run.arm for run in file.arms()] == ["as sent"]
 
 
 def test_steps_are_compared_by_name(climbed):
