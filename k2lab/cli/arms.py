@@ -78,17 +78,17 @@ def arm_of(sending: Sending, pinning: Pinning) -> Arm:
         source=open_source(source, trust_remote_code=sending.trust_remote_code) if source else None,
         enforce=sending.enforce,
         tag=pinning.options(
-            _form(pinning.form, endpoint) if sending.enforce == "pinned" else "vllm", enforcer.family_for(named)
+            _form(pinning, endpoint) if sending.enforce == "pinned" else "vllm", enforcer.family_for(named)
         ),
         template_kwargs=json_object("--template-kwargs", sending.template_kwargs),
     )
 
 
-def _form(said: Form | None, endpoint: Endpoint) -> Form:
+def _form(pinning: Pinning, endpoint: Endpoint) -> Form:
     """The form that a server obeys; one that is named is tried as well."""
     from k2lab.enforcer.ask import form_of
 
-    return form_of(endpoint, (said,) if said else None)
+    return form_of(endpoint, (pinning.form,) if pinning.form else None, thinking=pinning.thinking)
 
 
 def _check_level(wanted: Enforce, endpoint: Endpoint) -> None:

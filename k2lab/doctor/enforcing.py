@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from k2lab import wire
 from k2lab.chat import Answer, Request
 from k2lab.doctor.experiments import Experiment, quoted
 from k2lab.doctor.goldencounts import WEATHER
-from k2lab.doctor.patient import ASKED, MAX_TOKENS, THINKING_TOKENS, Patient
-from k2lab.enforcer import FORMS, Form, Options
-from k2lab.enforcer.ask import PROBE_INDEX, form_of, send
+from k2lab.doctor.patient import MAX_TOKENS, THINKING_TOKENS, Patient
+from k2lab.enforcer import FORMS
+from k2lab.enforcer.ask import form_of
+from k2lab.enforcer.options import Thinking
 from k2lab.errors import EndpointError, UnsupportedError
 from k2lab.findings import Finding
 
 UNDECLARED = "get_news"
 """A tool that the history calls and the request does not declare."""
+
+IN_REASONING: tuple[Thinking, ...] = ("may", "begun")
 
 LONG_INDEX = 4
 """Digits of an index that ran away."""
@@ -46,7 +50,7 @@ def _of_tag(patient: Patient) -> Finding:
         form = patient.asked(lambda: form_of(patient.endpoint, family=patient.family))
     except UnsupportedError as error:
         _ = patient.called  # raises where nothing is answered, with a grammar or without
-        return _of_reasoning(patient, str(error)) if _without_ids(patient) else _of_own_ids(patient, str(error))
+        return _of_reasoning(patient, str(error))
     except EndpointError as error:
         return Finding.of("tag_refused", "unknown", str(error))
     return Finding.of("tag_refused", "absent", f"a grammar in the form of {form} is obeyed")
@@ -54,45 +58,21 @@ def _of_tag(patient: Patient) -> Finding:
 
 def _of_reasoning(patient: Patient, reason: str) -> Finding:
     """A server that begins a grammar at the first token wants the reasoning in it."""
-    try:
-        form = patient.asked(lambda: form_of(patient.endpoint, family=patient.family, thinking="begun"))
-    except EndpointError:
-        return Finding.of("tag_refused", "present", reason)
-    said = f"a grammar in the form of {form} is obeyed where it has the reasoning in it (--thinking begun)"
-    return Finding.of("tag_refused", "absent", f"{said}, as the server begins it there")
+    for thinking in IN_REASONING if patient.thinks else ():
+        try:
+            form = patient.asked(partial(form_of, patient.endpoint, family=patient.family, thinking=thinking))
+        except EndpointError:
+            continue
+        said = f"a grammar in the form of {form} is obeyed where it has the reasoning in it (--thinking {thinking})"
+        return Finding.of("tag_refused", "absent", f"{said}, as the server begins it there")
+    return Finding.of("tag_refused", "present", reason)
 
 
 def _without_ids(patient: Patient) -> bool:
     return patient.family is not None and not patient.family.numbers_ids
 
 
-def _of_own_ids(patient: Patient, reason: str) -> Finding:
-    """A server may put ids of its own in place of those that it held the model to: then what was written decides."""
-    given = [str(call.id) for call in patient.called.calls]
-    if all(map(wire.ID.fullmatch, given)):
-        return Finding.of("tag_refused", "present", reason)
-    tokenizer = patient.source.tokenizer if patient.source else None
-    for form in FORMS if tokenizer else ():
-        try:
-            answer = _held(patient, form)
-        except EndpointError:
-            continue
-        written = tokenizer.decode(list(answer.token_ids or ())) if tokenizer else ""
-        if f"functions.{HELD}:{PROBE_INDEX}" in written:
-            return Finding.of(
-                "tag_refused", "absent", f"a grammar in the form of {form} is obeyed: {quoted(written, 160)!r}"
-            )
-    why = f"the server gives calls ids of its own ({quoted(given[0], 40)!r}), and what the model wrote does not show"
-    return Finding.of("tag_refused", "unknown", f"{why}: {reason}")
-
-
 HELD = "get_weather"
-
-
-def _held(patient: Patient, form: Form) -> Answer:
-    options = Options(form=form, first_index=PROBE_INDEX, max_calls=1)
-    params = {"max_tokens": MAX_TOKENS, "temperature": 0, "tool_choice": "required", "return_token_ids": True}
-    return send(patient.endpoint, ASKED, options=options, params=params)
 
 
 def _of_tools(patient: Patient, answer: Answer) -> Finding:
@@ -136,8 +116,8 @@ def _of_index(patient: Patient, answer: Answer) -> Finding:
 
 ENFORCER = Experiment(
     name="enforcer",
-    asks="a call under an index that no model chooses, by each server's form of a grammar; and an undeclared tool",
+    asks="a call with arguments that no model chooses, by each server's form of a grammar; and an undeclared tool",
     names=("tools_not_enforced", "index_not_enforced", "tag_refused"),
-    requests=2 * len(FORMS) + 4,
+    requests=(1 + len(IN_REASONING)) * len(FORMS) + 4,
     run=_run,
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from k2lab import families
-from k2lab.chat import Answer, Request, ToolCall
+from k2lab.chat import Answer, Request
 from k2lab.enforcer import FORMS, Form, Options, attach, enforce, family_for
 from k2lab.enforcer.options import Thinking
 from k2lab.errors import UnsupportedError
@@ -15,11 +15,8 @@ from k2lab.server.endpoint import Endpoint, in_parallel
 from k2lab.server.transport import StatusError
 
 PROBE_TOOL = {"type": "function", "function": {"name": "k2lab_probe", "parameters": {"type": "object"}}}
-PROBE_INDEX = 77
-"""No server comes to this index by itself in a conversation without a history."""
-
-PROBE_ARGUMENTS = {"k2lab_probe": PROBE_INDEX}
-"""Nor to these arguments, where a family's calls have no ids."""
+PROBE_ARGUMENTS = {"k2lab_probe": 77}
+"""No model comes to these by itself: the tool does not declare them."""
 
 PROBE_TOKENS = 1024
 """An enforced call needs thirty; a thinking model thinks first."""
@@ -53,11 +50,11 @@ def form_of(
     family: Family | None = None,
     thinking: Thinking = "no",
 ) -> Form:
-    """The form that a server obeys, found by asking for what it would never choose; ``forms`` to be tried.
+    """The form that a server obeys, found by asking for arguments that no tool declares; ``forms`` to be tried.
 
-    That is an index, or an argument that is not declared where the model's
-    ``family`` writes no ids, by default the one that its name says. ``thinking``
-    is as in :class:`Options`: a server may want the reasoning in the grammar.
+    They prove it where an id would not: vLLM 0.11.1 and 0.13.0 give calls ids of their own. ``family`` is the model's,
+    by default the one that its name says. ``thinking`` is as in :class:`Options`: a server may want the reasoning in
+    the grammar.
 
     Raises :class:`UnsupportedError` with the reason of each form for a server that
     refuses all of them, ignores them, or puts a grammar of its own beside ours.
@@ -83,31 +80,24 @@ def _disobeyed(endpoint: Endpoint, form: Form, family: Family, thinking: Thinkin
         return f"it is refused: {error}"
     if not reply.calls:
         return "it is ignored: no call came"
-    came, wanted = _proof(reply.calls[0], family)
-    if len(reply.calls) == 1 and came == wanted:
+    call = reply.calls[0]
+    came = call.arguments if call.problem else call.value
+    if len(reply.calls) == 1 and came == PROBE_ARGUMENTS:
         return ""
     return (
-        f"the answer's {'id was' if family.numbers_ids else 'arguments were'} {came!r:.80} where {wanted} was asked"
+        f"the answer's arguments were {came!r:.80} where {PROBE_ARGUMENTS} was asked"
         " for: the grammar is ignored, the server runs one of its own (start vLLM with --tool-strict-level auto), or it"
         " waits for the end of a reasoning that never came (start it with"
         " --structured-outputs-config.enable_in_reasoning=True)"
     )
 
 
-def _proof(call: ToolCall, family: Family) -> tuple[object, object]:
-    """What came and what the tag asked for: the id, or where a family's calls have none the arguments."""
-    if family.numbers_ids:
-        return call.id, f"functions.k2lab_probe:{PROBE_INDEX}"
-    return call.arguments if call.problem else call.value, PROBE_ARGUMENTS
-
-
 def _probe(form: Form, family: Family, thinking: Thinking) -> Request:
     """A request whose tag asks for more than it says."""
-    options = Options(form=form, family=family.name, first_index=PROBE_INDEX, max_calls=1, thinking=thinking)
+    options = Options(form=form, family=family.name, max_calls=1, thinking=thinking)
     params = {"max_tokens": PROBE_TOKENS, "temperature": 0, "tool_choice": "required"}
     talk = Request.of([{"role": "user", "content": "Call the tool."}], [PROBE_TOOL], params)
     fixed = {"properties": {name: {"const": value} for name, value in PROBE_ARGUMENTS.items()}}
     schema = {"type": "object", **fixed, "required": list(PROBE_ARGUMENTS)}
-    function = {"name": "k2lab_probe", "parameters": {"type": "object"} if family.numbers_ids else schema}
-    held = replace(talk, tools=({"type": "function", "function": function},))
+    held = replace(talk, tools=({"type": "function", "function": {"name": "k2lab_probe", "parameters": schema}},))
     return enforce(held, options=options).attached(talk)

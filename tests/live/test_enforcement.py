@@ -10,6 +10,7 @@ from k2lab import engine, wire
 from k2lab.chat import Request
 from k2lab.enforcer import Options, ask
 from k2lab.enforcer.enforcement import LARGEST_GRAMMAR_BYTES
+from k2lab.errors import UnsupportedError
 from k2lab.server.endpoint import Endpoint
 from tests.conftest import ROOT
 from tests.helpers.offered import NAMED, TOOLS, enforced, many, said, string_tool, tool
@@ -202,6 +203,14 @@ def test_the_grammar_takes_keys_in_every_order_and_asks_for_the_required_ones(ac
 def test_live_servers_take_their_form_of_a_tag(servers):
     assert ask.form_of(Endpoint(servers["0.32.0 current"])) == "vllm"
     assert ask.form_of(Endpoint(servers["0.11.0 current"])) == "vllm-0.11"
+    assert ask.form_of(Endpoint(servers["0.11.1 legacy"])) == "vllm-0.11"  # which gives calls ids of its own
+
+
+def test_a_live_server_that_begins_a_grammar_at_the_first_token_wants_the_reasoning_in_it(servers):
+    endpoint = Endpoint(servers["0.11.1 thinking reasons in-reasoning"])
+    with pytest.raises(UnsupportedError, match="it is ignored: no call came"):
+        ask.form_of(endpoint)
+    assert ask.form_of(endpoint, thinking="may") == "vllm-0.11"
 
 
 @pytest.mark.parametrize(("name", "form"), [("0.32.0 current", "vllm"), ("0.11.0 current", "vllm-0.11")])
