@@ -36,7 +36,7 @@ def cpu_s(processes):
 def started(release, fork):
     """One server, its seconds, its seconds of CPU, and the seconds of its first answer."""
     found, began = engine.resolve(release), time.perf_counter()
-    folder = Path(folders.assemble("current"))
+    folder = Path(folders.assemble("current", engine=release))
     server = engine.start(found.python, release, folder, flags=found.flags, fork=fork)
     ready_s, used_s = time.perf_counter() - began, cpu_s(tree(server.server_pid))
     began = time.perf_counter()
