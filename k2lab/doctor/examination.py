@@ -7,7 +7,18 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from k2lab.doctor import callids, channels, choices, enforcing, outputs, prompts, replaying, streams, thinking
+from k2lab.doctor import (
+    callids,
+    channels,
+    choices,
+    enforcing,
+    otherapis,
+    outputs,
+    prompts,
+    replaying,
+    streams,
+    thinking,
+)
 from k2lab.doctor.applying import Reasons, not_applying
 from k2lab.doctor.budget import Budget
 from k2lab.doctor.experiments import Experiment
@@ -29,13 +40,14 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     thinking.LATER_TURNS,
     thinking.LEVELS,
     channels.CHANNELS,
+    otherapis.OTHER_APIS,
 )
 """Cheap ones first."""
 
 WITHOUT_MODEL = frozenset((*prompts.PROMPT.names, *outputs.PARSER.names, *thinking.LEVELS.names, channels.LOST))
 """Names of the findings that need no model: those of prompts, and of the parser."""
 
-BUDGET = 100
+BUDGET = 120
 """Requests; all experiments together ask for fewer."""
 
 SECONDS = 300.0

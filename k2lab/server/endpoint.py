@@ -17,6 +17,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
 from k2lab import families
+from k2lab.apis.records import Api
 from k2lab.chat import PROMPT_PARAMETERS, Answer, Request
 from k2lab.errors import EndpointError, InputError, UnsupportedError, first_line
 from k2lab.families import Family
@@ -32,6 +33,8 @@ MOST_EVENTS = 20_000
 
 RENDER, DERENDER = "/v1/chat/completions/render", "/v1/chat/completions/derender"
 """vLLM's paths for prompts and outputs alone: of ``vllm launch render``, and with ``--enable-scale-out``."""
+
+PATH_OF: Mapping[Api, str] = {"chat": "/chat/completions", "responses": "/responses", "messages": "/messages"}
 
 JSON_HEADER = {"content-type": "application/json"}
 
@@ -129,6 +132,11 @@ class Endpoint:
         self._before()
         with self._told():
             return wait_for(self._events(f"{self.base_url}/chat/completions", body))
+
+    def asked(self, api: Api, body: Mapping[str, object]) -> dict[str, object]:
+        """What is answered to a request as its API has it, whole and as it came, without the key."""
+        with self._told():
+            return self._post(self.base_url + PATH_OF[api], {**body, "model": self.model})
 
     def complete(self, prompt: str | Sequence[int], **params: object) -> Answer:
         """``/completions`` of a rendered prompt: the same model without the server's chat layer.

@@ -8,7 +8,9 @@ from k2lab import engine
 from k2lab.doctor import examination
 from k2lab.findings import chosen
 from k2lab.nano import folders
+from k2lab.notebook.proxying import proxied
 from k2lab.prompt.source import open_source
+from k2lab.server.endpoint import Endpoint
 from tests.helpers.counting import answering, counting
 
 RELEASES, VARIANTS = ("0.11.0", "0.11.1", "0.32.0"), ("legacy", "old", "current")
@@ -22,12 +24,12 @@ PRESENT = {
     "0.11.0 legacy": {"P001", "P004", "S011"},
     "0.11.0 old": {"P002", "P005", "S011", "E001"},
     "0.11.0 current": {"P004", "S011", "E001"},
-    "0.11.1 legacy": {"P004", "S008", "E001", "A125"},
-    "0.11.1 old": {"P002", "P005", "E001", "A125"},  # this template numbers the calls of a history anew
-    "0.11.1 current": {"P004", "S008", "E001", "A125"},
-    "0.32.0 legacy": {"P004", "E001"},
-    "0.32.0 old": {"P002", "P005", "E001"},
-    "0.32.0 current": {"P004", "E001"},
+    "0.11.1 legacy": {"P004", "S008", "E001", "A125", "S018", "S019"},
+    "0.11.1 old": {"P002", "P005", "E001", "A125", "S018", "S019"},  # this template numbers the calls of a history anew
+    "0.11.1 current": {"P004", "S008", "E001", "A125", "S018", "S019"},
+    "0.32.0 legacy": {"P004", "E001", "S018"},
+    "0.32.0 old": {"P002", "P005", "E001", "S018"},
+    "0.32.0 current": {"P004", "E001", "S018"},
 }
 
 SICK = ("0.11.0 legacy", "0.32.0 old")
@@ -74,8 +76,14 @@ def test_what_is_present_on_a_release_with_a_folder(servers, source, release, va
 
 
 OF_K3 = {
-    "0.32.0 k3": {"E001", "E004", "S016"},
-    "0.32.0 k3 in-reasoning": {"A122", "A123", "E001", "S016"},  # vLLM's own grammar opens the tools in the reasoning
+    "0.32.0 k3": {"E001", "E004", "S016", "S018"},
+    "0.32.0 k3 in-reasoning": {
+        "A122",
+        "A123",
+        "E001",
+        "S016",
+        "S018",
+    },  # vLLM's own grammar opens the tools in the reasoning
 }
 
 
@@ -91,6 +99,19 @@ def test_what_is_present_on_a_server_of_k3(servers, name):
     assert not {"P002", "P003", "P004", "S008", "S011", "S013"} & states.keys() and len(found.notes) == 3
     lost = states["S016"].evidence.partition("read:")[0]
     assert "tools, whole" in lost and ("a response, then tools, streamed" in lost) == name.endswith("in-reasoning")
+
+
+@pytest.mark.parametrize("name", ["0.32.0 thinking reasons"])
+def test_the_guard_keeps_what_a_responses_request_says(servers, name):
+    wanted, folder = chosen(["S018"]), open_source(folders.assemble("thinking"))
+    plain = Endpoint(servers[name])
+    with proxied(plain, "--repair", "history") as guarded:
+        lost, kept = (
+            examination.examined(one.base_url, folder, examination.planned(wanted), wanted) for one in (plain, guarded)
+        )
+    assert codes(lost, "present") == {"S018"} == codes(kept, "absent")
+    parts = "an answer in two parts makes a prompt of", "a call's reasoning in two parts makes a prompt of"
+    assert all(part in lost.findings[0].evidence for part in parts)
 
 
 def test_a_bare_server_is_accused_of_what_it_shows_alone(source):

@@ -171,4 +171,25 @@ ENTRIES = (
         fix="send it as the server knows it: reasoning_effort, or chat_template_kwargs.thinking_effort (vLLM)",
         layers=("serve", "render"),
     ),
+    Entry(
+        code="S018",
+        name="responses_prompt_differs",
+        title="a Responses request makes another prompt than the same chat request",
+        looks_at="how long the prompt of a conversation is, sent to /v1/responses and to /v1/chat/completions",
+        why="what the client said is lost before the template sees it, or reaches it otherwise: the second part of"
+        " an answer or of a thought (vLLM 0.32.0), the way in which tools are declared (0.11.1)",
+        fix="send each text of the assistant and each thought as one part (k2lab proxy --repair history does), or ask"
+        " /v1/chat/completions",
+        layers=("serve",),
+    ),
+    Entry(
+        code="S019",
+        name="messages_prompt_differs",
+        title="a Messages request makes another prompt than the same chat request",
+        looks_at="how long the prompt of a conversation is, sent to /v1/messages and to /v1/chat/completions",
+        why="what the client said is lost before the template sees it, or reaches it otherwise: results without the"
+        " id of their call, and lists of texts printed as such (vLLM 0.11.1)",
+        fix="take a release whose prompts are the same (k2lab doctor tells), or ask /v1/chat/completions",
+        layers=("serve",),
+    ),
 )

@@ -24,6 +24,7 @@ from k2lab.traffic.guard.ids import Ids, renaming
 from k2lab.traffic.guard.jsonbody import JSONBody, UnreadError, read
 from k2lab.traffic.guard.leaks import AnswerTexts, Channel, LeakWatch, salvaged
 from k2lab.traffic.guard.options import GuardOptions
+from k2lab.traffic.guard.parts import joined
 from k2lab.traffic.guard.renumbering import Renumbered, chat_request_of, renumbered, unchanged, with_ids
 from k2lab.traffic.guard.salvaging import Salvage, SalvagedCall, SalvageVerdict
 from k2lab.traffic.turns import AnswerStream
@@ -72,15 +73,17 @@ def responses_turn(body: bytes, options: GuardOptions) -> ResponsesTurn:
         taken.say("unrepaired", f"{kept}: the server keeps the history")
     repairs = bool(options.repair) and kept is None
     ids = renumbered(made, request, options.family) if repairs else unchanged(request)
+    items = found.value("input")
+    items, joins = joined(items) if repairs and options.repair == "history" and isinstance(items, list) else (items, ())
     hold = _held(found, ids.request, options, kept) if options.enforce == "pinned" else Held()
-    _take(taken, found, ids, hold)
+    _take(taken, found, replace(ids, changes=(*ids.changes, *joins)), hold, items)
     taken.hold(ids.request, ids.known, salvage=options.salvage and kept is None, family=options.family)
     if kept and options.salvage:
         taken.say("unsalvaged", f"{kept}: the server keeps the history")
     return taken
 
 
-def _take(taken: ResponsesTurn, body: JSONBody, made: Renumbered, hold: Held) -> None:
+def _take(taken: ResponsesTurn, body: JSONBody, made: Renumbered, hold: Held, items: object) -> None:
     taken.changes += [*made.changes, *hold.changes]
     taken.say("repaired", len(made.changes))
     taken.say("left", ", ".join(made.left))
@@ -90,8 +93,8 @@ def _take(taken: ResponsesTurn, body: JSONBody, made: Renumbered, hold: Held) ->
     if taken.refusal is not None:
         return
     edits = []
-    if made.ids:
-        after = with_ids(body.value("input"), made.ids)  # type: ignore[arg-type]
+    if made.changes and isinstance(items, list):
+        after = with_ids(items, made.ids)
         edits += body.with_list("input", after, range(len(after)))
     if hold.members:
         edits += body.with_members(dict(hold.members))

@@ -52,6 +52,37 @@ def tool_result(known):
     return {"type": "tool_result", "tool_use_id": known, "content": "12:00"}
 
 
+class TestTexts:
+    PARTS = ({"type": "output_text", "text": "It is ", "annotations": []}, {"type": "output_text", "text": "late."})
+    THOUGHTS = ({"type": "reasoning_text", "text": "Hm, "}, {"type": "reasoning_text", "text": "so."})
+    ITEMS = (
+        {"role": "user", "content": [{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"}]},
+        {"type": "reasoning", "summary": [{"type": "summary_text", "text": "x"}], "content": [*THOUGHTS]},
+        {"type": "reasoning", "summary": [{"type": "summary_text", "text": t} for t in "xy"]},
+        {"type": "message", "role": "assistant", "id": "msg_1", "status": "completed", "content": [*PARTS]},
+        {"role": "assistant", "content": [*PARTS, {"type": "refusal", "refusal": "no"}]},
+        call_item("functions.now:0"), output_item("functions.now:0"), {"role": "assistant", "content": [PARTS[0]]},
+    )  # fmt: skip
+
+    def test_of_an_item_become_one_part_and_nothing_else_changes(self):
+        request = {"model": "kimi-k2", "input": [*self.ITEMS], "tools": [FLAT]}
+        turn = turn_of(RESPONSES, request, repair="history")
+        made, wanted = json.loads(turn.body), json.loads(json.dumps(request))
+        wanted["input"][1]["content"] = [{"type": "reasoning_text", "text": "Hm, so."}]
+        wanted["input"][2]["summary"] = [{"type": "summary_text", "text": "xy"}]
+        wanted["input"][3]["content"] = [{"type": "output_text", "text": "It is late.", "annotations": []}]
+        assert made == wanted
+        said = [(change.place, change.code) for change in turn.changes]
+        places = ("input[1].content", "input[2].summary", "input[3].content")
+        assert said == [(place, "text_in_parts") for place in places] and turn.headers["x-k2lab-repaired"] == "3"
+
+    def test_stay_as_they_are_where_ids_alone_are_mended_or_the_server_keeps_the_history(self):
+        request = {"model": "kimi-k2", "input": [*self.ITEMS], "tools": [FLAT]}
+        kept = {**request, "previous_response_id": "resp_1"}
+        for body, repair in ((request, "ids"), (request, ""), (kept, "history")):
+            assert turn_of(RESPONSES, body, repair=repair, salvage=True).body == json.dumps(body).encode()
+
+
 class TestIds:
     def test_of_responses_count_over_the_items(self):
         items = [
