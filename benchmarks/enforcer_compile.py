@@ -36,6 +36,7 @@ def main():
     parser.add_argument("--requests", type=int, default=REQUESTS)
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS)
     parser.add_argument("--engine", default="0.32.0", help="whose xgrammar; 0.11.0 takes tensorrt-llm alone")
+    parser.add_argument("--longest", type=int, help="characters of a string that is bounded; by default none is")
     options = parser.parse_args()
     from k2lab import engine
 
@@ -46,18 +47,19 @@ def main():
         for count in options.tools:
             for form in options.forms:
                 requests = options.requests if count == 3 else 4
-                asked = {"vocabulary": str(path), "form": form, "tags": list(tags(form, count, requests)),
-                         "answer": answer_k3() if "k3" in form else answer()}  # fmt: skip
+                made = list(tags(form, count, requests, options.longest))
+                said = answer_k3() if "k3" in form else answer()
+                asked = {"vocabulary": str(path), "form": form, "tags": made, "answer": said}
                 done = subprocess.run(worker, input=json.dumps(asked), capture_output=True, text=True, check=False)
                 said = done.stdout.strip() or done.stderr.strip().splitlines()[-1]
                 print(f"{vocabulary:8} {count:3} tools {form:12} {said}", flush=True)
 
 
-def tools(count, request):
-    """Tools as agents declare: a path, a code string, an option, a number."""
+def tools(count, request, longest=None):
+    """Tools as agents declare: a path, of at most ``longest`` characters, a code string, an option, a number."""
     for place in range(count):
         properties = {
-            "path": {"type": "string"},
+            "path": {"type": "string"} | ({"maxLength": longest} if longest else {}),
             "code": {"type": "string", "minLength": 1},
             f"mode_{request}_{place}": {"enum": ["fast", "safe", "dry-run"]},
             "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
@@ -67,12 +69,12 @@ def tools(count, request):
         yield {"type": "function", "function": {"name": name, "parameters": parameters}}
 
 
-def tags(form, count, requests):
+def tags(form, count, requests, longest=None):
     from k2lab.chat import Request
     from k2lab.enforcer import MARKERS, Options, enforce
 
     for request in range(requests):
-        offered = list(tools(count, request))
+        offered = list(tools(count, request, longest))
         request = Request.of([{"role": "user", "content": "Write it."}], offered)
         if form == "schemas":
             yield schemas(offered, MARKERS)
