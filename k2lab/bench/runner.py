@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from k2lab.bench import store
@@ -100,6 +100,7 @@ def run_benchmark(
         key=key,
     )
     (final,) = _watch([task], Path(out), stop or threading.Event(), lambda name, progress: show(progress))
+    assert final is not None
     return final
 
 
@@ -112,29 +113,18 @@ def run_arms(
     limit: int | None = None,
     show: Callable[[str, Progress], None] = lambda name, progress: None,
 ) -> dict[str, Progress]:
-    """Every arm as :func:`run_benchmark` runs one, all side by side into one file; ``show`` is told which.
+    """Every arm as :func:`run_benchmark` runs one, into one file: servers side by side, the arms of one in turn.
 
-    Arms that ask the same server share the requests at once that ``limits`` allow it, so that it computes what their
-    prompts begin with once. A rate is that of an arm among the others. The first error ends all, with what they have,
-    and is raised; :class:`InputError` also for two arms of one name.
+    ``show`` is told which arm. A rate is that of an arm among others. The first error ends all, with what they have,
+    and is raised; :class:`InputError` also for two arms of one name. vLLM 0.11.0 on a CPU ends where one prompt comes
+    twice at the same time, so that arms that differ in little do not share it.
     """
     if twice := [name for name, times in Counter(arm.name for arm in arms).items() if times > 1]:
         raise InputError(f"several arms are called {', '.join(twice)}: give each a name of its own")
     opened, limits = _opened(samples), limits or Limits()
-    of_server = Counter(arm.base_url for arm in arms)
-    paces = {url: Pace(limits.rate) for url in of_server}
-    tasks = [
-        _Task(
-            samples=opened,
-            arm=arm,
-            limits=replace(limits, concurrency=max(1, limits.concurrency // of_server[arm.base_url])),
-            limit=limit,
-            pace=paces[arm.base_url],
-        )
-        for arm in arms
-    ]
+    tasks = [_Task(samples=opened, arm=arm, limits=limits, limit=limit, pace=Pace(limits.rate)) for arm in arms]
     ended = _watch(tasks, Path(out), threading.Event(), show)
-    return {arm.name: final for arm, final in zip(arms, ended, strict=True)}
+    return {arm.name: final for arm, final in zip(arms, ended, strict=True) if final}
 
 
 def _opened(samples: Samples | str | Path) -> Samples:
@@ -143,8 +133,8 @@ def _opened(samples: Samples | str | Path) -> Samples:
 
 def _watch(
     tasks: Sequence[_Task], out: Path, stop: threading.Event, show: Callable[[str, Progress], None]
-) -> list[Progress]:
-    """Do the tasks in a thread of their own, and tell from this one where they stand."""
+) -> list[Progress | None]:
+    """Do the tasks in a thread of their own, and tell from this one where they stand; of one not begun nothing."""
     with store.writing(out) as probe:  # a file that cannot be used is refused before a thread is started
         probe.runs()
     over = threading.Event()
@@ -155,38 +145,55 @@ def _watch(
             while not future.done():
                 try:
                     wait([future], PROGRESS_S)
-                    for job in jobs:
-                        if job.progress and not future.done():
-                            show(job.name, job.progress)
+                    if not future.done():
+                        _tell(jobs, show)
                 except KeyboardInterrupt:
                     over.set()
         finally:
             over.set()  # where ``show`` raises, nobody waits for the rest
-        ended = future.result()
-    for job, final in zip(jobs, ended, strict=True):
-        show(job.name, final)
-    return ended
+        future.result()
+    _tell(jobs, show)
+    return [job.progress for job in jobs]
 
 
-async def _side_by_side(jobs: Sequence[_Job], out: Path, over: threading.Event) -> list[Progress]:
+def _tell(jobs: Sequence[_Job], show: Callable[[str, Progress], None]) -> None:
+    """Show what has moved."""
+    for job in jobs:
+        if job.progress and job.progress is not job.shown:
+            job.shown = job.progress
+            show(job.name, job.progress)
+
+
+async def _side_by_side(jobs: Sequence[_Job], out: Path, over: threading.Event) -> None:
     """Run jobs into one file until all are done, or one has failed and the others have ended with what they have."""
+    lanes: dict[str, list[_Job]] = {}
+    for job in jobs:
+        lanes.setdefault(job.server, []).append(job)
     with store.writing(out) as file:
-        running = [asyncio.create_task(job.run(file)) for job in jobs]
+        running = [asyncio.create_task(_in_turn(lane, file, over)) for lane in lanes.values()]
         try:
-            return await asyncio.gather(*running)
+            await asyncio.gather(*running)
         except BaseException:
             over.set()
             await asyncio.gather(*running, return_exceptions=True)
             raise
 
 
-def _run(main: Coroutine[object, None, list[Progress]]) -> list[Progress]:
+async def _in_turn(jobs: Sequence[_Job], file: store.Store, over: threading.Event) -> None:
+    for number, job in enumerate(jobs):
+        if number and over.is_set():
+            return
+        await job.run(file)
+
+
+def _run(main: Coroutine[object, None, None]) -> None:
     """As ``asyncio.run``, on uvloop's loop where that is installed: it costs less CPU a request."""
     try:
         import uvloop
     except ModuleNotFoundError:  # there is none for Windows
-        return asyncio.run(main)
-    return uvloop.run(main)
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
 
 
 class _Job:
@@ -195,6 +202,7 @@ class _Job:
     def __init__(self, task: _Task, stopped: Callable[[], bool]) -> None:
         self._task, self._stopped = task, stopped
         self.progress: Progress | None = None
+        self.shown: Progress | None = None
         self._doubtful: list[Done] = []
         self._batch: list[Done] = []
         self._counts: Counter[str] = Counter()
@@ -206,7 +214,11 @@ class _Job:
     def name(self) -> str:
         return self._task.arm.name
 
-    async def run(self, file: store.Store) -> Progress:
+    @property
+    def server(self) -> str:
+        return self._task.arm.base_url
+
+    async def run(self, file: store.Store) -> None:
         task, samples = self._task, self._task.samples
         self._store = file
         self._run = file.begin(task.arm.name, task.arm.config(), samples.path.name, samples.sha256)
@@ -222,7 +234,7 @@ class _Job:
             self._flush()
             file.forget_empty(self._run)
         file.finish(self._run)
-        return self._snapshot()
+        self.progress = self._snapshot()
 
     async def _ask_all(self) -> None:
         task, limits = self._task, self._task.limits

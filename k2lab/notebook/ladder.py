@@ -191,7 +191,8 @@ def climb(
 ) -> Climbed:
     """Run every rung into one file; what is there already is not asked again. A notebook shows where each stands.
 
-    ``side_by_side`` takes less time and tells nothing of how long an answer takes: ``concurrency`` is each server's.
+    ``side_by_side`` asks all servers at the same time, each with ``concurrency``: it takes less time, and tells nothing
+    of how long an answer takes.
     """
     arms = [arm_of(rung, subjects[rung.server]) for rung in rungs]
     return _run(arms, asked, concurrency, show or views.live(), side_by_side=side_by_side)
