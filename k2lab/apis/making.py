@@ -18,6 +18,7 @@ class Making:
     faults: list[Remark] = field(default_factory=list)
     unseen: list[Remark] = field(default_factory=list)
     passed_over: dict[str, None] = field(default_factory=dict)
+    joined: list[str] = field(default_factory=list)
 
     @property
     def last(self) -> str:
@@ -83,6 +84,7 @@ class Making:
             faults=tuple(self.faults),
             unseen=tuple(self.unseen),
             passed_over=tuple(self.passed_over),
+            joined=tuple(self.joined),
             keeps_history=keeps_history,
             reason=reason,
         )

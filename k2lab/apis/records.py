@@ -77,6 +77,8 @@ class AsChat:
     faults: tuple[Remark, ...] = ()
     unseen: tuple[Remark, ...] = ()
     passed_over: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
+    """Places of several texts that are one here, as the API has it, and of which a server may read the first alone."""
     keeps_history: bool = True
     """Whether the whole history stands in the request."""
     reason: str = ""

@@ -92,7 +92,10 @@ def _as_call(item: Mapping[str, object], kind: str) -> Json:
 
 
 def _reasoning(making: Making, item: Json, place: str) -> None:
-    texts = _texts(item, "content", place) or _texts(item, "summary", place)
+    name = "content" if _texts(item, "content", place) else "summary"
+    texts = _texts(item, name, place)
+    if len(texts) > 1:
+        making.joined.append(f"{place}.{name}")
     if item.get("encrypted_content") and not texts:
         making.skip(f"{place}.encrypted_content", "reasoning that its vendor alone can read")
     if texts:
@@ -109,6 +112,8 @@ def _spoken(making: Making, item: Json, place: str) -> None:
     texts = _texts(item, "content", place)
     message = making.open_assistant(place, lacking="content")
     whole = isinstance(content, list) and len(texts) == len(content)
+    if len(texts) > 1:
+        making.joined.append(f"{place}.content")
     message["content"] = "".join(text for text, _ in texts) if whole else _parts(content)
     if whole and len(texts) == 1:
         making.origins.made(f"{making.last}.content", texts[0][1])

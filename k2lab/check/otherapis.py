@@ -58,6 +58,9 @@ LISTS: Mapping[Api, str] = {"responses": "output", "messages": "content"}
 """The field that an answer is in."""
 
 
+FIRST_ALONE = "of several texts in one item vLLM 0.32.0 hands on the first alone (S018)"
+
+
 class UnseenError(InputError):
     """Parts of a request or an answer have no counterpart in the chat API: nothing is said of them."""
 
@@ -84,6 +87,8 @@ def of_other_request(
     """
     for fault in made.faults:
         yield Finding.of("not_a_request", "present", f"{fault.place}: {fault.words}", place=f"request.{fault.place}")
+    for place in made.joined:
+        yield Finding.of("text_in_parts", "present", f"{place}: {FIRST_ALONE}", place=f"request.{place}")
     without = _unsure(made)
     for finding in of_request(made.value, request, model, family):
         if finding.name not in without:

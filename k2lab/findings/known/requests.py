@@ -118,7 +118,8 @@ ENTRIES = (
         name="text_in_parts",
         title="text in several forms",
         looks_at="contents that are lists of text parts",
-        why="templates differ in whether they join the parts or print the list",
+        why="templates differ in whether they join the parts or print the list; of an earlier answer in a"
+        " Responses request vLLM 0.32.0 reads the first part alone",
         fix=f"send one string; {REPAIR}",
         layers=("request", "render"),
         level="warning",

@@ -95,6 +95,25 @@ def test_a_request_has_the_findings_of_the_equal_chat_request(api, history):
     assert all(stands(given, one.finding.place) for one in found.present), found.present
 
 
+def test_texts_of_one_item_of_which_a_server_reads_the_first_alone_are_named():
+    def texts(kind, *given):
+        return [{"type": kind, "text": text} for text in given]
+
+    items = [
+        {"role": "user", "content": texts("input_text", "a", "b")},
+        {"type": "reasoning", "summary": [], "content": texts("reasoning_text", "a", "b")},
+        {"type": "reasoning", "summary": texts("summary_text", "a", "b")},
+        {"role": "assistant", "content": texts("output_text", "a", "b")},
+        {"role": "user", "content": "go on"},
+        {"role": "assistant", "content": texts("output_text", "a")},
+        {"role": "user", "content": "and?"},
+    ]
+    found = looked({"model": "kimi-k2", "input": items}, api="responses")
+    told = [(one.finding.code, one.finding.place) for one in found.present if one.finding.name == "text_in_parts"]
+    places = ("input[1].content", "input[2].summary", "input[3].content")
+    assert told == [("R012", place) for place in places]
+
+
 def stands(value, place):
     """Whether a place is in a value: the last step may be a field that is lacking."""
     *inner, last = steps(place)
