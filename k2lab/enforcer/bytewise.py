@@ -45,7 +45,7 @@ class Classes:
 
         >>> classes = Classes(by_bytes=True)
         >>> classes.ways(((0x61, 0x7A), (0xE9, 0xEA))), classes.rules
-        (['[a-z]', 'u2c6ca8f4'], {'u2c6ca8f4': '"é" | "ê"'})
+        (['[a-z]', 'ubf6de2cd'], {'ubf6de2cd': '"é" | "ê"'})
         """
         if not self.by_bytes:
             return [chars(ranges)]
