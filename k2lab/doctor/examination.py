@@ -12,6 +12,7 @@ from k2lab.doctor import (
     channels,
     choices,
     enforcing,
+    otheranswers,
     otherapis,
     outputs,
     prompts,
@@ -41,6 +42,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     thinking.LEVELS,
     channels.CHANNELS,
     otherapis.OTHER_APIS,
+    otheranswers.OTHER_ANSWERS,
 )
 """Cheap ones first."""
 

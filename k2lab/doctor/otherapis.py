@@ -133,6 +133,9 @@ CASES = (
     ),
 )
 
+ASK_CASE = CASES[0]
+"""An ask that every model answers with a call."""
+
 NAMES: Mapping[Api, str] = {"responses": "responses_prompt_differs", "messages": "messages_prompt_differs"}
 
 
@@ -171,14 +174,20 @@ def _tokens(patient: Patient, api: Api, case: Case) -> int | str:
     try:
         answer = patient.asked(partial(patient.endpoint.asked, api, body))
     except StatusError as error:
-        if error.status in NOT_SERVED:
+        said = refusal(error)
+        if said is None:
             raise UnsupportedError(f"the server does not serve {API_NAMES[api]}: {error}") from None
-        return quoted(str(error), 160)
+        return said
     usage = answer.get("usage")
     if not isinstance(usage, Mapping):
         raise UnsupportedError(f"an answer of {API_NAMES[api]} does not say how many tokens its prompt has")
     cached = ("cache_read_input_tokens", "cache_creation_input_tokens") if api == "messages" else ()
     return _counted("input_tokens", usage) + sum(_counted(name, usage) for name in cached if usage.get(name))
+
+
+def refusal(error: StatusError) -> str | None:
+    """What a server says that refuses a request; ``None`` where it does not serve the API at all."""
+    return None if error.status in NOT_SERVED else quoted(str(error), 160)
 
 
 def _counted(name: str, usage: Mapping[str, object]) -> int:

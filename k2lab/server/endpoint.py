@@ -126,17 +126,21 @@ class Endpoint:
 
     def streamed(self, request: Request, **params: object) -> list[str]:
         """The data of each event of a streamed ``/chat/completions``, ``[DONE]`` too, as it came, without the key."""
+        return self.asked_streamed("chat", self._body(request, params))
+
+    def asked_streamed(self, api: Api, body: Mapping[str, object]) -> list[str]:
+        """The same of a request as its API has it."""
         from k2lab.server.blocking import wait_for
 
-        body = self._encoded({**self._body(request, params), "stream": True})
+        sent = self._encoded({"model": self.model, **body, "stream": True})
         self._before()
         with self._told():
-            return wait_for(self._events(f"{self.base_url}/chat/completions", body))
+            return wait_for(self._events(self.base_url + PATH_OF[api], sent))
 
     def asked(self, api: Api, body: Mapping[str, object]) -> dict[str, object]:
         """What is answered to a request as its API has it, whole and as it came, without the key."""
         with self._told():
-            return self._post(self.base_url + PATH_OF[api], {**body, "model": self.model})
+            return self._post(self.base_url + PATH_OF[api], {"model": self.model, **body})
 
     def complete(self, prompt: str | Sequence[int], **params: object) -> Answer:
         """``/completions`` of a rendered prompt: the same model without the server's chat layer.

@@ -192,4 +192,13 @@ ENTRIES = (
         fix="take a release whose prompts are the same (k2lab doctor tells), or ask /v1/chat/completions",
         layers=("serve",),
     ),
+    Entry(
+        code="S020",
+        name="call_lost_in_another_api",
+        title="a call that the chat API gives is lost in another",
+        looks_at="the same ask by /v1/responses and /v1/messages, whole and streamed",
+        why="agents that speak these APIs get the markers as text, and run nothing",
+        fix="read it out of the text (k2lab proxy --salvage), or ask /v1/chat/completions",
+        layers=("parse",),
+    ),
 )
