@@ -58,7 +58,7 @@ LISTS: Mapping[Api, str] = {"responses": "output", "messages": "content"}
 """The field that an answer is in."""
 
 
-FIRST_ALONE = "of several texts in one item vLLM 0.32.0 hands on the first alone (S018)"
+FIRST_ALONE = "of several texts in one item vLLM 0.13.0 to 0.32.0 hand on the first alone (S018)"
 
 
 class UnseenError(InputError):

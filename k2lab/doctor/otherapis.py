@@ -12,6 +12,7 @@ from k2lab.chat import Request
 from k2lab.doctor.experiments import Experiment, quoted
 from k2lab.doctor.goldencounts import ASK, WEATHER
 from k2lab.doctor.patient import Patient
+from k2lab.doctor.replaying import NAMES as REASONING_FIELDS
 from k2lab.errors import UnsupportedError
 from k2lab.findings import Finding
 from k2lab.server.transport import StatusError
@@ -126,7 +127,7 @@ CASES = (
     ),
     Case(
         name="a call's reasoning in two parts",
-        chat=_chat({**_called, "content": None, "reasoning_content": FIRST + SECOND}, _result),
+        chat=_chat({**_called, "content": None, **dict.fromkeys(REASONING_FIELDS, FIRST + SECOND)}, _result),
         responses=_items(_thought(FIRST, SECOND), _call_item, _result_item),
         messages=_blocks({"role": "assistant", "content": [*_thinking, _call_block]}, _results),
         thinks=True,

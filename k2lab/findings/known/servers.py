@@ -177,7 +177,7 @@ ENTRIES = (
         title="a Responses request makes another prompt than the same chat request",
         looks_at="how long the prompt of a conversation is, sent to /v1/responses and to /v1/chat/completions",
         why="what the client said is lost before the template sees it, or reaches it otherwise: the second part of"
-        " an answer or of a thought (vLLM 0.32.0), the way in which tools are declared (0.11.1)",
+        " an answer or of a thought (vLLM 0.13.0 to 0.32.0), the way in which tools are declared (to 0.26.0)",
         fix="send each text of the assistant and each thought as one part (k2lab proxy --repair history does), or ask"
         " /v1/chat/completions",
         layers=("serve",),
