@@ -15,8 +15,9 @@ xgrammar 0.2.8 takes the same characters (``tests/live/test_tags.py`` asks both)
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from k2lab.enforcer.automaton import ASCII_END, Ranges
 from k2lab.enforcer.expressions import chars, literal
@@ -50,7 +51,7 @@ class Classes:
         if not self.by_bytes:
             return [chars(ranges)]
         plain = tuple((low, min(high, ASCII_END)) for low, high in ranges if low <= ASCII_END)
-        beyond = [(max(low, ASCII_END + 1), high) for low, high in ranges if high > ASCII_END]
+        beyond = tuple((max(low, ASCII_END + 1), high) for low, high in ranges if high > ASCII_END)
         return [*([chars(plain)] if plain else []), *([self._rule(beyond)] if beyond else [])]
 
     def write(self, ranges: Ranges) -> str:
@@ -58,14 +59,19 @@ class Classes:
         made = self.ways(ranges)
         return made[0] if len(made) == 1 else f"({' | '.join(made)})"
 
-    def _rule(self, beyond: Sequence[tuple[int, int]]) -> str:
-        body = " | ".join(_ways(beyond))
+    def _rule(self, beyond: Ranges) -> str:
+        body = _body(beyond)
         name = f"u{zlib.crc32(body.encode()):08x}"
         self.rules[name] = body
         return name
 
 
-def _ways(beyond: Sequence[tuple[int, int]]) -> Iterator[str]:
+@lru_cache(1024)
+def _body(beyond: Ranges) -> str:
+    return " | ".join(_ways(beyond))
+
+
+def _ways(beyond: Ranges) -> Iterator[str]:
     later: list[tuple[int, int]] = []
     for low, high in beyond:
         if low >> 8 == high >> 8:

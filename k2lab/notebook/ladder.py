@@ -261,11 +261,12 @@ def table_of(flips: Sequence[Flip], asked: Questions) -> views.View:
 
 def _run(arms: Sequence[Arm], asked: Questions, concurrency: int, show: Show, *, side_by_side: bool = False) -> Climbed:
     went: dict[str, Progress] = {}
+    limits = Limits(concurrency=concurrency)
     for some in [arms] if side_by_side else [[arm] for arm in arms]:
-        limits = Limits(concurrency=concurrency)
-        went |= run_arms(asked.samples, some, asked.answers, limits=limits, limit=asked.limit, show=show)
-        if any(progress.ended == "interrupted" for progress in went.values()):
+        ended = run_arms(asked.samples, some, asked.answers, limits=limits, limit=asked.limit, show=show)
+        if len(ended) < len(some) or any(progress.ended for progress in ended.values()):
             raise KeyboardInterrupt
+        went |= ended
     with store.reading(asked.answers) as kept:
         runs = [kept.run_of(arm.name) for arm in arms]
         return Climbed(
