@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from k2lab.apis import Api, answer_as_chat, assembly_of
-from k2lab.chat import Answer, ToolCall
+from k2lab.chat import Answer, ToolCall, canonical
 from k2lab.doctor.experiments import Experiment, quoted
 from k2lab.doctor.otherapis import ASK_CASE, refusal
 from k2lab.doctor.patient import MAX_TOKENS, THINKING_TOKENS, Patient
@@ -56,8 +56,9 @@ def _told(patient: Patient, wanted: tuple[ToolCall, ...], api: Api, stream: bool
 
 def _fault(answer: Answer, wanted: tuple[ToolCall, ...]) -> str:
     text = answer.content or ""
-    if [(call.name, call.value) for call in answer.calls] != [(call.name, call.value) for call in wanted]:
-        got = f"{len(answer.calls)} calls in place of {len(wanted)}" if answer.calls else "no call"
+    came, asked = canonical(answer.calls), canonical(wanted)
+    if came != asked:
+        got = f"{quoted(came, 120)} in place of {quoted(asked, 120)}" if came else "no call"
         return f"{got}, and the text {quoted(text, 60)!r}" if text else got
     return f"the call, and the text {quoted(text, 60)!r}" if leaked(text) or marked(text) else ""
 

@@ -198,7 +198,7 @@ ENTRIES = (
         title="a call that the chat API gives is lost in another",
         looks_at="the same ask by /v1/responses and /v1/messages, whole and streamed",
         why="agents that speak these APIs get the markers as text, and run nothing",
-        fix="read it out of the text (k2lab proxy --salvage), or ask /v1/chat/completions",
+        fix="ask for whole answers, or /v1/chat/completions; k2lab proxy --salvage makes calls of whole ones in a text",
         layers=("parse",),
     ),
 )

@@ -171,7 +171,8 @@ def test_a_call_and_its_text_besides_or_twice_is_one_too():
     both = {"responses": response(item(TEXT), ITEM), "messages": message(BLOCK, BLOCK)}
     state, evidence = answers(both, SOUND)
     assert state == "present" and "/v1/responses, whole: the call, and the text '<|tool" in evidence
-    assert "/v1/messages, whole: 2 calls in place of 1" in evidence
+    once = '["get_weather", {"city": "Paris"}]'
+    assert f"/v1/messages, whole: [{once}, {once}] in place of [{once}]" in evidence
 
 
 def test_an_api_that_is_not_served_is_passed_over_and_one_that_refuses_is_named():
@@ -185,7 +186,7 @@ def test_an_api_that_is_not_served_is_passed_over_and_one_that_refuses_is_named(
     assert state == "present" and "/v1/messages, whole: " in evidence and "no tools here" in evidence
 
 
-@pytest.mark.parametrize("given", [b"", b"data: 7\n\n", (200, {"output": 7}), (200, {"output": None}), b"<html>"])
+@pytest.mark.parametrize("given", [b" ", b"data: 7\n\n", (200, {"output": 7}), (200, {"output": None}), b"<html>"])
 def test_what_is_no_answer_is_told_without_a_traceback(given):
     odd = {"responses": given, "messages": SOUND["messages"]}
     state, evidence = answers(odd, odd)
