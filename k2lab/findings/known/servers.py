@@ -181,6 +181,7 @@ ENTRIES = (
         fix="send each text of the assistant and each thought as one part (k2lab proxy --repair history does), or ask"
         " /v1/chat/completions",
         layers=("serve",),
+        level="warning",  # of clients of that API alone
     ),
     Entry(
         code="S019",
@@ -191,6 +192,7 @@ ENTRIES = (
         " id of their call, and lists of texts printed as such (vLLM 0.11.1)",
         fix="take a release whose prompts are the same (k2lab doctor tells), or ask /v1/chat/completions",
         layers=("serve",),
+        level="warning",  # of clients of that API alone
     ),
     Entry(
         code="S020",
@@ -200,5 +202,6 @@ ENTRIES = (
         why="agents that speak these APIs get the markers as text, and run nothing",
         fix="ask for whole answers, or /v1/chat/completions; k2lab proxy --salvage makes calls of whole ones in a text",
         layers=("parse",),
+        level="warning",  # of clients of that API alone
     ),
 )
