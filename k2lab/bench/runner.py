@@ -116,8 +116,7 @@ def run_arms(
     """Every arm as :func:`run_benchmark` runs one, into one file: servers side by side, the arms of one in turn.
 
     ``show`` is told which arm. A rate is that of an arm among others. The first error ends all, with what they have,
-    and is raised; :class:`InputError` also for two arms of one name. vLLM 0.11.0 on a CPU ends where one prompt comes
-    twice at the same time, so that arms that differ in little do not share it.
+    and is raised; :class:`InputError` also for two arms of one name.
     """
     if twice := [name for name, times in Counter(arm.name for arm in arms).items() if times > 1]:
         raise InputError(f"several arms are called {', '.join(twice)}: give each a name of its own")

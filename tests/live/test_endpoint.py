@@ -28,6 +28,15 @@ def test_live_chat_and_completion_of_the_same_prompt_agree(servers, talk):
     assert chat.calls[0].arguments in plain.content
 
 
+@pytest.mark.parametrize("name", ["0.11.0 current", "0.32.0 current"])
+@pytest.mark.parametrize("length", [128, 129, 130, 257])
+def test_a_prompt_that_comes_again_is_answered_whatever_its_length(servers, name, length):
+    """Blocks of a prefix cache have 128 tokens: vLLM 0.11.0 ended where one token alone was left to compute."""
+    endpoint = Endpoint(servers[name])
+    first, second = (endpoint.complete([300] * length, temperature=0, max_tokens=2) for _ in range(2))
+    assert first.content == second.content
+
+
 @pytest.mark.parametrize("name", ["0.11.0 legacy", "0.32.0 current"])
 def test_live_errors_are_one_line(servers, talk, name):
     with pytest.raises(EndpointError, match="answered 404") as caught:
