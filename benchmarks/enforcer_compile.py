@@ -48,8 +48,8 @@ def main():
             for form in options.forms:
                 requests = options.requests if count == 3 else 4
                 made = list(tags(form, count, requests, options.longest))
-                said = answer_k3() if "k3" in form else answer()
-                asked = {"vocabulary": str(path), "form": form, "tags": made, "answer": said}
+                text = answer_k3() if "k3" in form else answer()
+                asked = {"vocabulary": str(path), "form": form, "tags": made, "answer": text}
                 done = subprocess.run(worker, input=json.dumps(asked), capture_output=True, text=True, check=False)
                 said = done.stdout.strip() or done.stderr.strip().splitlines()[-1]
                 print(f"{vocabulary:8} {count:3} tools {form:12} {said}", flush=True)

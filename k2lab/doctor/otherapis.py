@@ -9,12 +9,13 @@ from functools import partial
 
 from k2lab.apis import API_NAMES, Api
 from k2lab.chat import Request
+from k2lab.chat.calls import function_of
 from k2lab.doctor.experiments import Experiment, quoted
 from k2lab.doctor.goldencounts import ASK, WEATHER
-from k2lab.doctor.patient import Patient
+from k2lab.doctor.patient import Patient, counted
 from k2lab.doctor.replaying import NAMES as REASONING_FIELDS
 from k2lab.errors import UnsupportedError
-from k2lab.findings import Finding
+from k2lab.findings import Finding, State
 from k2lab.server.transport import StatusError
 
 Json = Mapping[str, object]
@@ -37,7 +38,7 @@ FEWEST_TOKENS: Mapping[Api, Json] = {
 NOT_SERVED = (404, 405, 501)
 
 CALL_ID, ARGUMENTS = "functions.get_weather:0", {"city": "Paris"}
-FUNCTION = WEATHER["function"]
+FUNCTION = function_of(WEATHER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,12 +62,10 @@ def _user(text: str) -> Json:
 
 
 def _items(*items: Json) -> Json:
-    assert isinstance(FUNCTION, Mapping)
     return {"input": [_user(ASK), *items], "tools": [{"type": "function", **FUNCTION}]}
 
 
 def _blocks(*messages: Json) -> Json:
-    assert isinstance(FUNCTION, Mapping)
     rest = {name: value for name, value in FUNCTION.items() if name != "parameters"}
     return {"messages": [_user(ASK), *messages], "tools": [{**rest, "input_schema": FUNCTION["parameters"]}]}
 
@@ -142,7 +141,7 @@ NAMES: Mapping[Api, str] = {"responses": "responses_prompt_differs", "messages":
 
 def _run(patient: Patient) -> Iterator[Finding]:
     cases = [case for case in CASES if patient.thinks or not case.thinks]
-    wanted = [_chat_tokens(patient, case.chat) for case in cases]
+    wanted = [patient.prompt_tokens(case.chat) for case in cases]
     for api, name in NAMES.items():
         try:
             yield _compared(name, cases, wanted, [_tokens(patient, api, case) for case in cases])
@@ -161,12 +160,8 @@ def _compared(name: str, cases: Sequence[Case], wanted: Sequence[int], got: Sequ
     ]
     alike = [case.name for case, count, said in rows if isinstance(said, int) and abs(said - count) <= ALIKE]
     told = f"as long as of a chat request: the prompts of {', '.join(alike)}" if alike else ""
-    state = "present" if unlike else "unknown" if refused else "absent"
-    return Finding.of(name, state, "; ".join([*unlike, *refused, *([told] if told else [])]))  # type: ignore[arg-type]
-
-
-def _chat_tokens(patient: Patient, request: Request) -> int:
-    return _counted("prompt_tokens", patient.chat(request, max_tokens=1).usage)
+    state: State = "present" if unlike else "unknown" if refused else "absent"
+    return Finding.of(name, state, "; ".join([*unlike, *refused, *([told] if told else [])]))
 
 
 def _tokens(patient: Patient, api: Api, case: Case) -> int | str:
@@ -183,19 +178,12 @@ def _tokens(patient: Patient, api: Api, case: Case) -> int | str:
     if not isinstance(usage, Mapping):
         raise UnsupportedError(f"an answer of {API_NAMES[api]} does not say how many tokens its prompt has")
     cached = ("cache_read_input_tokens", "cache_creation_input_tokens") if api == "messages" else ()
-    return _counted("input_tokens", usage) + sum(_counted(name, usage) for name in cached if usage.get(name))
+    return counted("input_tokens", usage) + sum(counted(name, usage) for name in cached if usage.get(name))
 
 
 def refusal(error: StatusError) -> str | None:
     """What a server says that refuses a request; ``None`` where it does not serve the API at all."""
     return None if error.status in NOT_SERVED else quoted(str(error), 160)
-
-
-def _counted(name: str, usage: Mapping[str, object]) -> int:
-    count = usage.get(name)
-    if type(count) is not int:
-        raise UnsupportedError(f"the server does not say how many tokens a prompt has (usage.{name})")
-    return count
 
 
 OTHER_APIS = Experiment(

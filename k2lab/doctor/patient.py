@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -84,6 +84,10 @@ class Patient:
         most = THINKING_TOKENS if self.thinks else MAX_TOKENS
         return self.asked(lambda: self.endpoint.chat(request, **{"temperature": 0, "max_tokens": most, **params}))
 
+    def prompt_tokens(self, request: Request, **params: object) -> int:
+        """How long the server's prompt is, as it bills it; raises :class:`UnsupportedError` where it does not say."""
+        return counted("prompt_tokens", self.chat(request, **{**params, "max_tokens": 1}).usage)
+
     def prompt_ids(self, request: Request) -> PromptIds:
         """The ids of the server's own prompt, or why they cannot be known."""
         return self.asked(lambda: self.endpoint.prompt_ids(request, family=self.family))
@@ -98,3 +102,11 @@ class Patient:
         except EndpointError as error:
             self.budget.failed(error, time.monotonic() - started)
             raise
+
+
+def counted(name: str, usage: Mapping[str, object]) -> int:
+    """A count of an answer's usage; raises :class:`UnsupportedError` where there is none."""
+    count = usage.get(name)
+    if type(count) is not int:
+        raise UnsupportedError(f"the server does not say how many tokens a prompt has (usage.{name})")
+    return count

@@ -39,13 +39,14 @@ def _run(patient: Patient) -> Iterator[Finding]:
     if family.replays == "unanswered or all":
         kept = {"chat_template_kwargs": {"preserve_thinking": True}}
         yield _of_switch(
-            _tokens(patient, answered(), kept), _tokens(patient, answered(reasoning_content=THOUGHT), kept)
+            patient.prompt_tokens(answered(), **kept),
+            patient.prompt_tokens(answered(reasoning_content=THOUGHT), **kept),
         )
 
 
 def _of_names(patient: Patient) -> Finding:
-    bare = _tokens(patient, unanswered())
-    more = {name: _tokens(patient, unanswered(**{name: THOUGHT})) - bare for name in NAMES}
+    bare = patient.prompt_tokens(unanswered())
+    more = {name: patient.prompt_tokens(unanswered(**{name: THOUGHT})) - bare for name in NAMES}
     told = "; ".join(
         f"under {name} it makes the prompt {count} tokens longer" if count else f"under {name} it changes nothing"
         for name, count in more.items()
@@ -61,14 +62,6 @@ def _of_names(patient: Patient) -> Finding:
 def _of_switch(bare: int, kept: int) -> Finding:
     told = f"with preserve_thinking, the reasoning of a finished turn adds {kept - bare} tokens to the prompt"
     return Finding.of("preserve_thinking_ignored", "absent" if kept - bare >= FEWEST else "present", told)
-
-
-def _tokens(patient: Patient, request: Request, fields: Mapping[str, object] | None = None) -> int:
-    """How long the server's prompt is, as it bills it."""
-    count = patient.chat(request, **{**(fields or {}), "max_tokens": 1}).usage.get("prompt_tokens")
-    if type(count) is not int:
-        raise UnsupportedError("the server does not say how many tokens a prompt has (usage.prompt_tokens)")
-    return count
 
 
 REPLAY = Experiment(

@@ -132,7 +132,7 @@ class Endpoint:
         """The same of a request as its API has it."""
         from k2lab.server.blocking import wait_for
 
-        sent = self._encoded({"model": self.model, **body, "stream": True})
+        sent = self._encoded({**self._with_model(body), "stream": True})
         self._before()
         with self._told():
             return wait_for(self._events(self.base_url + PATH_OF[api], sent))
@@ -140,7 +140,7 @@ class Endpoint:
     def asked(self, api: Api, body: Mapping[str, object]) -> dict[str, object]:
         """What is answered to a request as its API has it, whole and as it came, without the key."""
         with self._told():
-            return self._post(self.base_url + PATH_OF[api], {"model": self.model, **body})
+            return self._post(self.base_url + PATH_OF[api], self._with_model(body))
 
     def complete(self, prompt: str | Sequence[int], **params: object) -> Answer:
         """``/completions`` of a rendered prompt: the same model without the server's chat layer.
@@ -253,6 +253,9 @@ class Endpoint:
         if not body["tools"]:
             del body["tools"]
         return {**body, "model": self._named(request), **params}
+
+    def _with_model(self, body: Mapping[str, object]) -> dict[str, object]:
+        return {**body} if "model" in body else {**body, "model": self.model}
 
     def _named(self, request: Request) -> str:
         return self._model or request.model or self.model

@@ -14,6 +14,5 @@ def test_ids_of_another_system_lose_the_calls_on_the_old_release_alone(servers, 
     short = agent.answered_later(agent.run_sessions(new, **told, ids="short"))
     lost = agent.answered_later(agent.run_sessions(old, **told, ids="short"))
     assert own.total == 10 and own.count >= 8 and short.count >= 8
-    assert lost.count <= (
-        5 if stream else 0
-    )  # as tokens come alone or together, 0.11.0's stream reads one now and then
+    most = 5 if stream else 0  # as tokens come alone or together, 0.11.0's stream reads one now and then
+    assert lost.count <= most

@@ -25,15 +25,8 @@ PRESENT = {
     "0.11.0 old": {"P002", "P005", "S011", "E001", "S020"},
     "0.11.0 current": {"P004", "S011", "E001", "S020"},
     "0.11.1 legacy": {"P004", "S008", "E001", "A125", "S018", "S019", "S020"},
-    "0.11.1 old": {
-        "P002",
-        "P005",
-        "E001",
-        "A125",
-        "S018",
-        "S019",
-        "S020",
-    },  # this template numbers the calls of a history anew
+    # this template numbers the calls of a history anew
+    "0.11.1 old": {"P002", "P005", "E001", "A125", "S018", "S019", "S020"},
     "0.11.1 current": {"P004", "S008", "E001", "A125", "S018", "S019", "S020"},
     "0.32.0 legacy": {"P004", "E001", "S018"},
     "0.32.0 old": {"P002", "P005", "E001", "S018"},
@@ -85,13 +78,8 @@ def test_what_is_present_on_a_release_with_a_folder(servers, source, release, va
 
 OF_K3 = {
     "0.32.0 k3": {"E001", "E004", "S016", "S018"},
-    "0.32.0 k3 in-reasoning": {
-        "A122",
-        "A123",
-        "E001",
-        "S016",
-        "S018",
-    },  # vLLM's own grammar opens the tools in the reasoning
+    # vLLM's own grammar opens the tools in the reasoning
+    "0.32.0 k3 in-reasoning": {"A122", "A123", "E001", "S016", "S018"},
 }
 
 

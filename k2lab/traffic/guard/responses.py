@@ -18,6 +18,7 @@ from k2lab.apis.responses import CALLS, KEPT, finish_reason_of
 from k2lab.chat import Request
 from k2lab.errors import RequestError
 from k2lab.jsonread import NotJSON
+from k2lab.traffic.exchanges import Changed
 from k2lab.traffic.guard.answering import Answering
 from k2lab.traffic.guard.enforcing import Held, held
 from k2lab.traffic.guard.ids import Ids, renaming
@@ -74,7 +75,9 @@ def responses_turn(body: bytes, options: GuardOptions) -> ResponsesTurn:
     repairs = bool(options.repair) and kept is None
     ids = renumbered(made, request, options.family) if repairs else unchanged(request)
     items = found.value("input")
-    items, joins = joined(items) if repairs and options.repair == "history" and isinstance(items, list) else (items, ())
+    joins: tuple[Changed, ...] = ()
+    if repairs and options.repair == "history" and isinstance(items, list):
+        items, joins = joined(items, made.joined)
     hold = _held(found, ids.request, options, kept) if options.enforce == "pinned" else Held()
     _take(taken, found, replace(ids, changes=(*ids.changes, *joins)), hold, items)
     taken.hold(ids.request, ids.known, salvage=options.salvage and kept is None, family=options.family)
