@@ -14,8 +14,6 @@ from k2lab.cli.prompts import FAMILY, SourceOptions
 if TYPE_CHECKING:
     from k2lab.doctor.examination import Examination
 
-DEFAULT_BUDGET = 100
-
 
 @click.command(name="doctor")
 @click.option("--base-url", default=None, help="URL of an OpenAI-compatible server.")
@@ -28,8 +26,8 @@ DEFAULT_BUDGET = 100
 @click.option("--source", default=None, help=f"Whose prompts are right: {SOURCE_HELP[0].lower()}{SOURCE_HELP[1:]}")
 @FAMILY
 @TRUST
-@click.option("--budget", type=click.IntRange(min=1), default=DEFAULT_BUDGET, show_default=True,
-              help="Most requests that are sent.")  # fmt: skip
+@click.option("--budget", type=click.IntRange(min=1), default=None,
+              help="Most requests that are sent; by default as many as all experiments need.")  # fmt: skip
 @click.option("--select", multiple=True, metavar="CODE", help="Look for these findings alone: P001, or P for all.")
 @click.option("--ignore", multiple=True, metavar="CODE", help="Do not look for these.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
@@ -42,7 +40,7 @@ def doctor_command(
     source: str | None,
     family: str | None,
     trust_remote_code: bool,
-    budget: int,
+    budget: int | None,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     as_json: bool,
@@ -83,7 +81,9 @@ def doctor_command(
     raise click.exceptions.Exit(found.status)
 
 
-def _asked(base_url: str, model: str | None, source: SourceOptions, wanted: frozenset[str], budget: int) -> Examination:
+def _asked(
+    base_url: str, model: str | None, source: SourceOptions, wanted: frozenset[str], budget: int | None
+) -> Examination:
     """What a server's answers say; what will be asked is said first."""
     from k2lab import families
     from k2lab.doctor import examination
@@ -94,7 +94,7 @@ def _asked(base_url: str, model: str | None, source: SourceOptions, wanted: froz
     opened = source.opened() if source.source else None
     named = families.named(source.family) if source.family else None
     whose = named or (opened.family if opened else families.of_model(model or ""))
-    plan = examination.planned(wanted, budget, family=whose)
+    plan = examination.planned(wanted, budget or examination.BUDGET, family=whose)
     for text in examinations.plan_text(plan):
         print_aside(text)
     return examination.examined(
@@ -102,7 +102,9 @@ def _asked(base_url: str, model: str | None, source: SourceOptions, wanted: froz
     )
 
 
-def _rendered(folder: Path, engine: str, source: SourceOptions, wanted: frozenset[str], budget: int) -> Examination:
+def _rendered(
+    folder: Path, engine: str, source: SourceOptions, wanted: frozenset[str], budget: int | None
+) -> Examination:
     """What vLLM's own code makes of a folder: of its prompts, and of outputs."""
     from k2lab import engine as engines
     from k2lab.doctor.examination import WITHOUT_MODEL

@@ -4,8 +4,11 @@ import json
 import time
 
 import pytest
+from click.testing import CliRunner
 
+from k2lab import families
 from k2lab.chat import Request
+from k2lab.cli.diagnosis import doctor_command
 from k2lab.doctor import examination
 from k2lab.doctor.budget import Budget, Spent
 from k2lab.doctor.examination import Examination
@@ -92,6 +95,24 @@ def test_what_was_said_beforehand_is_kept_to(source):
     reasons = {finding.name: finding.evidence for finding in found.findings if finding.state == "unknown"}
     assert all("more than the budget has left" in reasons[name] for name in left_out & reasons.keys())
     assert left_out & reasons.keys() and len(found.notes) > 0  # the others are none that K2 can have
+
+
+@pytest.mark.parametrize("family", [None, *families.FAMILIES], ids=str)
+def test_all_experiments_are_made_unless_a_smaller_budget_is_given(family):
+    assert examination.planned(chosen(), family=family).left_out == ()
+
+
+def test_the_command_makes_them_all(source):
+    asked = []
+
+    def answer(path, body):
+        asked.append(path)
+        return counting(lambda body: 10)(path, body)
+
+    with answering(answer) as url:
+        done = CliRunner().invoke(doctor_command, ["--base-url", url, "--model", "m", "--json"])
+    assert "left out" not in done.stderr and "more than the budget has left" not in done.stdout
+    assert {"/v1/responses", "/v1/messages"} <= {*asked}, done.output
 
 
 def test_a_key_is_never_repeated(monkeypatch, source):
