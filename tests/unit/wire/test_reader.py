@@ -1,4 +1,5 @@
 import json
+import re
 from importlib.resources import files
 
 import pytest
@@ -8,6 +9,7 @@ from tokenizers import Tokenizer
 
 from k2lab import paths, wire
 from k2lab.errors import InputError
+from k2lab.families import K2
 from k2lab.nano import folders
 from k2lab.prompt.source import open_source
 from k2lab.prompt.tokenizers import KimiTokenizer
@@ -141,12 +143,21 @@ def test_the_recorded_outputs_are_those_of_kimi_k2():
     assert len(RECORDED) == 26
 
 
-@given(st.lists(st.tuples(names, objects), max_size=4), st.text(max_size=20), st.integers(0, 99))
+@examples(200)
+@given(st.lists(st.tuples(names, objects), max_size=4), st.text(max_size=20) | hostile, st.integers(0, 99))
+@example([], "<|end_of_msg|>", 0)
+@example([], "<|im_end|>", 0)
+@example([], 'functions.search:0{"a": 1}', 0)
+@example([("a", {})], 'functions.search:0{"a": 1}', 0)
 def test_format_then_parse_is_the_identity(calls, content, first):
     tools = [{"type": "function", "function": {"name": name}} for name, _ in calls]
-    text = wire.format_calls(calls, content, first_index=first)
+    try:
+        text = wire.format_calls(calls, content, first_index=first)
+    except InputError:
+        assert re.search(r"<\|\w+\|>|\[[A-Z]{3}\]|functions\.", content)
+        return
     for strict in (False, True):
-        parsed = wire.parse(text, tools, strict=strict, thinking=False)
+        parsed = wire.parse(text, tools, strict=strict, thinking=False, family=K2)
         assert [(c.name, c.arguments) for c in parsed.calls] == calls
         assert [c.index for c in parsed.calls] == list(range(first, first + len(calls)))
         assert all(c.status == "ok" and c.reason == "" and c.id == wire.call_id(c.name, c.index) for c in parsed.calls)

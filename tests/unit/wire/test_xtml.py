@@ -4,7 +4,7 @@ import json
 from importlib.resources import files
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from k2lab import wire
@@ -85,10 +85,23 @@ names = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=
 objects = st.dictionaries(st.text(max_size=8), json_values, max_size=4)
 
 
-@given(st.lists(st.tuples(names, objects), max_size=4), st.text(max_size=20), st.integers(1, 99))
-def test_format_then_parse_is_the_identity(calls, content, first):
+markers = st.sampled_from(tags.TOKENS)
+contents = st.lists(st.text(max_size=9) | markers | st.sampled_from(["<|", "|>", "open", "[", "EOS]"]), max_size=4)
+
+
+@given(st.lists(st.tuples(names | markers, objects), max_size=4), contents.map("".join))
+@example([], "<|open|>")
+@example([], "[EOS]")
+@example([("f", {"a": "[EOS]"})], "")
+def test_format_then_parse_is_the_identity(calls, content):
     tools = [{"type": "function", "function": {"name": name}} for name, _ in calls]
-    text = wire.format_calls(calls, content, family=K3)
+    holds_a_marker = any(token in json.dumps([calls, content], ensure_ascii=False) for token in tags.TOKENS)
+    try:
+        text = wire.format_calls(calls, content, family=K3)
+    except InputError:
+        assert holds_a_marker
+        return
+    assert not holds_a_marker
     for strict in (False, True):
         parsed = wire.parse(text, tools, strict=strict)
         assert parsed.family is K3
