@@ -46,6 +46,8 @@ class Diff:
     first: Divergence | None
     tokenizer: Tokenizer | None = field(default=None, repr=False, compare=False)
     """That of the right side, which tells what each id stands for."""
+    sides: tuple[str, str] = field(default=("left", "right"), compare=False)
+    """What each is called where it is shown."""
 
     @property
     def equal(self) -> bool:
@@ -86,6 +88,7 @@ def diff(left: Prompt | Sequence[int], right: Prompt) -> Diff:
         right=right_ids,
         hunks=tuple(align(left_ids, right_ids)),
         tokenizer=right.tokenizer,
+        sides=("left", "right") if isinstance(left, Prompt) else ("server", "by hand"),
         first=None if index == max(len(left_ids), len(right_ids)) else _divergence(left, left_ids, right, index),
     )
 

@@ -36,16 +36,18 @@ Place = tuple[int, int, str]
 def side_by_side(
     diff: Diff,
     tokenizer: Tokenizer | None = None,
-    left: str = "server",
-    right: str = "by hand",
+    left: str = "",
+    right: str = "",
     *,
     context: int = CONTEXT,
 ) -> View:
     """Two prompts, token by token; long equal runs are folded to ``context`` tokens at each end, and can be opened.
 
     The first difference stands at the top, with whose it is, and links to its
-    row. Pieces are those of the tokenizer, or of the diff's own.
+    row. Pieces are those of the tokenizer, sides are called ``left`` and
+    ``right``, by default both as the diff has them.
     """
+    left, right = left or diff.sides[0], right or diff.sides[1]
     made = _Sides(diff, tokenizer or diff.tokenizer, context)
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("#", "id", left, "differs", "#", "id", right))
     body = "".join(made.html_of(item) for item in made.items)

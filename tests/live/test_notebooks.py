@@ -98,6 +98,8 @@ def test_notebook_7_holds_on_the_live_servers(servers, tmp_path):
         answered["0.11.0"]["count"] == 0 < answered["0.11.0, repaired"]["count"] and answered["0.11.0"]["total"] == 10
     )
     assert results["findings"]["A113"]["count"] == results["lost"]["lost call"]
+    assert results["other_apis"]["0.32.0"] == {"S018": "present", "S019": "absent", "S020": "absent"}
+    assert set(results["other_apis"]["0.32.0, repaired"].values()) == {"absent"}
 
 
 @pytest.mark.long

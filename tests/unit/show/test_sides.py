@@ -42,6 +42,14 @@ def test_the_first_difference_stands_on_top_with_whose_it_is_and_links_to_its_ro
     assert "in message 1 (user)" in shown.text.splitlines()[0] and "▸" in shown.text.splitlines()[1]
 
 
+def test_a_side_that_no_server_gave_is_called_none(pair):
+    made, served = diff(*pair), diff(pair[0].token_ids, pair[1])
+    assert views.side_by_side(made).text.startswith(f"left: {len(made.left)} ids; right: {len(made.right)} ids")
+    assert views.side_by_side(served).text.startswith(f"server: {len(made.left)} ids; by hand: {len(made.right)} ids")
+    assert views.side_by_side(made, right="new").text.startswith(f"left: {len(made.left)} ids; new: ")
+    assert made == served
+
+
 def test_an_equal_run_is_folded_and_holds_all_its_tokens(pair):
     made = diff(*pair)
     shown = views.side_by_side(made)
