@@ -7,13 +7,14 @@
 
 from k2lab.apis.known import answer_as_chat, request_as_chat
 from k2lab.apis.recognition import PATHS, api_of, api_of_answer, api_of_path, api_of_request
-from k2lab.apis.records import API_NAMES, APIS, Api, AsChat, OriginalPlaces, Remark
+from k2lab.apis.records import API_NAMES, APIS, PATH_OF, Api, AsChat, OriginalPlaces, Remark
 from k2lab.apis.streams import MessageAssembly, ResponseAssembly, api_of_event, assembly_of
 
 __all__ = [
     "APIS",
     "API_NAMES",
     "PATHS",
+    "PATH_OF",
     "Api",
     "AsChat",
     "MessageAssembly",

@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from k2lab.apis.records import Api, listed, word
+from k2lab.apis.records import PATH_OF, Api, listed, word
 from k2lab.chat.calls import OBJECT
 
-PATHS: Mapping[str, Api] = {
-    "/chat/completions": "chat",
-    "/completions": "chat",
-    "/responses": "responses",
-    "/messages": "messages",
-}
+PATHS: Mapping[str, Api] = {**{path: api for api, path in PATH_OF.items()}, "/completions": "chat"}
 """Ends of paths, each with the API that is asked there."""
 
 OF_EMBEDDINGS = frozenset({"encoding_format", "dimensions"})

@@ -19,6 +19,11 @@ API_NAMES: Mapping[Api, str] = MappingProxyType(
 )
 """Each API in words."""
 
+PATH_OF: Mapping[Api, str] = MappingProxyType(
+    {"chat": "/chat/completions", "responses": "/responses", "messages": "/messages"}
+)
+"""Where each is asked, behind a base URL."""
+
 Json = dict[str, Any]
 
 

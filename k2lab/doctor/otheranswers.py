@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from k2lab.apis import Api, answer_as_chat, assembly_of
+from k2lab.apis import PATH_OF, Api, answer_as_chat, assembly_of
 from k2lab.chat import Answer, ToolCall, canonical
 from k2lab.doctor.experiments import Experiment, quoted
 from k2lab.doctor.otherapis import ASK_CASE, refusal
@@ -14,7 +14,6 @@ from k2lab.doctor.streams import read_stream
 from k2lab.errors import UnsupportedError
 from k2lab.findings import Finding
 from k2lab.findings.texts import leaked, marked
-from k2lab.server.endpoint import PATH_OF
 from k2lab.server.transport import StatusError
 
 LOST = "call_lost_in_another_api"

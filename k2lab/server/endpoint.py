@@ -17,7 +17,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
 from k2lab import families
-from k2lab.apis.records import Api
+from k2lab.apis.records import PATH_OF, Api
 from k2lab.chat import PROMPT_PARAMETERS, Answer, Request
 from k2lab.errors import EndpointError, InputError, UnsupportedError, first_line
 from k2lab.families import Family
@@ -33,8 +33,6 @@ MOST_EVENTS = 20_000
 
 RENDER, DERENDER = "/v1/chat/completions/render", "/v1/chat/completions/derender"
 """vLLM's paths for prompts and outputs alone: of ``vllm launch render``, and with ``--enable-scale-out``."""
-
-PATH_OF: Mapping[Api, str] = {"chat": "/chat/completions", "responses": "/responses", "messages": "/messages"}
 
 JSON_HEADER = {"content-type": "application/json"}
 
