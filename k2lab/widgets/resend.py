@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
 import ipywidgets
@@ -14,6 +14,7 @@ from k2lab.enforcer import FORMS
 from k2lab.errors import K2LabError
 from k2lab.legible import one_line
 from k2lab.server.keys import KEY_VARIABLE, masked
+from k2lab.show.parts import escape
 from k2lab.widgets.liveline import LiveLine
 
 CHANGE_WORDS: tuple[tuple[str, Changed], ...] = (
@@ -42,6 +43,7 @@ class Resend(ipywidgets.VBox):
             description="Field, JSON", value='{"temperature": 0}', rows=3, style=WIDE, layout={"width": "36em"}
         )
         self.form = ipywidgets.Dropdown(description="Grammar for", options=FORMS, style=WIDE, layout={"width": "24em"})
+        self.told = ipywidgets.HTML()
         self.button = ipywidgets.Button(description="Send again", icon="paper-plane", disabled=True)
         self.stop = ipywidgets.Button(description="Stop waiting", icon="stop", disabled=True)
         wrapped = {"flex_flow": "row wrap"}
@@ -52,12 +54,14 @@ class Resend(ipywidgets.VBox):
                 ipywidgets.HBox([self.base_url, self.model], layout=wrapped),
                 ipywidgets.HBox([self.changed, self.form], layout=wrapped),
                 self.fields,
+                self.told,
                 ipywidgets.HBox([self.button, self.stop], layout=wrapped),
             ]
         )
         self.button.on_click(lambda button: send())
         self.stop.on_click(lambda button: self.cancel())
-        self.changed.observe(lambda change: self._show_needed(), "value")
+        for box in (self.base_url, self.model, self.changed, self.fields, self.form):
+            box.observe(lambda change: self._show_needed(), "value")
         self._show_needed()
 
     def ask(self, sent: Callable[[Again], Future[Answered]], came: Callable[[Answered], str], live: LiveLine) -> None:
@@ -117,7 +121,24 @@ class Resend(ipywidgets.VBox):
         """Whether an answer is waited for."""
         self.button.disabled, self.stop.disabled = busy, not busy
 
+    @property
+    def words(self) -> str:
+        """What a click would ask, so far as the form has reached the kernel: a click may overtake the last words."""
+        try:
+            again = self.again()
+        except K2LabError as error:
+            return one_line(error)
+        if not again.base_url:
+            return "No server is named yet."
+        how: Mapping[Changed, str] = {
+            "field": f", with {', '.join(again.fields)} put over it",
+            "history": ", its history repaired",
+            "enforced": f", with a grammar for {again.form}",
+        }
+        return one_line(f"Asks {again.model or 'no model'} at {masked(again.base_url)}{how.get(again.changed, '')}.")
+
     def _show_needed(self) -> None:
+        self.told.value = f'<div class="k2"><p class="quiet">{escape(self.words)}</p></div>'
         self.fields.layout.display = None if self.changed.value == "field" else "none"
         self.form.layout.display = None if self.changed.value == "enforced" else "none"
 

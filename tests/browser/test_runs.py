@@ -48,6 +48,7 @@ def test_cases_are_filtered_opened_and_sent_again(
     assert shown.get_by_text("→ get_weather({})").count() == 1
     shown.get_by_label("Change").select_option(label="a field of the request")
     shown.get_by_label("Field, JSON").fill('{"tools": null, "user": "another word"}')
+    shown.get_by_text("with tools, user put over it").wait_for()
     shown.get_by_role("button", name="Send again").focus()
     page.keyboard.press("Enter")
     shown.get_by_text("Stored answer").wait_for()

@@ -51,6 +51,7 @@ def test_traffic_is_looked_through_from_a_finding_to_its_smallest_request(
     page.keyboard.press("Space")
     shown.get_by_text("What is left").wait_for()
     shown.get_by_label("Server").fill(server.url)
+    shown.get_by_text(f"at {server.url}.").wait_for()
     shown.get_by_role("button", name="Send again").focus()
     page.keyboard.press("Enter")
     shown.get_by_text("Stored answer").wait_for()

@@ -124,10 +124,13 @@ def test_a_case_is_sent_again_with_one_field_changed_by_a_click_alone(path, serv
     before = server.seen("posts")
     browser.listing.rows.index = 0
     assert browser.resend.base_url.value == server.url and browser.resend.model.value == "m"
+    assert browser.resend.words == f"Asks m at {server.url}."
     browser.resend.changed.value, browser.resend.fields.value = "field", '{"seed": 7'
+    assert "not JSON" in browser.resend.words and "not JSON" in browser.resend.told.value
     browser.resend.button.click()
     assert "not JSON" in browser.live.said and server.seen("posts") == before
     browser.resend.fields.value = '{"seed": 7}'
+    assert browser.resend.words == f"Asks m at {server.url}, with seed put over it."
     browser.resend.button.click()
     wait_until(lambda: browser.answered)
     wait_until(lambda: browser.live.said.startswith("Sent again: tool_calls: get_weather"))
