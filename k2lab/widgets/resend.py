@@ -28,7 +28,7 @@ PATHS = ("/chat/completions", "/completions")
 
 
 class Resend(ipywidgets.VBox):
-    """Base URL, model and one change; ``Send`` sends, ``Stop waiting`` ends the request."""
+    """Base URL, model and one change, and what they come to; ``Send`` sends, ``Stop waiting`` ends the request."""
 
     def __init__(self, send: Callable[[], None]) -> None:
         self._sending: Future[Answered] | None = None
@@ -61,8 +61,8 @@ class Resend(ipywidgets.VBox):
         self.button.on_click(lambda button: send())
         self.stop.on_click(lambda button: self.cancel())
         for box in (self.base_url, self.model, self.changed, self.fields, self.form):
-            box.observe(lambda change: self._show_needed(), "value")
-        self._show_needed()
+            box.observe(lambda change: self._follow(), "value")
+        self._follow()
 
     def ask(self, sent: Callable[[Again], Future[Answered]], came: Callable[[Answered], str], live: LiveLine) -> None:
         """Send what the form says, in place of what is under way; ``came`` takes the answer and says what it is.
@@ -137,7 +137,7 @@ class Resend(ipywidgets.VBox):
         }
         return one_line(f"Asks {again.model or 'no model'} at {masked(again.base_url)}{how.get(again.changed, '')}.")
 
-    def _show_needed(self) -> None:
+    def _follow(self) -> None:
         self.told.value = f'<div class="k2"><p class="quiet">{escape(self.words)}</p></div>'
         self.fields.layout.display = None if self.changed.value == "field" else "none"
         self.form.layout.display = None if self.changed.value == "enforced" else "none"

@@ -143,11 +143,13 @@ def test_a_case_is_sent_again_with_its_history_repaired_or_its_calls_enforced(pa
     browser.arm.value = "as sent"
     browser.listing.rows.index = 10
     browser.resend.changed.value = "history"
+    assert browser.resend.words.endswith(", its history repaired.")
     browser.resend.button.click()
     wait_until(lambda: browser.answered)
     assert server.seen("last")["messages"][1]["tool_calls"][0]["id"] == "functions.get_weather:0"
     assert "call_abc" in browser.view().text and "what the repair changed" in browser.view().text
     browser.resend.changed.value = "enforced"
+    assert browser.resend.words.endswith(", with a grammar for vllm.")
     browser.resend.button.click()
     wait_until(lambda: not browser.resend.button.disabled)
     sent = server.seen("last")
